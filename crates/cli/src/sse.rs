@@ -28,11 +28,15 @@ impl Reader {
     /// When one event grows past the limit.
     pub fn push(&mut self, bytes: &[u8]) -> Result<Vec<Event>, String> {
         let mut events = Vec::new();
+        // No line ends in what was there before, so each byte is looked at once.
+        let mut looked_at = self.pending.len();
         self.pending.extend_from_slice(bytes);
         let mut from = 0;
-        while let Some(length) = self.pending[from..].iter().position(|b| *b == b'\n') {
-            let line = String::from_utf8_lossy(&self.pending[from..from + length]).into_owned();
-            from += length + 1;
+        while let Some(length) = self.pending[looked_at..].iter().position(|b| *b == b'\n') {
+            let end = looked_at + length;
+            let line = String::from_utf8_lossy(&self.pending[from..end]).into_owned();
+            from = end + 1;
+            looked_at = from;
             events.extend(self.take_line(line.trim_end_matches('\r')));
             self.check_size(0)?;
         }

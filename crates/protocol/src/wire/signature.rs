@@ -101,6 +101,10 @@ pub fn verify(
     body: &[u8],
     now_seconds: i64,
 ) -> Result<(), String> {
+    // What is signed is told apart by dots: with one in the id, the same bytes would be of several requests.
+    if signed.id.contains('.') {
+        return Err("`webhook-id` has a dot".to_owned());
+    }
     let sent: i64 = signed
         .timestamp
         .parse()
@@ -151,6 +155,15 @@ mod tests {
         assert!(verify(&keys, signed, BODY, 1_614_265_330 + 301).is_err());
         let stranger = [SigningKey::of_bytes(b"a key that nobody was told")];
         assert!(verify(&stranger, signed, BODY, 1_614_265_330).is_err());
+    }
+
+    /// `a.1.2.{}` is what id `a`, time `1` and body `2.{}` give, and id `a.1`, time `2` and body `{}` as well.
+    #[test]
+    fn the_same_bytes_are_of_one_request_only() {
+        let keys = [SigningKey::read(KEY).expect("a key")];
+        let signatures = &keys[0].sign("a", 1_614_265_330, b"1614265331.{}");
+        let moved = Signed { id: "a.1614265330", timestamp: "1614265331", signatures };
+        assert!(verify(&keys, moved, b"{}", 1_614_265_331).is_err_and(|why| why.contains("dot")));
     }
 
     #[test]
