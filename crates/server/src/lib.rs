@@ -13,6 +13,8 @@ pub mod dispatch;
 mod duration;
 mod event_stream;
 mod faults;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod gate;
 mod heartbeat;
 mod http;

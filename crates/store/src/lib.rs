@@ -10,6 +10,8 @@ pub mod conformance;
 mod credentials;
 mod error;
 mod filter;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod leases;
 mod ledger;
 #[cfg(test)]

@@ -9,6 +9,8 @@ mod authorities;
 mod connect;
 mod exchange;
 mod findings;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod history;
 mod identities;
 mod lacks;

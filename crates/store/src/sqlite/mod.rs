@@ -8,7 +8,7 @@ mod codes;
 mod connection;
 mod counts;
 mod credentials;
-mod cursor;
+pub(crate) mod cursor;
 #[cfg(test)]
 mod damage_tests;
 mod inspect;

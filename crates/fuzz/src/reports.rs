@@ -1,0 +1,62 @@
+//! Reports in the three modes of CloudEvents over HTTP.
+
+use crate::message;
+use amends_protocol::{Report, is_opaque_name};
+use amends_server::fuzz;
+
+/// How many events a batch may have here.
+const BATCH: usize = 100;
+
+pub fn binary(data: &[u8]) {
+    let (headers, body) = message::read(data);
+    if let Ok(report) = fuzz::report_binary(&headers, body) {
+        taken(&report);
+    }
+}
+
+pub fn structured(data: &[u8]) {
+    let (headers, body) = message::read(data);
+    if let Ok(report) = fuzz::report_structured(&headers, body) {
+        taken(&report);
+    }
+}
+
+pub fn batch(data: &[u8]) {
+    let (headers, body) = message::read(data);
+    if let Ok(events) = fuzz::report_batch(&headers, body, BATCH) {
+        assert!(events.len() <= BATCH, "{} events", events.len());
+        events.iter().flatten().for_each(taken);
+    }
+}
+
+/// What is taken can be kept: it reads back as it was written, and names who reports in a way that nothing else reads
+/// otherwise.
+fn taken(report: &Report) {
+    let written = serde_json::to_vec(report).expect("a report can be written");
+    let again: Report = serde_json::from_slice(&written).expect("what was written can be read");
+    assert_eq!(again, *report);
+    let service = report.service();
+    assert!(is_opaque_name(service) && !service.contains(['/', ':']), "`{service}` reports");
+    for name in [&report.id, &report.data.code] {
+        assert!(is_opaque_name(name), "`{name}` was taken");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_corpus_has_reports_that_are_taken() {
+        let (headers, body) =
+            message::read(include_bytes!("../../../fuzz/corpus/report_binary/full"));
+        assert!(fuzz::report_binary(&headers, body).is_ok());
+        let (headers, body) =
+            message::read(include_bytes!("../../../fuzz/corpus/report_structured/full"));
+        assert!(fuzz::report_structured(&headers, body).is_ok());
+        let (headers, body) =
+            message::read(include_bytes!("../../../fuzz/corpus/report_batch/two"));
+        let events = fuzz::report_batch(&headers, body, BATCH).expect("a batch");
+        assert!(events.len() == 2 && events.iter().all(Result::is_ok), "{events:?}");
+    }
+}

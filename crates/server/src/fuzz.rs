@@ -1,0 +1,36 @@
+//! Readers of what comes from outside, for those who throw made-up input at them (`crates/fuzz`). Only with the feature
+//! `fuzz`: the product has none of it.
+
+pub use crate::dispatch::fuzz::{MESSAGE_LIMIT, Said, history_answer, step_answer};
+use crate::ingest::envelope;
+use amends_protocol::Report;
+use http::HeaderMap;
+
+/// A report in binary mode.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn report_binary(headers: &HeaderMap, body: &[u8]) -> Result<Report, String> {
+    envelope::read_binary(headers, body).map_err(|fault| fault.detail)
+}
+
+/// A report in structured mode.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn report_structured(headers: &HeaderMap, body: &[u8]) -> Result<Report, String> {
+    envelope::read_structured(headers, body).map_err(|fault| fault.detail)
+}
+
+/// Reports in one batch, each with what is wrong with it.
+///
+/// # Errors
+/// Says what is wrong with the batch.
+pub fn report_batch(
+    headers: &HeaderMap,
+    body: &[u8],
+    limit: usize,
+) -> Result<Vec<Result<Report, String>>, String> {
+    let events = envelope::read_batch(headers, body, limit).map_err(|fault| fault.detail)?;
+    Ok(events.into_iter().map(|one| one.map_err(|fault| fault.detail)).collect())
+}
