@@ -17,6 +17,7 @@ mod sim;
 mod sources;
 mod supply;
 mod test;
+mod threats;
 mod tidy;
 mod words;
 
