@@ -40,7 +40,7 @@ fn host_of(url: &str) -> Option<String> {
     Some(without_port(authority).to_owned()).filter(|host| !host.is_empty())
 }
 
-pub(super) fn without_port(host: &str) -> &str {
+fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         // In `[::1]` the last colon is the address's own.
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
