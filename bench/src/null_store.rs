@@ -1,13 +1,14 @@
 //! A store that forgets everything at once: what remains is the server without its database.
 
 use amends_api::CaseState;
-use amends_engine::{ActRow, StoredCase};
+use amends_api::audit::ChainLink;
+use amends_engine::StoredCase;
 use amends_protocol::{CaseId, SagaId, StepId, Timestamp};
 use amends_store::{
-    Archive, Batch, BulkRow, CaseFilter, CaseRecord, CredentialKind, CredentialRow, Credentials,
-    Epoch, Lease, Leases, Ledger, ListedCase, ListedStep, Loaded, LookupRequest, LookupResult,
-    OpenPage, OpenPlace, PageRequest, Partition, RawCase, RowPage, RulebookRow, Settlements,
-    StepFilter, StepRecord, StoreError, Upkeep,
+    ActFilter, Archive, AuditEnds, AuditEntry, Batch, BulkRow, CaseFilter, CaseRecord,
+    CredentialKind, CredentialRow, Credentials, Epoch, Lease, Leases, Ledger, ListedCase,
+    ListedStep, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, PageRequest, Partition,
+    RawCase, RowPage, RulebookRow, Settlements, StepFilter, StepRecord, StoreError, Upkeep,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -62,10 +63,14 @@ impl Archive for NullStore {
 
     async fn acts(
         &self,
-        _case: Option<CaseId>,
+        _f: ActFilter,
         _p: PageRequest,
-    ) -> Result<RowPage<ActRow>, StoreError> {
+    ) -> Result<RowPage<AuditEntry>, StoreError> {
         Ok(RowPage::default())
+    }
+
+    async fn audit_ends(&self) -> Result<AuditEnds, StoreError> {
+        Ok(AuditEnds { removed: ChainLink::START, written: ChainLink::START })
     }
 
     async fn saga(&self, _saga: &SagaId) -> Result<Option<amends_engine::SagaRow>, StoreError> {
@@ -103,6 +108,14 @@ impl Archive for NullStore {
 
 impl Upkeep for NullStore {
     async fn prune(&self, _settled_before: Timestamp, _limit: usize) -> Result<usize, StoreError> {
+        Ok(0)
+    }
+
+    async fn prune_audit(
+        &self,
+        _made_before: Timestamp,
+        _limit: usize,
+    ) -> Result<usize, StoreError> {
         Ok(0)
     }
 

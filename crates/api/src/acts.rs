@@ -1,6 +1,7 @@
 //! What a person may do to steps and cases, as it is sent, and what people did, as the audit tells it. Plain data.
 
-use crate::{CaseActName, StepActName};
+use crate::audit::{ActDigest, ChainLink, ChainedAct, Content};
+use crate::{CaseActName, Hidden, StepActName};
 use amends_protocol::{ActionName, CaseId, Outcome, StepId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -11,11 +12,21 @@ use std::collections::BTreeMap;
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ActView {
+    /// Its number in the audit, from 1, without gaps.
+    #[serde(default)]
+    pub number: u64,
     /// When.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub at: Timestamp,
     /// Who.
     pub actor: String,
+    /// As whom the request was let in, as `token:ci`; absent where nobody is asked who they are, and of what the
+    /// supervisor did itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal: Option<String>,
+    /// The address that the request came from; absent of what the supervisor did itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
     /// What, e.g. `waive`.
     pub act: String,
     /// Why.
@@ -31,6 +42,65 @@ pub struct ActView {
     /// Details, e.g. the edited data.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub detail: Value,
+    /// Why reason or details are not shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<Hidden>,
+    /// SHA-256 of this entry and all before it, as [`crate::audit`] makes it.
+    #[serde(default, deserialize_with = "if_readable", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, pattern = "^[0-9a-f]{64}$"))]
+    pub digest: Option<ActDigest>,
+    /// SHA-256 of the reason as it was written.
+    #[serde(default, deserialize_with = "if_readable", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, pattern = "^[0-9a-f]{64}$"))]
+    pub reason_digest: Option<ActDigest>,
+    /// SHA-256 of the details as they were written: JSON without spaces, names in order.
+    #[serde(default, deserialize_with = "if_readable", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, pattern = "^[0-9a-f]{64}$"))]
+    pub detail_digest: Option<ActDigest>,
+}
+
+impl ActView {
+    /// As its digest covers it. A text that is shown is looked at; of one that isn't, the digest beside it is believed.
+    #[must_use]
+    pub fn chained(&self) -> ChainedAct {
+        let content = |text: String, digest: Option<ActDigest>| match digest {
+            Some(digest) if self.hidden.is_some() => Content::Gone(digest),
+            _ => Content::Text(text),
+        };
+        let case = self.case_id.or(self.step_id.map(|step| step.case));
+        ChainedAct {
+            number: self.number,
+            at: self.at,
+            actor: self.actor.clone(),
+            principal: self.principal.clone(),
+            address: self.address.clone(),
+            act: self.act.clone(),
+            case: case.map(|case| case.to_string()),
+            step: self.step_id.map(|step| step.to_string()),
+            reason: content(self.reason.clone(), self.reason_digest),
+            detail: content(self.detail.to_string(), self.detail_digest),
+        }
+    }
+}
+
+/// A digest that is none stands for itself: the entry is read all the same, and does not verify.
+fn if_readable<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<ActDigest>, D::Error> {
+    let text = Option::<String>::deserialize(from)?;
+    Ok(text.and_then(|text| text.parse().ok()))
+}
+
+/// The end of the audit's chain. Kept elsewhere it is an anchor: `amends audit verify --anchor NUMBER:DIGEST` finds out
+/// whether the audit up to there is still what it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuditHead {
+    /// The number of the last entry; 0 if there is none yet.
+    pub number: u64,
+    /// Its digest.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^[0-9a-f]{64}$"))]
+    pub digest: ActDigest,
+    /// The last entry that retention has removed: the chain of what is kept begins behind it.
+    pub removed: ChainLink,
 }
 
 /// What an operator wants done to a step: body of `POST /v1/steps/{stepId}/acts`.

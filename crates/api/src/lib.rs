@@ -6,12 +6,14 @@
 
 pub mod access;
 mod acts;
+pub mod audit;
 mod backups;
 mod bulk;
 mod cases;
 pub mod csv;
 mod events;
 mod groups;
+mod hidden;
 mod index;
 mod money;
 mod overview;
@@ -28,7 +30,7 @@ pub mod signs;
 mod steps;
 mod words;
 
-pub use acts::{ActView, BulkAct, CaseAct, ReasonGiven, StepAct};
+pub use acts::{ActView, AuditHead, BulkAct, CaseAct, ReasonGiven, StepAct};
 pub use backups::{BackupView, BackupWanted};
 pub use bulk::{
     BulkCount, BulkDeed, BulkFailure, BulkProgress, BulkResult, BulkSample, BulkState,
@@ -37,6 +39,7 @@ pub use bulk::{
 pub use cases::{CaseDetail, CaseSummary, HistoryView, NoteView, ReportView};
 pub use events::EventView;
 pub use groups::GroupView;
+pub use hidden::Hidden;
 pub use index::Index;
 pub use money::{Amount, Money, NoAmount, Totals, amounts_in_words, totals_in_words};
 pub use overview::{

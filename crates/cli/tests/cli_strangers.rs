@@ -262,6 +262,8 @@ const PRINTING: &[(&str, i32)] = &[
     ("audit", 0),
     ("audit -o wide", 0),
     ("audit -o csv", 0),
+    // A stranger's digest is none.
+    ("audit verify", 3),
     ("top --once", 0),
     ("export", 0),
     ("export --format csv", 0),

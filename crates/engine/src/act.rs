@@ -5,7 +5,7 @@ use crate::case::Case;
 use crate::transition::{self, CaseBooks, StepEvent};
 use crate::turn::Turn;
 use crate::{
-    ActRow, Answer, AtPivot, DomainEvent, ReportRole, StepExtra, StepRow, StepState, Write,
+    ActRow, Actor, Answer, AtPivot, DomainEvent, ReportRole, StepExtra, StepRow, StepState, Write,
 };
 use amends_api::{CaseAct, ClosedOn, StepAct};
 use amends_protocol::{ActionName, Outcome, StepId, Timestamp, Verb, check_data};
@@ -22,7 +22,7 @@ const HAND_PLAN_LIMIT: usize = 1_000;
 /// Who acts, when, and in which bulk act.
 #[derive(Clone, Copy)]
 pub(crate) struct ActBy<'a> {
-    pub(crate) actor: &'a Arc<str>,
+    pub(crate) actor: &'a Actor,
     pub(crate) bulk: Option<u64>,
     pub(crate) now: Timestamp,
 }
@@ -94,7 +94,7 @@ impl Case {
         &mut self,
         index: usize,
         act: StepAct,
-        actor: &Arc<str>,
+        actor: &Actor,
         now: Timestamp,
         turn: &mut Turn,
     ) -> Result<(), Answer> {
@@ -206,7 +206,7 @@ impl Case {
         &mut self,
         index: usize,
         outcome: Outcome,
-        actor: &Arc<str>,
+        actor: &Actor,
         now: Timestamp,
         turn: &mut Turn,
     ) -> Result<(), Answer> {
@@ -355,7 +355,7 @@ impl Case {
         }
     }
 
-    fn settle_by_hand(&mut self, actor: &Arc<str>, turn: &mut Turn) {
+    fn settle_by_hand(&mut self, actor: &Actor, turn: &mut Turn) {
         for query in self.row.extra.histories.iter_mut().filter(|w| !w.answered) {
             query.answered = true;
             query.due_at = None;
@@ -398,7 +398,7 @@ impl Case {
         }
         turn.out.writes.push(Write::Act(Box::new(ActRow {
             at: self.wall,
-            actor: Arc::clone(actor),
+            actor: actor.clone(),
             act: act.into(),
             reason: reason.into(),
             case: Some(self.row.id),
@@ -409,7 +409,7 @@ impl Case {
             case: Some(self.row.id),
             step,
             act,
-            actor: Arc::clone(actor),
+            actor: Arc::clone(&actor.name),
         });
     }
 }

@@ -1,6 +1,6 @@
 //! Everything that can come to the engine from outside.
 
-use crate::{HistoryResult, HoldScope, SagaRow, StepResult, StoredCase};
+use crate::{Actor, HistoryResult, HoldScope, SagaRow, StepResult, StoredCase};
 use amends_api::{CaseAct, QuestionAct, QuestionId, StepAct, StrangerAct};
 use amends_protocol::{
     ActionName, CaseId, OutcomeCallback, Report, ReportKey, SagaBegin, SagaId, StepId,
@@ -59,7 +59,7 @@ pub enum Input {
         /// The act.
         act: StepAct,
         /// Who.
-        actor: Arc<str>,
+        actor: Actor,
         /// The bulk act that it is part of, for the audit.
         bulk: Option<u64>,
         /// Who waits.
@@ -72,7 +72,7 @@ pub enum Input {
         /// The act.
         act: CaseAct,
         /// Who.
-        actor: Arc<str>,
+        actor: Actor,
         /// The bulk act that it is part of, for the audit.
         bulk: Option<u64>,
         /// Who waits.
@@ -85,7 +85,7 @@ pub enum Input {
         /// The act.
         act: QuestionAct,
         /// Who.
-        actor: Arc<str>,
+        actor: Actor,
         /// The bulk act that it is part of, for the audit.
         bulk: Option<u64>,
         /// Who waits.
@@ -100,7 +100,7 @@ pub enum Input {
         /// What is said.
         act: StrangerAct,
         /// Who.
-        actor: Arc<str>,
+        actor: Actor,
         /// Who waits.
         ticket: Ticket,
     },
@@ -111,7 +111,7 @@ pub enum Input {
         /// True pauses.
         paused: bool,
         /// Who.
-        actor: Arc<str>,
+        actor: Actor,
         /// Why.
         reason: Arc<str>,
         /// Who waits.
@@ -124,7 +124,7 @@ pub enum Input {
         /// True holds.
         held: bool,
         /// Who.
-        actor: Arc<str>,
+        actor: Actor,
         /// Why.
         reason: Arc<str>,
         /// Who waits.
@@ -137,7 +137,7 @@ pub enum Input {
         /// The new limits; a limit that is absent is the rulebook's.
         limits: NewLimits,
         /// Who.
-        actor: Arc<str>,
+        actor: Actor,
         /// Why.
         reason: Arc<str>,
         /// Who waits.
@@ -148,7 +148,7 @@ pub enum Input {
         /// What, in a word.
         act: &'static str,
         /// Who.
-        actor: Arc<str>,
+        actor: Actor,
         /// Why.
         reason: Arc<str>,
         /// Details.
@@ -200,7 +200,7 @@ pub struct Mend {
     /// Its rows until now, for the audit.
     pub before: serde_json::Value,
     /// Who.
-    pub actor: Arc<str>,
+    pub actor: Actor,
     /// Why.
     pub reason: Arc<str>,
 }
@@ -231,7 +231,7 @@ pub struct Activation {
     /// The version.
     pub rulebook: Arc<Rulebook>,
     /// Who.
-    pub actor: Arc<str>,
+    pub actor: Actor,
     /// Why.
     pub reason: Arc<str>,
     /// It was taken from a file of rulebooks; the store remembers which content of a name was last.

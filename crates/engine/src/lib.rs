@@ -70,11 +70,11 @@ pub use proof::Proof;
 pub use question::{DataField, Question, QuestionAnswer, Recheck, Said, Statement, StrangerRow};
 pub use questions::{FoundQuestion, FoundQuestions, QuestionFilter, QuestionScan, open_questions};
 pub use record::{
-    ActRow, ActivationRow, AtPivot, AttemptRow, AwaitsCallers, Business, CalledBack, CallsBefore,
-    CaseExtra, CaseRow, Decision, Dropped, EvidenceRow, HistoryQuery, HoldScope, KnownRequests,
-    Limits, Note, ReportRole, ReportRow, RuleHold, RuleHoldRow, RulebookRef, SagaRow, SagaState,
-    Sent, ServiceRow, ServiceSettings, StepExtra, StepRow, StepState, StoredCase, StrangerDecision,
-    StrangerDecisionRow, Subject, Write,
+    ActRow, ActivationRow, Actor, AtPivot, AttemptRow, AwaitsCallers, Business, CalledBack,
+    CallsBefore, CaseExtra, CaseRow, Decision, Dropped, EvidenceRow, HistoryQuery, HoldScope,
+    KnownRequests, Limits, Note, ReportRole, ReportRow, RuleHold, RuleHoldRow, RulebookRef,
+    SagaRow, SagaState, Sent, ServiceRow, ServiceSettings, StepExtra, StepRow, StepState,
+    StoredCase, StrangerDecision, StrangerDecisionRow, Subject, Write,
 };
 pub use residence::MemoryUse;
 pub use same_answer::SameAnswer;

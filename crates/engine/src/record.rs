@@ -1,6 +1,7 @@
 //! What the engine asks to be stored, row by row. A store keeps these and gives them back unchanged; it decides nothing.
 
 mod act;
+mod actor;
 mod awaits;
 mod business;
 mod called_back;
@@ -15,6 +16,7 @@ mod stranger;
 mod subject;
 
 pub use act::ActRow;
+pub use actor::Actor;
 pub use awaits::AwaitsCallers;
 pub use business::Business;
 pub use called_back::CalledBack;

@@ -6,7 +6,7 @@ use crate::outbound::Outbound;
 use crate::shell::{Driver, DriverOptions};
 use amends_engine::{Effect, HistoryResult, StepReading, StepResult};
 use amends_node::EffectResult;
-use amends_store::{Archive, SqliteOptions, SqliteStore};
+use amends_store::{ActFilter, Archive, SqliteOptions, SqliteStore};
 use tempfile::TempDir;
 
 fn book(name: &str, service: &str, quiet: &str) -> String {
@@ -189,7 +189,13 @@ async fn a_restart_never_undoes_a_rollback_and_a_reverted_file_is_taken() {
     assert!(seen.differs("a", first.hash()), "it is shown until it doesn't");
     let acts = || async {
         let page = amends_store::PageRequest::first(100);
-        shop.supervisor.store().acts(None, page).await.expect("readable").items.len()
+        shop.supervisor
+            .store()
+            .acts(ActFilter::default(), page)
+            .await
+            .expect("readable")
+            .items
+            .len()
     };
     let before = acts().await;
     shop.write("a.yaml", &book("a", "pay", "1s"));

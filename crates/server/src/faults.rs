@@ -14,6 +14,7 @@ pub(crate) fn store_problem(error: StoreError) -> Problem {
         }
         StoreError::Locked { .. }
         | StoreError::NewerSchema { .. }
+        | StoreError::OlderSchema { .. }
         | StoreError::ForeignFile { .. }
         | StoreError::Conflict { .. }
         | StoreError::Unstorable { .. }

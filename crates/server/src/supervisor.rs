@@ -11,7 +11,7 @@ use crate::telemetry::{Metrics, Traces};
 use crate::views::{OnTheWall, rule_hold};
 use amends_api::{CaseAct, QuestionAct, QuestionId, RuleHoldView, StepAct, StrangerAct};
 use amends_engine::{
-    Activation, Answer, HoldScope, Input, Mend, NewLimits, Replaces, SagaRow, Ticket,
+    Activation, Actor, Answer, HoldScope, Input, Mend, NewLimits, Replaces, SagaRow, Ticket,
 };
 use amends_protocol::{
     ActionName, CaseId, OutcomeCallback, Problem, ProblemCode, Report, ReportReceipt, SagaBegin,
@@ -125,7 +125,7 @@ impl<S: Store> Supervisor<S> {
         &self,
         step: StepId,
         act: StepAct,
-        actor: &str,
+        actor: impl Into<Actor> + Send,
     ) -> Result<(), Problem> {
         self.act_in_bulk(step, act, actor, None).await
     }
@@ -138,7 +138,7 @@ impl<S: Store> Supervisor<S> {
         &self,
         case: CaseId,
         act: CaseAct,
-        actor: &str,
+        actor: impl Into<Actor> + Send,
     ) -> Result<(), Problem> {
         self.act_on_case_in_bulk(case, act, actor, None).await
     }
@@ -148,7 +148,7 @@ impl<S: Store> Supervisor<S> {
         &self,
         step: StepId,
         act: StepAct,
-        actor: &str,
+        actor: impl Into<Actor> + Send,
         bulk: Option<u64>,
     ) -> Result<(), Problem> {
         let actor = actor.into();
@@ -160,7 +160,7 @@ impl<S: Store> Supervisor<S> {
         &self,
         case: CaseId,
         act: CaseAct,
-        actor: &str,
+        actor: impl Into<Actor> + Send,
         bulk: Option<u64>,
     ) -> Result<(), Problem> {
         let actor = actor.into();
@@ -175,7 +175,7 @@ impl<S: Store> Supervisor<S> {
         &self,
         question: QuestionId,
         act: QuestionAct,
-        actor: &str,
+        actor: impl Into<Actor> + Send,
     ) -> Result<(), Problem> {
         self.act_on_question_in_bulk(question, act, actor, None).await
     }
@@ -185,7 +185,7 @@ impl<S: Store> Supervisor<S> {
         &self,
         question: QuestionId,
         act: QuestionAct,
-        actor: &str,
+        actor: impl Into<Actor> + Send,
         bulk: Option<u64>,
     ) -> Result<(), Problem> {
         let actor = actor.into();
@@ -202,7 +202,7 @@ impl<S: Store> Supervisor<S> {
         rulebook: &str,
         action: ActionName,
         act: StrangerAct,
-        actor: &str,
+        actor: impl Into<Actor> + Send,
     ) -> Result<(), Problem> {
         let (rulebook, actor) = (rulebook.into(), actor.into());
         self.ask_done(|ticket| Input::StrangerAct { rulebook, action, act, actor, ticket }).await
@@ -218,7 +218,7 @@ impl<S: Store> Supervisor<S> {
         &self,
         scope: HoldScope,
         held: bool,
-        actor: &str,
+        actor: impl Into<Actor> + Send,
         reason: &str,
     ) -> Result<(), Problem> {
         let (actor, reason) = (actor.into(), reason.into());
@@ -241,7 +241,7 @@ impl<S: Store> Supervisor<S> {
     pub async fn audit(
         &self,
         act: &'static str,
-        actor: &str,
+        actor: impl Into<Actor> + Send,
         reason: &str,
         detail: serde_json::Value,
     ) -> Result<(), Problem> {
@@ -257,7 +257,7 @@ impl<S: Store> Supervisor<S> {
         &self,
         service: &str,
         limits: NewLimits,
-        actor: &str,
+        actor: impl Into<Actor> + Send,
         reason: &str,
     ) -> Result<(), Problem> {
         let (service, actor, reason) = (service.into(), actor.into(), reason.into());
@@ -272,7 +272,7 @@ impl<S: Store> Supervisor<S> {
         &self,
         service: &str,
         paused: bool,
-        actor: &str,
+        actor: impl Into<Actor> + Send,
         reason: &str,
     ) -> Result<(), Problem> {
         let (service, actor, reason) = (service.into(), actor.into(), reason.into());
@@ -306,7 +306,7 @@ impl<S: Store> Supervisor<S> {
     pub async fn activate(
         &self,
         rulebook: Arc<Rulebook>,
-        actor: &str,
+        actor: impl Into<Actor> + Send,
         reason: &str,
     ) -> Result<(), Problem> {
         self.activate_as(Replaces::Any, false, rulebook, actor, reason).await
@@ -317,7 +317,7 @@ impl<S: Store> Supervisor<S> {
         &self,
         compared: Option<Arc<str>>,
         rulebook: Arc<Rulebook>,
-        actor: &str,
+        actor: impl Into<Actor> + Send,
         reason: &str,
     ) -> Result<(), Problem> {
         self.activate_as(Replaces::Exactly(compared), false, rulebook, actor, reason).await
@@ -327,7 +327,7 @@ impl<S: Store> Supervisor<S> {
     pub(crate) async fn activate_file(
         &self,
         rulebook: Arc<Rulebook>,
-        actor: &str,
+        actor: impl Into<Actor> + Send,
         reason: &str,
     ) -> Result<(), Problem> {
         self.activate_as(Replaces::Any, true, rulebook, actor, reason).await
@@ -338,7 +338,7 @@ impl<S: Store> Supervisor<S> {
         replaces: Replaces,
         from_file: bool,
         rulebook: Arc<Rulebook>,
-        actor: &str,
+        actor: impl Into<Actor> + Send,
         reason: &str,
     ) -> Result<(), Problem> {
         let (actor, reason) = (actor.into(), reason.into());

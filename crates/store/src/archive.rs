@@ -1,7 +1,8 @@
 //! What people ask of a store, and the rows that they get. What a row means to people is said elsewhere.
 
-use crate::{BulkRow, CaseFilter, PageRequest, StepFilter, StoreError};
+use crate::{ActFilter, BulkRow, CaseFilter, PageRequest, StepFilter, StoreError};
 use amends_api::CaseState;
+use amends_api::audit::{ActDigest, ChainLink};
 use amends_engine::{
     ActRow, AttemptRow, CaseRow, ReportRow, RulebookRef, RulebookRow, SagaRow, StepRow, StoredCase,
 };
@@ -51,15 +52,21 @@ pub trait Archive: Clone + Send + Sync + 'static {
         id: StepId,
     ) -> impl Future<Output = Result<Option<StepRecord>, StoreError>> + Send;
 
-    /// The audit, newest first; of one case if given.
+    /// The audit, newest first if nothing else is said.
     ///
     /// # Errors
     /// [`StoreError::BadCursor`].
     fn acts(
         &self,
-        case: Option<CaseId>,
+        filter: ActFilter,
         page: PageRequest,
-    ) -> impl Future<Output = Result<RowPage<ActRow>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<RowPage<AuditEntry>, StoreError>> + Send;
+
+    /// The two ends of the chain that the entries of the audit form.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn audit_ends(&self) -> impl Future<Output = Result<AuditEnds, StoreError>> + Send;
 
     /// An announced saga.
     ///
@@ -170,7 +177,33 @@ pub struct CaseRecord {
     /// Tries of its steps, by step and number. The try that ended a step has no row: the step's own row tells of it.
     pub attempts: Vec<AttemptRow>,
     /// Acts on it, oldest first; of very many, the latest.
-    pub acts: Vec<ActRow>,
+    pub acts: Vec<AuditEntry>,
+}
+
+/// An entry of the audit with its place in the chain.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AuditEntry {
+    /// From 1, without gaps; the key.
+    pub number: u64,
+    /// What it and all before it come to; absent only of what the store has not written itself.
+    pub digest: Option<ActDigest>,
+    /// Of its reason, as it was written.
+    pub reason_digest: ActDigest,
+    /// Of its detail, as it was written.
+    pub detail_digest: ActDigest,
+    /// A text of it was erased: its digest is all that is left.
+    pub is_erased: bool,
+    /// What was done.
+    pub row: ActRow,
+}
+
+/// The ends of the audit's chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuditEnds {
+    /// The last entry that was removed from its beginning.
+    pub removed: ChainLink,
+    /// The last entry that was written.
+    pub written: ChainLink,
 }
 
 /// A step of a list.

@@ -25,6 +25,16 @@ pub enum StoreError {
         /// The newest one known here.
         known: i64,
     },
+    /// The file was written by an older version, and who asks may not change it.
+    #[error(
+        "the store has schema {found}, which is older than {known} of this version; start a supervisor of this version on it once, which brings it up to date"
+    )]
+    OlderSchema {
+        /// In the file.
+        found: i64,
+        /// The newest one known here.
+        known: i64,
+    },
     /// The file is a database of something else.
     #[error("`{}` is a database, but not one of Amends; give another directory", .path.display())]
     ForeignFile {

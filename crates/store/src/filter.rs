@@ -76,7 +76,16 @@ pub struct CaseFilter {
     pub order: CaseOrder,
 }
 
-/// In which order cases are listed.
+/// Which entries of the audit, in which order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ActFilter {
+    /// Of this case.
+    pub case: Option<CaseId>,
+    /// In this order.
+    pub order: CaseOrder,
+}
+
+/// In which order cases, or entries of the audit, are listed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CaseOrder {
     /// The newest first.

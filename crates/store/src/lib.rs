@@ -19,13 +19,20 @@ mod memory_tests;
 mod sqlite;
 mod upkeep;
 
-pub use archive::{Archive, CaseRecord, ListedCase, ListedStep, RowPage, Settlements, StepRecord};
+pub use archive::{
+    Archive, AuditEnds, AuditEntry, CaseRecord, ListedCase, ListedStep, RowPage, Settlements,
+    StepRecord,
+};
 pub use credentials::{CredentialKind, CredentialRow, Credentials};
 pub use error::StoreError;
-pub use filter::{CaseFilter, CaseOrder, DEFAULT_PAGE, PAGE_LIMIT, PageRequest, StepFilter};
+pub use filter::{
+    ActFilter, CaseFilter, CaseOrder, DEFAULT_PAGE, PAGE_LIMIT, PageRequest, StepFilter,
+};
 pub use leases::{Lease, Leases};
 pub use ledger::Ledger;
-pub use sqlite::{FILE_NAME, SqliteOptions, SqliteStore, StoreSeen, copy_store, inspect};
+pub use sqlite::{
+    FILE_NAME, SqliteOptions, SqliteStore, StoreSeen, copy_store, inspect, verify_audit,
+};
 pub use upkeep::{BulkRow, Upkeep};
 
 pub use amends_engine::{

@@ -23,6 +23,18 @@ pub trait Upkeep: Clone + Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<usize, StoreError>> + Send;
 
+    /// Removes entries of the audit that were made before a moment, oldest first, at most `limit` (an implementation
+    /// may cap it), and says how many. The chain of what is left begins behind the last one that went; the newest entry
+    /// of all stays.
+    ///
+    /// # Errors
+    /// On any error nothing is removed.
+    fn prune_audit(
+        &self,
+        made_before: Timestamp,
+        limit: usize,
+    ) -> impl Future<Output = Result<usize, StoreError>> + Send;
+
     /// Writes a consistent copy to a file while work goes on. The copy opens as a store.
     ///
     /// # Errors

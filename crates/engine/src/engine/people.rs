@@ -3,7 +3,9 @@
 use super::Engine;
 use crate::act::ActBy;
 use crate::transition::{claiming, sharing};
-use crate::{ActRow, Answer, Decision, DomainEvent, Limits, NewLimits, ServiceRow, Ticket, Write};
+use crate::{
+    ActRow, Actor, Answer, Decision, DomainEvent, Limits, NewLimits, ServiceRow, Ticket, Write,
+};
 use amends_api::{CaseAct, QuestionAct, QuestionId, StrangerAct};
 use amends_protocol::{CaseId, StepId, Timestamp};
 use std::sync::Arc;
@@ -122,7 +124,7 @@ impl Engine {
         now: Timestamp,
         service: &Arc<str>,
         paused: bool,
-        actor: &Arc<str>,
+        actor: &Actor,
         reason: &Arc<str>,
         ticket: Ticket,
     ) {
@@ -130,13 +132,13 @@ impl Engine {
             return self.turn.answer(ticket, answer);
         }
         let standing = self.turn.traffic.queue(service).settings.pause.as_ref();
-        let is_said_again = standing.is_some_and(|pause| pause.is_by(actor, reason));
+        let is_said_again = standing.is_some_and(|pause| pause.is_by(&actor.name, reason));
         if paused == standing.is_some() && (!paused || is_said_again) {
             return self.turn.answer(ticket, Answer::Done); // it changes nothing, so nothing is kept of it
         }
         let decision = Decision {
             at: self.turn.moment.wall.0,
-            by: Arc::clone(actor),
+            by: Arc::clone(&actor.name),
             reason: Arc::clone(reason),
         };
         self.turn.traffic.queue(service).settings.set_pause(now, paused.then_some(decision));
@@ -152,7 +154,7 @@ impl Engine {
         &mut self,
         service: &Arc<str>,
         new: NewLimits,
-        actor: &Arc<str>,
+        actor: &Actor,
         reason: &Arc<str>,
         ticket: Ticket,
     ) {
@@ -165,7 +167,7 @@ impl Engine {
             None => new == NewLimits::default(),
             Some(standing) => {
                 (standing.concurrency, standing.per_second) == (concurrency, per_second)
-                    && standing.decision.is_by(actor, reason)
+                    && standing.decision.is_by(&actor.name, reason)
             }
         };
         if changes_nothing {
@@ -173,7 +175,7 @@ impl Engine {
         }
         let decision = Decision {
             at: self.turn.moment.wall.0,
-            by: Arc::clone(actor),
+            by: Arc::clone(&actor.name),
             reason: Arc::clone(reason),
         };
         self.turn.traffic.queue(service).settings.limits =
@@ -207,13 +209,13 @@ impl Engine {
     pub(super) fn audit(
         &mut self,
         act: &'static str,
-        actor: &Arc<str>,
+        actor: &Actor,
         reason: &Arc<str>,
         detail: serde_json::Value,
     ) {
         self.turn.out.writes.push(Write::Act(Box::new(ActRow {
             at: self.turn.moment.wall,
-            actor: Arc::clone(actor),
+            actor: actor.clone(),
             act: act.into(),
             reason: Arc::clone(reason),
             case: None,
@@ -224,7 +226,7 @@ impl Engine {
             case: None,
             step: None,
             act,
-            actor: Arc::clone(actor),
+            actor: Arc::clone(&actor.name),
         });
     }
 }

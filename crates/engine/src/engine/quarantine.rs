@@ -276,14 +276,19 @@ impl Engine {
         let by = actor.to_string();
         self.turn.out.writes.push(Write::Act(Box::new(ActRow {
             at: self.turn.moment.wall,
-            actor: Arc::clone(&actor),
+            actor: actor.clone(),
             act: act.into(),
             reason: Arc::clone(&reason),
             case: Some(id),
             step: None,
             detail: serde_json::json!({ "before": before }),
         })));
-        self.turn.publish(DomainEvent::Acted { case: Some(id), step: None, act, actor });
+        self.turn.publish(DomainEvent::Acted {
+            case: Some(id),
+            step: None,
+            act,
+            actor: actor.name,
+        });
         let Some(mut stored) = stored else { return };
         match mending {
             Mending::Repair => {

@@ -36,13 +36,13 @@ impl Engine {
             return self.turn.answer(ticket, refusal);
         }
         let standing = self.turn.rule_holds.decision(scope);
-        let is_said_again = standing.is_some_and(|decision| decision.is_by(by.actor, reason));
+        let is_said_again = standing.is_some_and(|decision| decision.is_by(&by.actor.name, reason));
         if held == standing.is_some() && (!held || is_said_again) {
             return self.turn.answer(ticket, Answer::Done); // it changes nothing, so nothing is kept of it
         }
         let decision = held.then(|| Decision {
             at: self.turn.moment.wall.0,
-            by: Arc::clone(by.actor),
+            by: Arc::clone(&by.actor.name),
             reason: Arc::clone(reason),
         });
         let row = RuleHoldRow { scope: scope.clone(), decision };

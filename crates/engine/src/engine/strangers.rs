@@ -63,7 +63,7 @@ impl Engine {
         let reason: Arc<str> = act.reason().into();
         let decision = Decision {
             at: self.turn.moment.wall.0,
-            by: Arc::clone(by.actor),
+            by: Arc::clone(&by.actor.name),
             reason: Arc::clone(&reason),
         };
         let decision = match act {

@@ -135,7 +135,7 @@ impl Case {
             value,
             seen: question.statements.iter().map(Statement::number).collect(),
             at: self.wall.0,
-            by: Arc::clone(by.actor),
+            by: Arc::clone(&by.actor.name),
             reason: reason.into(),
             sentence: question.sentence(),
         });

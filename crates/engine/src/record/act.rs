@@ -1,5 +1,6 @@
 //! The audit: what people did, as it is stored.
 
+use super::Actor;
 use amends_protocol::{CaseId, StepId, Timestamp};
 use serde_json::Value;
 use std::borrow::Cow;
@@ -10,8 +11,8 @@ use std::sync::Arc;
 pub struct ActRow {
     /// When.
     pub at: Timestamp,
-    /// Who.
-    pub actor: Arc<str>,
+    /// Who, and from where.
+    pub actor: Actor,
     /// What, in a word.
     pub act: Cow<'static, str>,
     /// Why.

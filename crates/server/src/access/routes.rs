@@ -96,6 +96,7 @@ pub(crate) const ROUTES: &[(&str, &str, Needs)] = &[
     ("POST",    "/v1/services/{name}/limits",               The(Act, All)),
     // Watching.
     ("GET",     "/v1/acts",                                 The(Read, All)),
+    ("GET",     "/v1/acts/head",                            The(Read, All)),
     ("GET",     "/v1/groups",                               The(Read, All)),
     ("GET",     "/v1/overview",                             The(Read, All)),
     ("GET",     "/v1/events",                               The(Read, All)),

@@ -9,7 +9,7 @@ use crate::http::{App, Query};
 use crate::views;
 use amends_api::{ActView, Page as Rows};
 use amends_protocol::CaseId;
-use amends_store::Store;
+use amends_store::{ActFilter, Store};
 use askama::Template;
 use axum::extract::State;
 use axum::http::Uri;
@@ -36,7 +36,12 @@ pub(super) async fn list<S: Store>(
     let mut query = Query::from_pairs(filter.pairs().to_vec());
     let (case, page) = (query.one::<CaseId>("case").map_err(wrong)?, query.page().map_err(wrong)?);
     query.finish().map_err(wrong)?;
-    let rows = app.supervisor.store().acts(case, page).await.map_err(|e| wrong(e.into()))?;
+    let rows = app
+        .supervisor
+        .store()
+        .acts(ActFilter { case, ..ActFilter::default() }, page)
+        .await
+        .map_err(|e| wrong(e.into()))?;
     let rows = views::page(rows, views::act);
     Ok(show(&Page { frame, filter, rows }))
 }

@@ -368,6 +368,13 @@ fn watching<S: Store>() -> Vec<Operation<S>> {
         get("/v1/acts", acts::list::<S>)
             .named("listActs", "watching", "The audit, newest first.")
             .says(200, "A page."),
+        get("/v1/acts/head", acts::head::<S>)
+            .named(
+                "auditHead",
+                "watching",
+                "Number and digest of the audit's last entry: kept elsewhere, they find out later whether it was changed.",
+            )
+            .says(200, "The end of the chain."),
         get("/v1/groups", groups::list::<S>)
             .named(
                 "listGroups",

@@ -1,6 +1,7 @@
 //! What people read of rows: the sentence and the counts of a list, the tries of a step, who demands what.
 
 use super::{KeptBack, Veiled, act, case, case_summary, listed_step, page, step};
+use amends_api::audit::ActDigest;
 use amends_api::{
     AttemptView, CaseDetail, CaseState, StepActName, StepStateName, StepView, StuckReason,
 };
@@ -12,7 +13,7 @@ use amends_protocol::{
     ActionName, CaseId, Outcome, Report, ReportData, SagaId, StepId, Timestamp, Verb,
 };
 use amends_rulebook::{Rulebook, SecretFields};
-use amends_store::{CaseRecord, ListedCase, ListedStep, RowPage, StepRecord};
+use amends_store::{AuditEntry, CaseRecord, ListedCase, ListedStep, RowPage, StepRecord};
 use std::sync::Arc;
 
 const RULEBOOK: &str = "
@@ -91,8 +92,8 @@ fn attempt(step: &StepRow, attempt: u32, result: &'static str) -> AttemptRow {
     }
 }
 
-fn act_row(word: &'static str, step: Option<StepId>) -> ActRow {
-    ActRow {
+fn entry(word: &'static str, step: Option<StepId>) -> AuditEntry {
+    let row = ActRow {
         at: Timestamp(1_500),
         actor: "kim".into(),
         act: word.into(),
@@ -100,6 +101,14 @@ fn act_row(word: &'static str, step: Option<StepId>) -> ActRow {
         case: Some(CaseId(1)),
         step,
         detail: serde_json::json!({ "ticket": 7 }),
+    };
+    AuditEntry {
+        number: 9,
+        digest: Some(ActDigest::of("all before")),
+        reason_digest: ActDigest::of(&row.reason),
+        detail_digest: ActDigest::of(&row.detail.to_string()),
+        is_erased: false,
+        row,
     }
 }
 
@@ -150,7 +159,7 @@ fn a_case_shows_its_reports_plan_histories_notes_and_acts() {
         unavailable: false,
         recheck: None,
     }];
-    record.acts = vec![act_row("retry", Some(due.id)), act_row("replan", None)];
+    record.acts = vec![entry("retry", Some(due.id)), entry("replan", None)];
 
     let shown = case(veiled(record), own(None), &none());
     assert_eq!((&shown.summary.saga_id, shown.summary.id), (&saga(), CaseId(1)));
@@ -301,8 +310,9 @@ fn an_outcome_that_a_person_wrote_down_is_not_shown_as_a_try() {
 
 #[test]
 fn an_act_keeps_every_word() {
-    let row = act_row("waive", None);
-    let shown = act(row.clone());
+    let entry = entry("waive", None);
+    let shown = act(entry.clone());
+    let row = entry.row;
     assert_eq!((shown.act, shown.reason), ("waive".to_owned(), "asked by phone".to_owned()));
     assert_eq!((shown.at, shown.case_id, shown.detail), (row.at, row.case, row.detail));
 }

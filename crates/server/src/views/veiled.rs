@@ -24,7 +24,7 @@ impl Veiled<CaseRecord> {
         let veil = Veil::of_case(secrets, &record.stored);
         veil.stored(&mut record.stored);
         record.attempts.iter_mut().for_each(|attempt| veil.shared_text(&mut attempt.message));
-        record.acts.iter_mut().for_each(|act| veil.detail(&mut act.detail));
+        record.acts.iter_mut().for_each(|act| veil.detail(&mut act.row.detail));
         Self(record)
     }
 }

@@ -3,14 +3,14 @@
 #![allow(dead_code)] // each test file uses its own part
 
 use amends_api::CaseState;
-use amends_engine::{ActRow, Effect, HistoryResult, SagaRow, StepReading, StepResult, StoredCase};
+use amends_engine::{Effect, HistoryResult, SagaRow, StepReading, StepResult, StoredCase};
 use amends_protocol::{CaseId, Outcome, SagaId, StepId, Timestamp, Verb};
 use amends_server::{EffectResult, Outbound};
 use amends_store::{
-    Archive, Batch, BulkRow, CaseFilter, CaseRecord, CredentialKind, CredentialRow, Credentials,
-    Lease, Leases, Ledger, ListedCase, ListedStep, Loaded, LookupRequest, LookupResult, OpenPage,
-    OpenPlace, PageRequest, Partition, RawCase, RowPage, RulebookRow, Settlements, SqliteStore,
-    StepFilter, StepRecord, StoreError, Upkeep,
+    ActFilter, Archive, AuditEnds, AuditEntry, Batch, BulkRow, CaseFilter, CaseRecord,
+    CredentialKind, CredentialRow, Credentials, Lease, Leases, Ledger, ListedCase, ListedStep,
+    Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, PageRequest, Partition, RawCase,
+    RowPage, RulebookRow, Settlements, SqliteStore, StepFilter, StepRecord, StoreError, Upkeep,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -94,8 +94,12 @@ impl Archive for Moody {
         self.inner.step(id).await
     }
 
-    async fn acts(&self, case: Option<CaseId>, page: PageRequest) -> Stored<RowPage<ActRow>> {
-        self.inner.acts(case, page).await
+    async fn acts(&self, filter: ActFilter, page: PageRequest) -> Stored<RowPage<AuditEntry>> {
+        self.inner.acts(filter, page).await
+    }
+
+    async fn audit_ends(&self) -> Stored<AuditEnds> {
+        self.inner.audit_ends().await
     }
 
     async fn saga(&self, saga: &SagaId) -> Stored<Option<SagaRow>> {
@@ -130,6 +134,10 @@ impl Archive for Moody {
 impl Upkeep for Moody {
     async fn prune(&self, settled_before: Timestamp, limit: usize) -> Stored<usize> {
         self.inner.prune(settled_before, limit).await
+    }
+
+    async fn prune_audit(&self, made_before: Timestamp, limit: usize) -> Stored<usize> {
+        self.inner.prune_audit(made_before, limit).await
     }
 
     async fn backup(&self, to: &Path) -> Stored<()> {

@@ -3,11 +3,11 @@
 use super::{
     Held, Place,
     sample::{
-        FromRow, act, activation, announced, at, attempt, case, done, report, saga, step, version,
-        whole,
+        FromRow, act, activation, announced, at, attempt, case, done, of_case, report, saga, step,
+        version, whole,
     },
 };
-use crate::{Archive, Ledger, ListedStep, PageRequest, RulebookRow, StepFilter, Store};
+use crate::{ActFilter, Archive, Ledger, ListedStep, PageRequest, RulebookRow, StepFilter, Store};
 use amends_engine::{
     CaseRow, HistoryQuery, Note, ReportRole, ReportRow, SagaState, StepState, Subject, Write,
 };
@@ -55,10 +55,11 @@ pub async fn one_case_has_everything(place: &impl Place<Store: Store>) {
     assert_eq!(record.stored.reports, [report(1, 0), derived]);
     assert_eq!(record.stored.steps[2], due);
     assert_eq!(record.attempts, [attempt(&due, 1, "unknown"), attempt(&due, 2, "busy")]);
-    let acts: Vec<_> = record.acts.iter().map(|a| &*a.act).collect();
+    let acts: Vec<_> = record.acts.iter().map(|entry| &*entry.row.act).collect();
     assert_eq!(acts, ["retry", "replan"]);
-    assert_eq!((record.acts[0].case, record.acts[0].step), (Some(CaseId(1)), Some(due.id)));
-    assert_eq!(record.acts[1], act("replan", Some(CaseId(1)), None));
+    let retried = &record.acts[0].row;
+    assert_eq!((retried.case, retried.step), (Some(CaseId(1)), Some(due.id)));
+    assert_eq!(record.acts[1].row, act("replan", Some(CaseId(1)), None));
     assert_eq!(store.case(CaseId(2)).await.expect("reads"), None);
     assert_eq!(store.case(CaseId(u64::MAX)).await.expect("reads"), None);
 
@@ -140,14 +141,15 @@ pub async fn acts_are_listed_newest_first(place: &impl Place<Store: Store>) {
     refused.extend(whole(CaseRow { saga: saga("order-1"), ..case(2) }));
     refused.push(Write::from_act(act("lost", Some(CaseId(1)), None)));
     store.commit(refused).await.expect_err("a saga has one case");
-    let first = store.acts(None, PageRequest::first(2)).await.expect("lists");
-    let words: Vec<_> = first.items.iter().map(|a| &*a.act).collect();
+    let first = store.acts(ActFilter::default(), PageRequest::first(2)).await.expect("lists");
+    let words: Vec<_> = first.items.iter().map(|entry| &*entry.row.act).collect();
     assert_eq!(words, ["settle", "retry"]);
     let rest = PageRequest { limit: 2, cursor: first.next };
-    let rest = store.acts(None, rest).await.expect("lists");
-    assert_eq!((&*rest.items[0].act, rest.items.len(), rest.next), ("waive", 1, None));
-    let of_one = store.acts(Some(CaseId(1)), PageRequest::default()).await.expect("lists");
-    let words: Vec<_> = of_one.items.iter().map(|a| (&*a.act, &*a.actor)).collect();
+    let rest = store.acts(ActFilter::default(), rest).await.expect("lists");
+    assert_eq!((&*rest.items[0].row.act, rest.items.len(), rest.next), ("waive", 1, None));
+    let of_one = store.acts(of_case(1), PageRequest::default()).await.expect("lists");
+    let words: Vec<_> =
+        of_one.items.iter().map(|entry| (&*entry.row.act, &*entry.row.actor.name)).collect();
     assert_eq!(words, [("settle", "kim"), ("waive", "kim")]);
 }
 

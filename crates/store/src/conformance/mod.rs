@@ -6,6 +6,7 @@
 //! dev-dependencies.
 
 pub mod audit;
+pub mod chain;
 pub mod counts;
 pub mod credentials;
 pub mod leases;
@@ -110,6 +111,11 @@ macro_rules! store_conformance {
                     announced_sagas_are_shown,
                     rulebooks_have_one_active_version,
                     the_version_last_taken_from_a_file_is_remembered,
+                }
+                chain {
+                    every_entry_follows_the_one_before,
+                    pruning_the_audit_keeps_its_chain,
+                    a_backup_has_the_chain,
                 }
                 counts {
                     cases_are_counted_by_state,

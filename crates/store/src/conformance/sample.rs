@@ -1,10 +1,10 @@
 //! Rows for the tests: one case after another, with what a test is about changed by hand.
 
-use crate::RulebookRow;
+use crate::{ActFilter, RulebookRow};
 use amends_api::{CaseState, ClosedOn};
 use amends_engine::{
-    ActRow, ActivationRow, AttemptRow, CaseExtra, CaseRow, ReportRole, ReportRow, RulebookRef,
-    SagaRow, SagaState, StepExtra, StepRow, StepState, Write,
+    ActRow, ActivationRow, Actor, AttemptRow, CaseExtra, CaseRow, ReportRole, ReportRow,
+    RulebookRef, SagaRow, SagaState, StepExtra, StepRow, StepState, Write,
 };
 use amends_protocol::{
     ActionName, CaseId, Outcome, Report, ReportData, SagaId, StepId, Timestamp, Verb,
@@ -123,13 +123,22 @@ pub(crate) fn attempt(step: &StepRow, attempt: u32, result: &'static str) -> Att
 pub(crate) fn act(act: &'static str, case: Option<CaseId>, step: Option<StepId>) -> ActRow {
     ActRow {
         at: at(9, 0),
-        actor: "kim".into(),
+        actor: Actor {
+            name: "kim".into(),
+            principal: Some("person:kim@example.org".into()),
+            address: Some("192.0.2.7".into()),
+        },
         act: act.into(),
         reason: "asked by phone".into(),
         case,
         step,
         detail: serde_json::json!({ "ticket": 7 }),
     }
+}
+
+/// What was done to one case.
+pub(crate) fn of_case(number: u64) -> ActFilter {
+    ActFilter { case: Some(CaseId(number)), ..ActFilter::default() }
 }
 
 /// A case with one report and two steps.

@@ -2,7 +2,9 @@
 
 use super::{
     BackupPlace, Held, Place,
-    sample::{FromRow, act, at, attempt, case, done, report, saga, settled, unanswered, whole},
+    sample::{
+        FromRow, act, at, attempt, case, done, of_case, report, saga, settled, unanswered, whole,
+    },
 };
 use crate::{
     Archive, CaseFilter, Ledger, Loaded, LookupRequest, PageRequest, RulebookRow, Store,
@@ -43,7 +45,7 @@ pub async fn pruning_takes_old_settled_cases_only(place: &impl Place<Store: Stor
         .await;
     let found = found.expect("finds");
     assert_eq!((found.reports, found.cases), (vec![None], vec![]));
-    let acts = store.acts(Some(CaseId(1)), PageRequest::default()).await.expect("lists");
+    let acts = store.acts(of_case(1), PageRequest::default()).await.expect("lists");
     assert_eq!(acts.items.len(), 1);
     // Nothing of it is left that a new case of the saga could stumble over.
     store.commit(whole(CaseRow { id: CaseId(6), ..case(6) })).await.expect("commits");

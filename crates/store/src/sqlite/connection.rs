@@ -1,8 +1,10 @@
 //! Opens the file: lock, permissions, settings of a connection, and schema migrations. It reads and writes no rows.
 
+use super::audit_begin;
 use crate::StoreError;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::{
+    cmp::Ordering,
     fs::{self, File, OpenOptions, TryLockError},
     path::{Path, PathBuf},
     time::Duration,
@@ -24,7 +26,10 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0007_unanswered.sql"),
     include_str!("schema/0008_rule_holds.sql"),
     include_str!("schema/0009_credentials.sql"),
+    AUDIT_CHAIN,
 ];
+/// What SQL alone can't do: the entries that are there get their digests.
+const AUDIT_CHAIN: &str = include_str!("schema/0010_audit_chain.sql");
 /// The version that this program writes.
 pub(crate) const SCHEMA: i64 = MIGRATIONS.len() as i64;
 /// Only a backup or a person's `sqlite3` can be in the way, and both only for moments.
@@ -149,8 +154,19 @@ pub(crate) fn refuse_foreign(conn: &Connection, path: &Path) -> Result<(), Store
     Ok(())
 }
 
+/// Refuses a file of another version, for whoever may not bring it up to date.
+pub(crate) fn refuse_other_schema(conn: &Connection) -> Result<(), StoreError> {
+    let (found, known) = (version(conn)?, SCHEMA);
+    match found.cmp(&known) {
+        Ordering::Equal => Ok(()),
+        Ordering::Greater => Err(StoreError::NewerSchema { found, known }),
+        Ordering::Less => Err(StoreError::OlderSchema { found, known }),
+    }
+}
+
 /// Brings the schema up to date.
 pub(crate) fn migrate(conn: &mut Connection) -> Result<(), StoreError> {
+    const DOING: &str = "bring the schema up to date";
     let known = SCHEMA;
     let found = pragma(conn, "user_version")?;
     if found > known {
@@ -159,14 +175,19 @@ pub(crate) fn migrate(conn: &mut Connection) -> Result<(), StoreError> {
     for (migration, version) in
         MIGRATIONS.iter().zip(1..).skip_while(|(_, version)| *version <= found)
     {
-        let mut apply = || {
-            let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            tx.execute_batch(migration)?;
-            tx.pragma_update(None, "application_id", APPLICATION_ID)?;
-            tx.pragma_update(None, "user_version", version)?;
-            tx.commit()
+        let mut apply = || -> Result<(), StoreError> {
+            let tx = conn
+                .transaction_with_behavior(TransactionBehavior::Immediate)
+                .map_err(database(DOING))?;
+            tx.execute_batch(migration).map_err(database(DOING))?;
+            if *migration == AUDIT_CHAIN {
+                audit_begin::chain_all(&tx)?;
+            }
+            tx.pragma_update(None, "application_id", APPLICATION_ID).map_err(database(DOING))?;
+            tx.pragma_update(None, "user_version", version).map_err(database(DOING))?;
+            tx.commit().map_err(database(DOING))
         };
-        apply().map_err(database("bring the schema up to date"))?;
+        apply()?;
     }
     Ok(())
 }

@@ -3,17 +3,20 @@
 //! A page begins where the one before it ended, by its place in the order: rows that come in meanwhile move nothing.
 
 use super::{
+    act_rows::{ACT_COLUMNS, act_row},
     case_list::{Stream, UNSETTLED},
     cursor::List,
     key::{CASE_OF_STEP, STEP_OF_CASE, case_of, row_key},
     lookup::case_of_saga,
     records,
-    rows::{ACT_COLUMNS, STEP_COLUMNS, act_row, collect_up_to, column, step_row},
+    rows::{STEP_COLUMNS, collect_up_to, column, step_row},
     search::{self, Search},
 };
-use crate::{ListedStep, PageRequest, RowPage, StepFilter, StoreError};
+use crate::{
+    ActFilter, AuditEntry, CaseOrder, ListedStep, PageRequest, RowPage, StepFilter, StoreError,
+};
 use amends_api::StepStateName;
-use amends_engine::{ActRow, RulebookRef, StepRow};
+use amends_engine::{RulebookRef, StepRow};
 use amends_protocol::{CaseId, SagaId};
 use rusqlite::{Connection, types::Value};
 
@@ -151,22 +154,23 @@ fn found_step(row: &rusqlite::Row<'_>) -> Result<FoundStep, StoreError> {
     Ok(FoundStep { row: step, saga, rulebook, opened_at: column(row, 16)? })
 }
 
-/// One page of the audit, of one case if given.
+/// One page of the audit.
 pub(crate) fn acts(
     conn: &Connection,
-    case: Option<CaseId>,
+    filter: ActFilter,
     page: &PageRequest,
-) -> Result<RowPage<ActRow>, StoreError> {
+) -> Result<RowPage<AuditEntry>, StoreError> {
     let limit = page.rows();
     let mut search = Search::default();
-    if let Some(case) = case {
+    if let Some(case) = filter.case {
         search.and("case_id = ?", [Value::from(case.0.cast_signed())]);
     }
     if let Some([last]) = List::Acts.read(page)? {
-        search.and("id < ?", [last.into()]);
+        let beyond = if filter.order == CaseOrder::Newest { "id < ?" } else { "id > ?" };
+        search.and(beyond, [last.into()]);
     }
-    let sql =
-        format!("SELECT {ACT_COLUMNS} FROM acts {} ORDER BY id DESC LIMIT ?", search.clause());
+    let (clause, order) = (search.clause(), filter.order.sql());
+    let sql = format!("SELECT {ACT_COLUMNS} FROM acts {clause} ORDER BY id {order} LIMIT ?");
     let rows = collect_up_to(conn, &sql, search.values, limit + 1, act_row)?;
-    page_of(List::Acts, rows, limit, |(id, _)| Ok([*id]), |(_, act)| Ok(act))
+    page_of(List::Acts, rows, limit, |entry| Ok([entry.number.cast_signed()]), Ok)
 }

@@ -1,6 +1,11 @@
 //! The store on SQLite: one directory, one writing thread, a few reading threads. Other databases are none of its
 //! affair.
 
+mod act_rows;
+mod audit;
+mod audit_begin;
+#[cfg(test)]
+mod audit_tests;
 mod bulks;
 mod case_list;
 mod checkpoint;
@@ -28,17 +33,18 @@ mod upkeep;
 mod write;
 mod writer;
 
+pub use audit::verify_audit;
 pub use connection::FILE_NAME;
 pub use inspect::{StoreSeen, copy_store, inspect};
 
 use crate::{
-    Archive, Batch, BulkRow, CaseFilter, CaseRecord, CredentialKind, CredentialRow, Credentials,
-    Lease, Leases, Ledger, ListedCase, ListedStep, Loaded, LookupRequest, LookupResult, OpenPage,
-    OpenPlace, PageRequest, Partition, RawCase, RowPage, RulebookRow, Settlements, StepFilter,
-    StepRecord, StoreError, Upkeep,
+    ActFilter, Archive, AuditEnds, AuditEntry, Batch, BulkRow, CaseFilter, CaseRecord,
+    CredentialKind, CredentialRow, Credentials, Lease, Leases, Ledger, ListedCase, ListedStep,
+    Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, PageRequest, Partition, RawCase,
+    RowPage, RulebookRow, Settlements, StepFilter, StepRecord, StoreError, Upkeep,
 };
 use amends_api::CaseState;
-use amends_engine::{ActRow, SagaRow, StoredCase};
+use amends_engine::{SagaRow, StoredCase};
 use amends_protocol::{CaseId, SagaId, StepId, Timestamp};
 use checkpoint::Checkpointer;
 use reader::Readers;
@@ -184,10 +190,14 @@ impl Archive for SqliteStore {
 
     async fn acts(
         &self,
-        case: Option<CaseId>,
+        filter: ActFilter,
         page: PageRequest,
-    ) -> Result<RowPage<ActRow>, StoreError> {
-        self.readers()?.ask(move |conn| lists::acts(conn, case, &page)).await
+    ) -> Result<RowPage<AuditEntry>, StoreError> {
+        self.readers()?.ask(move |conn| lists::acts(conn, filter, &page)).await
+    }
+
+    async fn audit_ends(&self) -> Result<AuditEnds, StoreError> {
+        self.readers()?.ask(audit::ends).await
     }
 
     async fn saga(&self, saga: &SagaId) -> Result<Option<SagaRow>, StoreError> {
@@ -223,6 +233,10 @@ impl Archive for SqliteStore {
 impl Upkeep for SqliteStore {
     async fn prune(&self, settled_before: Timestamp, limit: usize) -> Result<usize, StoreError> {
         self.order(|reply| Command::Prune { settled_before, limit, reply }).await
+    }
+
+    async fn prune_audit(&self, made_before: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        self.order(|reply| Command::PruneAudit { made_before, limit, reply }).await
     }
 
     async fn backup(&self, to: &Path) -> Result<(), StoreError> {

@@ -2,14 +2,15 @@
 //! mean to people is said elsewhere.
 
 use super::{
+    act_rows::{ACT_COLUMNS, act_row},
     key::{case_number, key_range, row_key},
     rows::{
-        ACT_COLUMNS, ATTEMPT_COLUMNS, STEP_COLUMNS, act_row, attempt_row, case_by_id, collect,
-        collect_readable, first_report, read_error, step_row, steps_of, with_rows,
+        ATTEMPT_COLUMNS, STEP_COLUMNS, attempt_row, case_by_id, collect, collect_readable,
+        first_report, read_error, step_row, steps_of, with_rows,
     },
 };
-use crate::{CaseRecord, ListedCase, ListedStep, StepRecord, StoreError};
-use amends_engine::{ActRow, AttemptRow, CaseRow, RulebookRef, StepRow};
+use crate::{AuditEntry, CaseRecord, ListedCase, ListedStep, StepRecord, StoreError};
+use amends_engine::{AttemptRow, CaseRow, RulebookRef, StepRow};
 use amends_protocol::{CaseId, SagaId, StepId};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -93,11 +94,11 @@ fn attempts(conn: &Connection, keys: (i64, i64)) -> Result<Vec<AttemptRow>, Stor
 }
 
 /// Acts on a case, oldest first; of very many, the latest.
-fn acts_of(conn: &Connection, case: CaseId) -> Result<Vec<ActRow>, StoreError> {
+fn acts_of(conn: &Connection, case: CaseId) -> Result<Vec<AuditEntry>, StoreError> {
     let sql =
         format!("SELECT {ACT_COLUMNS} FROM acts WHERE case_id = ?1 ORDER BY id DESC LIMIT ?2");
     let of_case = params![case_number(case)?, ACTS_OF_CASE as i64];
     let mut acts = collect_readable(conn, &sql, of_case, act_row)?;
     acts.reverse();
-    Ok(acts.into_iter().map(|(_, act)| act).collect())
+    Ok(acts)
 }

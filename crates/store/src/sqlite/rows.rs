@@ -7,8 +7,8 @@ use super::{
 use crate::{RulebookRow, StoreError};
 use amends_api::{StepStateName, StuckReason};
 use amends_engine::{
-    ActRow, AttemptRow, CaseRow, HoldScope, ReportRow, RuleHoldRow, RulebookRef, SagaRow,
-    ServiceRow, StepRow, StepState, StoredCase, StrangerDecisionRow, UnreadableRow,
+    AttemptRow, CaseRow, HoldScope, ReportRow, RuleHoldRow, RulebookRef, SagaRow, ServiceRow,
+    StepRow, StepState, StoredCase, StrangerDecisionRow, UnreadableRow,
 };
 use amends_protocol::{ActionName, CaseId, Outcome, SagaId, StepId, Timestamp};
 use rusqlite::{
@@ -29,7 +29,6 @@ pub(crate) const STEP_COLUMNS: &str = "s.key, s.state, s.ending, s.verb, s.servi
 /// Of `attempts a` and its `steps s`.
 pub(crate) const ATTEMPT_COLUMNS: &str =
     "a.step, s.tag, a.attempt, a.sent_at, a.ended_at, a.result, a.status, a.message";
-pub(crate) const ACT_COLUMNS: &str = "id, at, actor, act, reason, case_id, step, detail";
 pub(crate) const SAGA_COLUMNS: &str = "saga, service, action, deadline, state, data";
 
 pub(crate) fn read_error(source: rusqlite::Error) -> StoreError {
@@ -115,7 +114,7 @@ pub(crate) fn column<T: FromSql>(row: &Row<'_>, index: usize) -> Result<T, Store
     row.get(index).map_err(read_error)
 }
 
-fn corrupt(name: impl Into<String>, what: impl ToString) -> StoreError {
+pub(super) fn corrupt(name: impl Into<String>, what: impl ToString) -> StoreError {
     StoreError::Corrupt { row: name.into(), what: what.to_string() }
 }
 
@@ -123,7 +122,7 @@ fn word<T: Coded>(code: i64, name: &dyn Fn() -> String) -> Result<T, StoreError>
     T::from_code(code).ok_or_else(|| corrupt(name(), format!("{code} stands for no {}", T::WHAT)))
 }
 
-fn json<T: DeserializeOwned>(
+pub(super) fn json<T: DeserializeOwned>(
     row: &Row<'_>,
     index: usize,
     name: &dyn Fn() -> String,
@@ -144,7 +143,7 @@ pub(crate) fn case_id(row: &Row<'_>, index: usize) -> Result<CaseId, StoreError>
     Ok(CaseId(column::<i64>(row, index)?.cast_unsigned()))
 }
 
-fn moment(row: &Row<'_>, index: usize) -> Result<Timestamp, StoreError> {
+pub(super) fn moment(row: &Row<'_>, index: usize) -> Result<Timestamp, StoreError> {
     let time = Timestamp(column(row, index)?);
     if time.is_writable() {
         return Ok(time);
@@ -273,23 +272,6 @@ pub(crate) fn attempt_row(row: &Row<'_>) -> Result<AttemptRow, StoreError> {
         status: column(row, 6)?,
         message: column(row, 7)?,
     })
-}
-
-/// A row of [`ACT_COLUMNS`] with its number.
-pub(crate) fn act_row(row: &Row<'_>) -> Result<(i64, ActRow), StoreError> {
-    let id: i64 = column(row, 0)?;
-    let name = || format!("act {id}");
-    let step: Option<String> = column(row, 6)?;
-    let act = ActRow {
-        at: moment(row, 1)?,
-        actor: column(row, 2)?,
-        act: column::<String>(row, 3)?.into(),
-        reason: column(row, 4)?,
-        case: column::<Option<i64>>(row, 5)?.map(|n| CaseId(n.cast_unsigned())),
-        step: step.map(|s| s.parse().map_err(|e| corrupt(name(), e))).transpose()?,
-        detail: json(row, 7, &name)?,
-    };
-    Ok((id, act))
 }
 
 /// A row of [`SAGA_COLUMNS`].

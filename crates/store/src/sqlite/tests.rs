@@ -2,7 +2,7 @@
 
 use super::{FILE_NAME, SqliteOptions, SqliteStore, connection};
 use crate::{
-    Archive, CaseFilter, Ledger, PageRequest, StoreError, Upkeep,
+    ActFilter, Archive, CaseFilter, Ledger, PageRequest, StoreError, Upkeep,
     conformance::{BackupPlace, Place, unsettled},
 };
 use amends_api::CaseState;
@@ -419,6 +419,9 @@ async fn acts_alone_are_a_batch_too() {
         detail: serde_json::Value::Null,
     };
     store.commit(vec![Write::Act(Box::new(act))].into()).await.expect("commits");
-    let page = store.acts(None, PageRequest::default()).await.expect("lists");
-    assert_eq!((page.items[0].case, &page.items[0].detail), (None, &serde_json::Value::Null));
+    let page = store.acts(ActFilter::default(), PageRequest::default()).await.expect("lists");
+    assert_eq!(
+        (page.items[0].row.case, &page.items[0].row.detail),
+        (None, &serde_json::Value::Null)
+    );
 }

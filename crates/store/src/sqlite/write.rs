@@ -3,6 +3,7 @@
 //! INVARIANT: every JSON text has been read back into its row before it is written. What is acknowledged can be read.
 
 use super::{
+    audit::ChainWriter,
     codes::{Coded, role_code},
     connection::database,
     counts::{self, KEEP_LAST_CASE, LAST_CASE},
@@ -44,8 +45,6 @@ const STEP: &str = "
 const ATTEMPT: &str = "
     INSERT OR REPLACE INTO attempts (step, attempt, sent_at, ended_at, result, status, message)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-const ACT: &str = "
-    INSERT INTO acts (at, actor, act, reason, case_id, step, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 const SAGA: &str = "
     INSERT INTO sagas (saga, service, action, deadline, state, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
     ON CONFLICT (saga) DO UPDATE SET service = ?2, action = ?3, deadline = ?4, state = ?5, data = ?6";
@@ -73,7 +72,7 @@ struct BatchWriter<'c> {
     report: CachedStatement<'c>,
     step: CachedStatement<'c>,
     attempt: CachedStatement<'c>,
-    act: CachedStatement<'c>,
+    chain: ChainWriter<'c>,
     saga: CachedStatement<'c>,
     json: Vec<u8>,
     /// The highest case number in the table.
@@ -91,7 +90,7 @@ pub(crate) fn write_batch(conn: &Connection, writes: &[Write]) -> Result<(), Sto
         report: prepare(REPORT)?,
         step: prepare(STEP)?,
         attempt: prepare(ATTEMPT)?,
-        act: prepare(ACT)?,
+        chain: ChainWriter::new(conn)?,
         saga: prepare(SAGA)?,
         json: Vec::with_capacity(1024),
         highest: counts::highest_case(conn)?,
@@ -117,7 +116,7 @@ pub(crate) fn write_batch(conn: &Connection, writes: &[Write]) -> Result<(), Sto
         }
     }
     let new_cases = writer.new_cases;
-    drop(writer);
+    writer.chain.finish()?;
     counts::more_cases(conn, new_cases)
 }
 
@@ -249,17 +248,8 @@ impl BatchWriter<'_> {
     fn act(&mut self, row: &ActRow) -> Result<(), StoreError> {
         let id = row.case.or(row.step.map(|step| step.case));
         let named = || Named { row: format!("act `{}`", row.act), case: id };
-        let case = id.map(case_number).transpose()?;
-        let written = self.act.execute(params![
-            row.at.0,
-            &*row.actor,
-            &*row.act,
-            &*row.reason,
-            case,
-            row.step.map(|step| step.to_string()),
-            proved(&mut self.json, &row.detail, named)?,
-        ]);
-        must_be_one(written, named)
+        let detail = proved(&mut self.json, &row.detail, named)?;
+        must_be_one(self.chain.add(row, detail)?, named)
     }
 
     fn saga(&mut self, row: &SagaRow) -> Result<(), StoreError> {

@@ -3,8 +3,8 @@
 //! It also answers the loop's look-ups, so that they see every commit before them.
 
 use super::{
-    bulks, checkpoint::Checkpointer, connection::database, credentials, lease::WholeLease, lookup,
-    upkeep, write::write_batch,
+    audit, bulks, checkpoint::Checkpointer, connection::database, credentials, lease::WholeLease,
+    lookup, upkeep, write::write_batch,
 };
 use crate::{
     Batch, BulkRow, CredentialKind, CredentialRow, Lease, Loaded, LookupRequest, LookupResult,
@@ -33,6 +33,7 @@ pub(crate) enum Command {
     Load(Reply<Loaded>),
     Open { after: OpenPlace, most: usize, reply: Reply<OpenPage> },
     Prune { settled_before: Timestamp, limit: usize, reply: Reply<usize> },
+    PruneAudit { made_before: Timestamp, limit: usize, reply: Reply<usize> },
     PutBulk(BulkRow, Reply<()>),
     PutCredential(CredentialRow, Reply<()>),
     DropCredential(CredentialKind, String, Reply<()>),
@@ -134,6 +135,10 @@ impl Writer {
                 let lent = self.lent.iter().copied().collect();
                 let pruned = self.transact(|tx| upkeep::prune(tx, settled_before, limit, &lent));
                 let _ = reply.send(pruned);
+                self.checkpointer.after_commit(&self.conn);
+            }
+            Command::PruneAudit { made_before, limit, reply } => {
+                let _ = reply.send(self.transact(|tx| audit::prune(tx, made_before, limit)));
                 self.checkpointer.after_commit(&self.conn);
             }
             Command::PutBulk(row, reply) => {

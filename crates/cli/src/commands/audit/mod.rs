@@ -1,4 +1,6 @@
-//! `amends audit`: what people did, newest first: who, when, what and why.
+//! `amends audit`: what people did, newest first: who, when, what and why; and whether that is still what was written.
+
+mod verify;
 
 use super::cases::which::WhichCase;
 use super::{Connection, block_on};
@@ -8,17 +10,19 @@ use crate::failure::Outcome;
 use crate::moment::clock;
 use crate::output::{self, Grid};
 use crate::printing::{Printing, Width};
-use amends_api::{ActView, Page};
+use amends_api::{ActView, Hidden, Page};
 use amends_protocol::CaseId;
 use clap_complete::ArgValueCompleter;
 
 /// Options of `audit`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  amends audit\n  amends audit --case c-17\n  \
-amends audit --all -o csv > audit.csv")]
+amends audit --all -o csv > audit.csv\n  amends audit verify")]
 pub struct AuditOptions {
     #[command(flatten)]
     connection: Connection,
+    #[command(subcommand)]
+    command: Option<AuditCommand>,
     /// Only what was done to this case: its id or its saga's
     #[arg(long, value_name = "CASE", add = ArgValueCompleter::new(complete::cases))]
     case: Option<WhichCase>,
@@ -30,6 +34,13 @@ pub struct AuditOptions {
     all: bool,
     #[command(flatten)]
     printing: Printing,
+}
+
+/// What to do with the audit, beside reading it.
+#[derive(Debug, clap::Subcommand)]
+enum AuditCommand {
+    /// Find out whether every entry still is what was written
+    Verify(verify::VerifyOptions),
 }
 
 /// Rows per page when all are wanted: the API's limit.
@@ -45,6 +56,10 @@ struct Acts {
 }
 
 pub(super) fn run(options: AuditOptions) -> Outcome {
+    if let Some(AuditCommand::Verify(verify)) = &options.command {
+        let client = || options.connection.client();
+        return block_on(verify::run(verify, client, options.printing));
+    }
     let client = options.connection.client()?;
     let pages = if options.all { (LARGEST_PAGE, true) } else { (options.limit, false) };
     block_on(async {
@@ -80,7 +95,7 @@ fn show(found: &Acts, width: Width) -> Outcome {
     }
     let mut heads = vec!["when", "who", "what", "to", "why"];
     if width == Width::Wide {
-        heads.push("details");
+        heads.extend(["as", "from", "details"]);
     }
     let mut grid = Grid::new(&heads);
     for act in &found.acts {
@@ -91,9 +106,13 @@ fn show(found: &Acts, width: Width) -> Outcome {
             act.actor.clone(),
             act.act.clone(),
             step.or_else(case).unwrap_or_else(|| "-".to_owned()),
-            act.reason.clone(),
+            shown_reason(act),
         ];
         if width == Width::Wide {
+            row.extend(
+                [act.principal.clone(), act.address.clone()]
+                    .map(|text| text.unwrap_or_else(|| "-".to_owned())),
+            );
             row.push(if act.detail.is_null() { "-".to_owned() } else { act.detail.to_string() });
         }
         grid.row(row);
@@ -104,4 +123,12 @@ fn show(found: &Acts, width: Width) -> Outcome {
         output::tell(&format!("there is more than these {n}; use --all or a larger --limit"));
     }
     Ok(())
+}
+
+fn shown_reason(act: &ActView) -> String {
+    match act.hidden {
+        Some(Hidden::Erased) if act.reason.is_empty() => "(erased)".to_owned(),
+        Some(Hidden::NeedsReadData) if act.reason.is_empty() => "(needs read:data)".to_owned(),
+        _ => act.reason.clone(),
+    }
 }
