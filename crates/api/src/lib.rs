@@ -62,7 +62,7 @@ pub use rulebooks::{
 };
 pub use steps::{AttemptView, StepView};
 pub use words::{
-    CaseActName, CaseState, Cause, ClosedOn, EventKind, FindingSeverity, QuestionActName,
-    QuestionEffect, QuestionKind, ReportStanding, ServiceHealth, Source, StepActName,
-    StepStateName, StrangerActName, StuckReason, Verdict,
+    AttemptResult, BreakerState, CaseActName, CaseState, Cause, ClosedOn, EventKind,
+    FindingSeverity, QuestionActName, QuestionEffect, QuestionKind, ReportStanding, ServiceHealth,
+    Source, StepActName, StepStateName, StrangerActName, StuckReason, TroubleReason, Verdict,
 };

@@ -1,6 +1,8 @@
 //! What an operator sees first: how much is open, what is wrong, how each service is doing. Plain data.
 
-use crate::{CaseState, Money, QuestionKind, RuleHoldView, ServiceHealth};
+use crate::{
+    BreakerState, CaseState, Money, QuestionKind, RuleHoldView, ServiceHealth, TroubleReason,
+};
 use amends_protocol::{CaseId, StepId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -100,9 +102,8 @@ pub struct ServiceView {
     pub url: Option<String>,
     /// How it is, all in all.
     pub health: ServiceHealth,
-    /// Its circuit breaker: `closed` (requests go out), `open` (given up for the moment), `probing`, or `rejecting` (it
-    /// gives one definite answer, such as 401, to all steps: they wait).
-    pub breaker: String,
+    /// Its circuit breaker.
+    pub breaker: BreakerState,
     /// Whether an operator has paused dispatch to it.
     pub paused: bool,
     /// Who paused it, when and why.
@@ -241,8 +242,8 @@ pub struct TroubleView {
     pub step_id: Option<StepId>,
     /// `verb service.action`, what a question is about, or the report that no rule answers.
     pub subject: String,
-    /// Why, in a word of its list: a reason of being stuck, a kind of question, or `unmatched`.
-    pub why: String,
+    /// Why.
+    pub why: TroubleReason,
     /// What the last try brought.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,

@@ -4,7 +4,7 @@
 
 use crate::{
     BulkDeed, BulkState, CaseState, Cause, ClosedOn, QuestionEffect, QuestionKind, ServiceHealth,
-    StepStateName, StuckReason, Verdict,
+    StepStateName, StuckReason, TroubleReason, Verdict,
 };
 use amends_protocol::Outcome;
 
@@ -261,10 +261,14 @@ impl Signed for ServiceHealth {
 
 /// The sign of what needs a person, as a trouble names it: a reason of being stuck, a kind of question, or `unmatched`.
 #[must_use]
-pub fn trouble_sign(why: &str) -> Sign {
-    let reason = why.parse::<StuckReason>().map(Signed::sign);
-    let doubt = || why.parse::<QuestionKind>().map(Signed::sign);
-    reason.or_else(|_| doubt()).unwrap_or(CaseState::Unmatched.sign())
+pub fn trouble_sign(why: TroubleReason) -> Sign {
+    let stuck = StuckReason::ALL.iter().find(|reason| TroubleReason::from(**reason) == why);
+    let doubt = QuestionKind::ALL.iter().find(|kind| TroubleReason::from(**kind) == why);
+    match (stuck, doubt) {
+        (Some(reason), _) => reason.sign(),
+        (None, Some(kind)) => kind.sign(),
+        (None, None) => CaseState::Unmatched.sign(),
+    }
 }
 
 /// A History that has been read.

@@ -1,6 +1,6 @@
 //! A step and its tries, as people see them.
 
-use crate::{Cause, RuleHoldView, StepActName, StepStateName, StuckReason};
+use crate::{AttemptResult, Cause, RuleHoldView, StepActName, StepStateName, StuckReason};
 use amends_protocol::{ActionName, CaseId, Outcome, SagaId, StepId, Timestamp, Verb};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -131,8 +131,8 @@ pub struct AttemptView {
     /// When its result was known.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub ended_at: Timestamp,
-    /// One word: `compensated`, `accepted`, `busy`, `unknown`, `not_sent`, `refused`, …
-    pub result: String,
+    /// How it ended.
+    pub result: AttemptResult,
     /// It is no answer: the service called back, after the try of this number.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub called_back: bool,

@@ -1,6 +1,6 @@
 //! The closed lists of what the supervisor shows and what people may do. Each word is written here once.
 
-use amends_protocol::words;
+use amends_protocol::{Outcome, words};
 
 words! {
     /// The state of a case.
@@ -284,6 +284,129 @@ impl ServiceHealth {
 }
 
 words! {
+    /// The state of a service's circuit breaker.
+    BreakerState, "state of a breaker" {
+        /// Requests go out.
+        Closed = "closed",
+        /// Given up for the moment.
+        Open = "open",
+        /// One request is under way; its answer decides.
+        Probing = "probing",
+        /// It gives one definite answer, such as 401, to all steps: they wait.
+        Rejecting = "rejecting",
+    }
+}
+
+words! {
+    /// How one try of a step ended: with an outcome, or with something else.
+    AttemptResult, "result of a try" {
+        /// The effect was there and is undone.
+        Compensated = "compensated",
+        /// An earlier request had undone it.
+        AlreadyCompensated = "already_compensated",
+        /// There was nothing to undo.
+        NothingToCompensate = "nothing_to_compensate",
+        /// The action ran (or had run) to its end.
+        Retried = "retried",
+        /// The message went out.
+        Notified = "notified",
+        /// The service says that it cannot, for good.
+        Refused = "refused",
+        /// A person, or a rule, decided to go without.
+        Waived = "waived",
+        /// The service puts up no fence.
+        NotFenceable = "not_fenceable",
+        /// The service took it (202) and works on it.
+        Accepted = "accepted",
+        /// The service says again and again that the request itself is invalid.
+        Rejected = "rejected",
+        /// A definite answer (a 3xx or 4xx that nobody mapped).
+        Definite = "definite",
+        /// The request could not be built.
+        Unsendable = "unsendable",
+        /// The service wants to be asked later (409, 429, 503).
+        Busy = "busy",
+        /// It was not sent: the connection was refused, or the name did not resolve.
+        NotSent = "not_sent",
+        /// It was sent, and nobody knows what became of it.
+        Unknown = "unknown",
+    }
+}
+
+impl From<Outcome> for AttemptResult {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Compensated => Self::Compensated,
+            Outcome::AlreadyCompensated => Self::AlreadyCompensated,
+            Outcome::NothingToCompensate => Self::NothingToCompensate,
+            Outcome::Retried => Self::Retried,
+            Outcome::Notified => Self::Notified,
+            Outcome::Refused => Self::Refused,
+            Outcome::Waived => Self::Waived,
+            Outcome::NotFenceable => Self::NotFenceable,
+        }
+    }
+}
+
+words! {
+    /// Why something needs a person: a reason of being stuck, a kind of question, or that no rule answers.
+    TroubleReason, "reason of a trouble" {
+        /// No rule answers the report.
+        Unmatched = "unmatched",
+        /// The service refused for good.
+        Refused = "refused",
+        /// The policy's number of attempts is used up.
+        OutOfAttempts = "out_of_attempts",
+        /// The policy's time is used up.
+        OutOfTime = "out_of_time",
+        /// The service says the request itself is invalid.
+        Rejected = "rejected",
+        /// The request cannot be built.
+        Unsendable = "unsendable",
+        /// The rule (or its limit) wants a person's yes first.
+        AwaitsApproval = "awaits_approval",
+        /// Evidence says that something took effect, and its service that there was nothing to undo.
+        Contradiction = "contradiction",
+        /// Somebody tells of a service or an action that the rulebook does not know.
+        Stranger = "stranger",
+        /// Evidence had no room.
+        Dropped = "dropped",
+        /// A History that the case needs could not be read for a long time.
+        HistoryUnavailable = "history_unavailable",
+        /// Two sources give different values for what undoing one request needs.
+        DataConflict = "data_conflict",
+        /// What came before an effect that nothing can undo is to be undone, and that effect may stand.
+        PastThePivot = "past_the_pivot",
+    }
+}
+
+impl From<StuckReason> for TroubleReason {
+    fn from(reason: StuckReason) -> Self {
+        match reason {
+            StuckReason::Refused => Self::Refused,
+            StuckReason::OutOfAttempts => Self::OutOfAttempts,
+            StuckReason::OutOfTime => Self::OutOfTime,
+            StuckReason::Rejected => Self::Rejected,
+            StuckReason::Unsendable => Self::Unsendable,
+            StuckReason::AwaitsApproval => Self::AwaitsApproval,
+        }
+    }
+}
+
+impl From<QuestionKind> for TroubleReason {
+    fn from(kind: QuestionKind) -> Self {
+        match kind {
+            QuestionKind::Contradiction => Self::Contradiction,
+            QuestionKind::Stranger => Self::Stranger,
+            QuestionKind::Dropped => Self::Dropped,
+            QuestionKind::HistoryUnavailable => Self::HistoryUnavailable,
+            QuestionKind::DataConflict => Self::DataConflict,
+            QuestionKind::PastThePivot => Self::PastThePivot,
+        }
+    }
+}
+
+words! {
     /// What an event is about.
     EventKind, "kind of event" {
         /// A report entered a case.
@@ -295,7 +418,7 @@ words! {
         /// A case changed its state.
         Case = "case",
         /// A History was read.
-        HistoryRead = "walk",
+        HistoryRead = "history" | "walk",
         /// A person, or the supervisor in place of one, did something.
         Act = "act",
         /// A question holds its case.
@@ -367,5 +490,24 @@ words! {
         Declare = "declare",
         /// Take back what was said of it.
         Reconsider = "reconsider",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_that_stands_on_two_lists_is_the_same_word() {
+        for outcome in Outcome::ALL {
+            assert_eq!(AttemptResult::from(*outcome).as_str(), outcome.as_str());
+        }
+        for reason in StuckReason::ALL {
+            assert_eq!(TroubleReason::from(*reason).as_str(), reason.as_str());
+        }
+        for kind in QuestionKind::ALL {
+            assert_eq!(TroubleReason::from(*kind).as_str(), kind.as_str());
+        }
+        assert_eq!(TroubleReason::Unmatched.as_str(), CaseState::Unmatched.as_str());
     }
 }

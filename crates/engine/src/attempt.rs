@@ -471,7 +471,7 @@ impl Case {
             attempt: step.attempts,
             sent_at: step.extra.sent_at.map_or(self.wall, Timestamp),
             ended_at: self.wall,
-            result: result.answer.word().into(),
+            result: result.answer.result().as_str().into(),
             status: result.status,
             message: result.message.as_deref().map(Into::into),
         })));

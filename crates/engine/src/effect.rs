@@ -1,7 +1,7 @@
 //! What is to be done after a commit. Nothing here has happened yet, and nothing here may happen before the writes of
 //! the same [`crate::Output`] are durable.
 
-use amends_api::{ClosedOn, QuestionId, QuestionKind};
+use amends_api::{AttemptResult, BreakerState, ClosedOn, QuestionId, QuestionKind};
 use amends_protocol::{
     ActionName, CallbackProof, CaseId, Outcome, Report, SagaId, StepId, Testimony, Timestamp, Verb,
     digest,
@@ -259,26 +259,26 @@ pub enum StepReading {
 impl StepReading {
     /// The kind of reading, in one word.
     #[must_use]
-    pub const fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> &'static str {
         match self {
             Self::Done(_) => "done",
-            Self::Accepted { .. } => "accepted",
-            Self::Refused => "refused",
-            Self::Rejected => "rejected",
-            Self::Definite => "definite",
-            Self::Unsendable => "unsendable",
-            Self::Busy { .. } => "busy",
-            Self::NotSent => "not_sent",
-            Self::Unknown => "unknown",
+            other => other.result().as_str(),
         }
     }
 
-    /// How the try ended, in one word: its outcome, or the kind of reading.
+    /// How the try ended: its outcome, or the kind of reading.
     #[must_use]
-    pub const fn word(&self) -> &'static str {
+    pub fn result(&self) -> AttemptResult {
         match self {
-            Self::Done(outcome) => outcome.as_str(),
-            other => other.kind(),
+            Self::Done(outcome) => (*outcome).into(),
+            Self::Accepted { .. } => AttemptResult::Accepted,
+            Self::Refused => AttemptResult::Refused,
+            Self::Rejected => AttemptResult::Rejected,
+            Self::Definite => AttemptResult::Definite,
+            Self::Unsendable => AttemptResult::Unsendable,
+            Self::Busy { .. } => AttemptResult::Busy,
+            Self::NotSent => AttemptResult::NotSent,
+            Self::Unknown => AttemptResult::Unknown,
         }
     }
 }
@@ -401,8 +401,8 @@ pub enum DomainEvent {
     Breaker {
         /// The service.
         service: Arc<str>,
-        /// `open`, `probing`, `rejecting` or `closed`.
-        state: &'static str,
+        /// Its new state.
+        state: BreakerState,
         /// What it failed with last.
         message: Option<String>,
     },

@@ -27,7 +27,7 @@ use crate::{
     Answer, Input, Moment, Quarantined, SagaRow, ServiceSettings, StrangerDecision, Ticket,
     UnreadableRow, Write,
 };
-use amends_api::Cause;
+use amends_api::{BreakerState, Cause};
 use amends_protocol::{ActionName, CaseId, SagaId, StepId, Timestamp};
 use amends_rulebook::Rulebook;
 use rustc_hash::FxHashMap;
@@ -74,8 +74,8 @@ pub struct Engine {
 pub struct ServiceQueueStatus {
     /// The service.
     pub service: Arc<str>,
-    /// `closed`, `open`, `probing` or `rejecting`.
-    pub breaker: &'static str,
+    /// The state of its breaker.
+    pub breaker: BreakerState,
     /// Why everything that goes to it is kept back: a pause, an outage.
     pub keeps_back: Option<Cause>,
     /// What operators have set: a pause, limits.

@@ -14,14 +14,15 @@ mod kept_back;
 mod rejection;
 
 use crate::ServiceSettings;
+use amends_api::BreakerState;
 use amends_protocol::{CaseId, StepId, Timestamp};
 use amends_rulebook::Settings;
 pub(crate) use breaker::Breaker;
 use breaker::{BREAKER_FAILURES, PROBE_EVERY_MS};
 use histories::After;
 pub(crate) use histories::Histories;
+pub(crate) use rejection::DefiniteAnswer;
 use rejection::Rejection;
-pub(crate) use rejection::{DefiniteAnswer, REJECTING};
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::Bound;
 
@@ -227,11 +228,9 @@ impl ServiceQueue {
     }
 
     /// How it stands, in one word for people.
-    pub(crate) fn state(&self) -> &'static str {
-        match self.breaker {
-            Breaker::Open { .. } | Breaker::Probing if self.rejection.is_some() => REJECTING,
-            breaker => breaker.as_str(),
-        }
+    pub(crate) fn state(&self) -> BreakerState {
+        let rejects = self.rejection.is_some() && self.breaker != Breaker::Closed;
+        if rejects { BreakerState::Rejecting } else { self.breaker.state() }
     }
 
     /// Whether its last answer to a step was a definite one.

@@ -26,7 +26,10 @@ fn stuck(world: &World) -> usize {
 
 fn state_of(world: &World, service: &str) -> &'static str {
     let queues = world.engine.queues();
-    queues.iter().find(|queue| &*queue.service == service).map_or("closed", |queue| queue.breaker)
+    queues
+        .iter()
+        .find(|queue| &*queue.service == service)
+        .map_or("closed", |queue| queue.breaker.as_str())
 }
 
 fn survey(world: &World) -> Survey {

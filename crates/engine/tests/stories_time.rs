@@ -2,7 +2,7 @@
 
 mod world;
 
-use amends_api::{CaseState, StepAct, StuckReason};
+use amends_api::{BreakerState, CaseState, StepAct, StuckReason};
 use amends_engine::{HistoryResult, Input, StepReading, StepState, Trust};
 use amends_protocol::{HistoryState as H, Outcome};
 use std::sync::Arc;
@@ -203,7 +203,7 @@ fn histories_out_of_order_hold_up_no_compensation_and_are_probed_one_at_a_time()
     assert!(world.sent.contains(&"compensate payment.pay".to_owned()));
     let queue = world.engine.queues().into_iter().find(|queue| &*queue.service == "payment");
     let queue = queue.expect("known");
-    assert_eq!(queue.breaker, "closed", "the service itself is well");
+    assert_eq!(queue.breaker, BreakerState::Closed, "the service itself is well");
     assert!(queue.histories_failing_since.is_some(), "and people see what is not");
     world.histories.clear();
     world.pass_ms(120_000);

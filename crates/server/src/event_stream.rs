@@ -1,7 +1,7 @@
 //! What has happened lately, for the event stream. Lives in memory only: the store tells the whole story.
 
 use amends_api::signs::Signed;
-use amends_api::{EventKind, EventView, QuestionId, QuestionKind};
+use amends_api::{BreakerState, EventKind, EventView, QuestionId, QuestionKind};
 use amends_engine::{DomainEvent, Event, StepState, UnreadableRow};
 use amends_protocol::{CaseId, Timestamp};
 use std::collections::VecDeque;
@@ -225,7 +225,7 @@ fn view(event: &Event) -> EventView {
             asked(&mut view, *question, *kind, sentence);
         }
         DomainEvent::Breaker { service, state, message } => {
-            breaker(&mut view, service, state, message.as_ref());
+            breaker(&mut view, service, *state, message.as_ref());
         }
         DomainEvent::Histories { service, available, message } => {
             histories(&mut view, service, *available, message.as_ref());
@@ -262,9 +262,9 @@ fn rulebook(view: &mut EventView, name: &str, hash: &str) {
     view.message = Some(hash.to_owned());
 }
 
-fn breaker(view: &mut EventView, service: &str, state: &str, message: Option<&String>) {
+fn breaker(view: &mut EventView, service: &str, state: BreakerState, message: Option<&String>) {
     view.subject = Some(service.to_owned());
-    view.state = state.to_owned();
+    view.state = state.to_string();
     view.message = message.cloned();
 }
 

@@ -9,8 +9,8 @@ use crate::supervisor::Supervisor;
 use crate::views::KeptBack;
 use amends_api::sentence::group_title;
 use amends_api::{
-    AttemptFigures, CaseState, Cause, DecisionView, GroupView, LimitsView, Overview, Progress,
-    ServiceHealth, ServiceView, StuckReason, TroubleView,
+    AttemptFigures, BreakerState, CaseState, Cause, DecisionView, GroupView, LimitsView, Overview,
+    Progress, ServiceHealth, ServiceView, TroubleReason, TroubleView,
 };
 use amends_engine::{
     Decision, FoundQuestions, FoundStranger, Group, GroupKey, Limits, Members, QuestionFilter,
@@ -146,7 +146,7 @@ impl<S: Store> Supervisor<S> {
                     name: service.name.to_string(),
                     rulebook: book.name().to_owned(),
                     url: service.url.clone(),
-                    breaker: queue.map_or("closed", |l| l.breaker).to_owned(),
+                    breaker: queue.map_or(BreakerState::Closed, |l| l.breaker),
                     paused: queue.is_some_and(|l| l.settings.pause.is_some()),
                     pause: queue.and_then(|l| l.settings.pause.as_ref()).map(decision),
                     limits: queue.and_then(|l| l.settings.limits.as_ref()).map(limits),
@@ -177,7 +177,9 @@ fn health(queue: Option<&ServiceQueueStatus>, attempts: &AttemptFigures) -> Serv
     match queue.and_then(|queue| queue.keeps_back) {
         Some(Cause::Paused) => ServiceHealth::Paused,
         Some(Cause::Rejecting) => ServiceHealth::Rejecting,
-        Some(_) if queue.is_some_and(|queue| queue.breaker == "probing") => ServiceHealth::Probing,
+        Some(_) if queue.is_some_and(|queue| queue.breaker == BreakerState::Probing) => {
+            ServiceHealth::Probing
+        }
         Some(_) => ServiceHealth::OutOfReach,
         None if attempts.requests == 0 => ServiceHealth::Idle,
         None if fails => ServiceHealth::Failing,
@@ -255,11 +257,10 @@ fn trouble(trouble: &Trouble) -> TroubleView {
         step_id: trouble.step.map(|(step, _)| step),
         subject: trouble.subject.clone(),
         why: match (trouble.step, trouble.question) {
-            (Some((_, reason)), _) => StuckReason::as_str(reason),
-            (None, Some(kind)) => kind.as_str(),
-            (None, None) => CaseState::Unmatched.as_str(),
-        }
-        .to_owned(),
+            (Some((_, reason)), _) => reason.into(),
+            (None, Some(kind)) => kind.into(),
+            (None, None) => TroubleReason::Unmatched,
+        },
         message: trouble.message.clone(),
     }
 }

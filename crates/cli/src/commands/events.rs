@@ -18,7 +18,7 @@ pub struct EventsOptions {
     /// Only of this case: its id or its saga's
     #[arg(long, value_name = "CASE", add = ArgValueCompleter::new(complete::cases))]
     case: Option<WhichCase>,
-    /// Only of these kinds: report, plan, step, case, walk, act, question, breaker, histories, quarantine, rulebook
+    /// Only of these kinds: report, plan, step, case, history, act, question, breaker, histories, quarantine, rulebook
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     kind: Vec<String>,
     /// Print one JSON object per line

@@ -295,7 +295,7 @@ fn overview_differs(house: &House) -> Option<String> {
         same(&row, &texts(house, &format!("{row} td.number")), &numbers)
             .or_else(|| same(&row, &texts(house, &format!("{row} .sign")), &vec![sign]))
     };
-    let troubles = said.troubles.iter().map(|trouble| spelled(trouble_sign(&trouble.why)));
+    let troubles = said.troubles.iter().map(|trouble| spelled(trouble_sign(trouble.why)));
     let shown: Vec<&GroupView> =
         groups.iter().filter(|group| group.cause.is_trouble()).take(8).collect();
     let ids = "return [...document.querySelectorAll('#causes tbody tr')].map(row => row.id)";

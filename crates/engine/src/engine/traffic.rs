@@ -3,10 +3,11 @@
 use super::Engine;
 use crate::brief::{Standing, StepDue};
 use crate::history_query;
-use crate::service_queue::{Breaker, BreakerChange, EffectKey, Health, REJECTING};
+use crate::service_queue::{Breaker, BreakerChange, EffectKey, Health};
 use crate::timer::Timer;
 use crate::transition::StepEvent;
 use crate::{Answer, DomainEvent, HistoryResult, StepReading, StepResult, StepState, Ticket};
+use amends_api::BreakerState;
 use amends_protocol::{CaseId, OutcomeCallback, StepId, Timestamp};
 use std::sync::Arc;
 
@@ -172,12 +173,12 @@ impl Engine {
                 self.turn.traffic.timers.set(probe_at, Timer::Probe(Arc::clone(service)));
                 // Of definite answers people hear later: a deploy is over by then.
                 if !matches!(health, Health::Rejects(_)) {
-                    self.tell_of_breaker(service, "open");
+                    self.tell_of_breaker(service, BreakerState::Open);
                 }
             }
             BreakerChange::Closed(expedited) => {
                 if self.turn.traffic.queue(service).told {
-                    self.tell_of_breaker(service, "closed");
+                    self.tell_of_breaker(service, BreakerState::Closed);
                 }
                 for key in expedited {
                     self.expedite(now, service, key);
@@ -187,13 +188,13 @@ impl Engine {
         if let Health::Rejects(answer) = health
             && self.turn.traffic.queue(service).became_rejecting(now, answer.definite_after_ms)
         {
-            self.tell_of_breaker(service, REJECTING);
+            self.tell_of_breaker(service, BreakerState::Rejecting);
         }
     }
 
-    fn tell_of_breaker(&mut self, service: &Arc<str>, state: &'static str) {
+    fn tell_of_breaker(&mut self, service: &Arc<str>, state: BreakerState) {
         let queue = self.turn.traffic.queue(service);
-        queue.told = state != "closed";
+        queue.told = state != BreakerState::Closed;
         let message = queue.message.clone().filter(|_| queue.told);
         self.turn.publish(DomainEvent::Breaker { service: Arc::clone(service), state, message });
     }

@@ -1,5 +1,6 @@
 //! The states of a breaker, and the numbers by which it opens and probes.
 
+use amends_api::BreakerState;
 use amends_protocol::Timestamp;
 
 /// Failures in a row after which a service counts as out of reach: one lost packet must not do it, and five tries of
@@ -22,11 +23,12 @@ pub(crate) enum Breaker {
 }
 
 impl Breaker {
-    pub(crate) const fn as_str(self) -> &'static str {
+    /// As people see it, of a service that does not reject everything.
+    pub(crate) const fn state(self) -> BreakerState {
         match self {
-            Self::Closed => "closed",
-            Self::Open { .. } => "open",
-            Self::Probing => "probing",
+            Self::Closed => BreakerState::Closed,
+            Self::Open { .. } => BreakerState::Open,
+            Self::Probing => BreakerState::Probing,
         }
     }
 }

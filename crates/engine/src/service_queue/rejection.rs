@@ -5,9 +5,6 @@
 use super::breaker::BREAKER_FAILURES;
 use amends_protocol::{StepId, Timestamp};
 
-/// The word for a service that gives one definite answer to all steps.
-pub(crate) const REJECTING: &str = "rejecting";
-
 /// A definite answer to a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct DefiniteAnswer {

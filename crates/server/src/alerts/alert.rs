@@ -1,7 +1,7 @@
 //! What of that which happens is worth an alert, and the way to whoever groups and tells it. It never waits.
 
 use super::grouper::{Alert, Kind};
-use amends_api::{CaseState, QuestionKind};
+use amends_api::{BreakerState, CaseState, QuestionKind};
 use amends_engine::{DomainEvent, Event, SUPERVISOR, StepState, UnreadableRow};
 use amends_protocol::{CaseId, Timestamp};
 use std::fmt;
@@ -79,12 +79,14 @@ fn alert(event: &Event) -> Option<Alert> {
         DomainEvent::Case { case, state: CaseState::Unmatched, .. } => {
             of(Kind::Unmatched, String::new(), Some(*case), "no rule answers its report")
         }
-        DomainEvent::Breaker { service, state: "open", message } => {
+        DomainEvent::Breaker { service, state: BreakerState::Open, message } => {
             of(Kind::OutOfReach, service.to_string(), None, message.as_deref().unwrap_or_default())
         }
-        DomainEvent::Breaker { service, state: "rejecting", message: Some(message) } => {
-            of(Kind::Rejecting, service.to_string(), None, message)
-        }
+        DomainEvent::Breaker {
+            service,
+            state: BreakerState::Rejecting,
+            message: Some(message),
+        } => of(Kind::Rejecting, service.to_string(), None, message),
         DomainEvent::Histories { service, available: false, message } => {
             let why = message.as_deref().unwrap_or_default();
             of(Kind::HistoriesUnavailable, service.to_string(), None, why)

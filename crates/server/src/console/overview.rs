@@ -184,7 +184,7 @@ fn counted(number: u64, one: &str, many: &str) -> String {
 }
 
 fn trouble_sign(trouble: &TroubleView) -> Sign {
-    signs::trouble_sign(&trouble.why)
+    signs::trouble_sign(trouble.why)
 }
 
 fn bar(service: &ServiceView) -> Bar {

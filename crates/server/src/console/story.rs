@@ -213,7 +213,7 @@ fn row(step: &StepView, scale: &Scale, until: Timestamp) -> Row {
         .take(TRIES)
         .map(|a| {
             let ended =
-                a.status.map_or(a.result.clone(), |status| format!("{} ({status})", a.result));
+                a.status.map_or(a.result.to_string(), |status| format!("{} ({status})", a.result));
             let what = if a.called_back { "called back after try" } else { "try" };
             let title = format!("{what} {}: {ended}, {}", a.attempt, date_and_time(a.sent_at));
             mark(scale, a.sent_at, a.ended_at, Tone::Waiting, title)

@@ -1,7 +1,7 @@
 //! A log line for each change of state, once it is durable, with the ids of saga, case and step as fields. At `info`
 //! what a person may want to read of a quiet day; at `debug` every step; at `warn` what needs somebody.
 
-use amends_api::{CaseState, ClosedOn, QuestionId, QuestionKind};
+use amends_api::{BreakerState, CaseState, ClosedOn, QuestionId, QuestionKind};
 use amends_engine::{DomainEvent, Event, StepState, UnreadableRow};
 use amends_protocol::CaseId;
 
@@ -68,7 +68,7 @@ fn one(event: &Event) {
         ),
         DomainEvent::Question { question, kind, sentence, .. } => asked(*question, *kind, sentence),
         DomainEvent::Breaker { service, state, message } => {
-            breaker(service, state, message.as_deref().unwrap_or_default());
+            breaker(service, *state, message.as_deref().unwrap_or_default());
         }
         DomainEvent::Histories { service, available, message } => {
             histories(service, *available, message.as_deref().unwrap_or_default());
@@ -85,13 +85,17 @@ fn asked(question: QuestionId, kind: QuestionKind, sentence: &str) {
     tracing::warn!(target: "amends", %case, %question, %kind, sentence, "a question holds the case");
 }
 
-fn breaker(service: &str, state: &str, message: &str) {
+fn breaker(service: &str, state: BreakerState, message: &str) {
     match state {
-        "open" => tracing::warn!(target: "amends", %service, message, "service out of reach"),
-        "rejecting" => {
+        BreakerState::Open => {
+            tracing::warn!(target: "amends", %service, message, "service out of reach");
+        }
+        BreakerState::Rejecting => {
             tracing::warn!(target: "amends", %service, message, "service rejects all steps");
         }
-        state => tracing::info!(target: "amends", %service, state, "breaker"),
+        BreakerState::Closed | BreakerState::Probing => {
+            tracing::info!(target: "amends", %service, state = state.as_str(), "breaker");
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! Counters and histograms live as long as the process. Gauges of cases and services are read when they are scraped.
 
 use crate::memory::MemoryGauge;
-use amends_api::{CaseState, ClosedOn, Overview, QuestionKind};
+use amends_api::{BreakerState, CaseState, ClosedOn, Overview, QuestionKind};
 use amends_engine::{DomainEvent, Event, StepState};
 use amends_protocol::{Outcome, Verb};
 use amends_rulebook::{ActionClass, Rulebook};
@@ -500,7 +500,7 @@ impl Metrics {
                         self.settle_seconds.observe(ms as f64 / 1_000.0);
                     }
                 }
-                DomainEvent::Breaker { service, state: "open", .. } => {
+                DomainEvent::Breaker { service, state: BreakerState::Open, .. } => {
                     let service = self.label(service);
                     self.breaker_opened.get_or_create(&ServiceLabels { service }).inc();
                 }

@@ -1,7 +1,7 @@
 //! Gauges of services and of what people have stopped, set from one look when they are scraped.
 
 use super::labels::{BreakerLabels, RulebookLabels, ServiceLabels};
-use amends_api::Overview;
+use amends_api::{BreakerState, Overview};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -74,9 +74,9 @@ impl ServiceGauges {
             self.paused.get_or_create(&labels()).set(i64::from(service.paused));
             let unavailable = service.histories_unavailable_since.is_some();
             self.histories_unavailable.get_or_create(&labels()).set(i64::from(unavailable));
-            for state in ["closed", "open", "probing", "rejecting"] {
-                let labels = BreakerLabels { service: service.name.clone(), state };
-                self.breaker.get_or_create(&labels).set(i64::from(service.breaker == state));
+            for state in BreakerState::ALL {
+                let labels = BreakerLabels { service: service.name.clone(), state: state.as_str() };
+                self.breaker.get_or_create(&labels).set(i64::from(service.breaker == *state));
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::Veiled;
 use super::kept_back::KeptBack;
-use amends_api::{AttemptView, RuleHoldView, StepActName, StepStateName, StepView, StuckReason};
+use amends_api::{AttemptResult, AttemptView, RuleHoldView, StepActName, StepView, StuckReason};
 use amends_engine::{AttemptRow, CalledBack, StepRow, StepState, Whole};
 use amends_protocol::{Outcome, SagaId, StepId, Timestamp};
 use amends_store::{ListedStep, StepRecord};
@@ -166,7 +166,7 @@ fn callback(said: &CalledBack) -> AttemptView {
         attempt: said.attempt,
         sent_at: at,
         ended_at: at,
-        result: said.outcome.to_string(),
+        result: said.outcome.into(),
         called_back: true,
         status: None,
         message,
@@ -177,16 +177,15 @@ fn ending_try(log: &[AttemptView], row: &StepRow) -> Option<AttemptView> {
     let result = match &row.state {
         // A waiver is a person's; no try brought it.
         StepState::Done(Outcome::Waived) => return None,
-        StepState::Done(outcome) => outcome.as_str(),
-        StepState::Stuck(reason @ (StuckReason::Refused | StuckReason::Rejected)) => {
-            reason.as_str()
-        }
+        StepState::Done(outcome) => AttemptResult::from(*outcome),
+        StepState::Stuck(StuckReason::Refused) => AttemptResult::Refused,
+        StepState::Stuck(StuckReason::Rejected) => AttemptResult::Rejected,
         _ => return None,
     };
     let sent_at = row.extra.sent_at.filter(|_| row.attempts > 0)?;
-    let logged = log.last().is_some_and(|last| {
-        last.attempt >= row.attempts && last.result != StepStateName::Accepted.as_str()
-    });
+    let logged = log
+        .last()
+        .is_some_and(|last| last.attempt >= row.attempts && last.result != AttemptResult::Accepted);
     let called_back = row.extra.called_back && !row.extra.callbacks.is_empty();
     if logged || called_back || row.extra.by_hand {
         return None; // no try brought the outcome
@@ -195,7 +194,7 @@ fn ending_try(log: &[AttemptView], row: &StepRow) -> Option<AttemptView> {
         attempt: row.attempts,
         sent_at: Timestamp(sent_at),
         ended_at: row.updated_at,
-        result: result.to_owned(),
+        result,
         called_back: false,
         status: row.extra.status,
         message: row.extra.message.clone(),
@@ -207,7 +206,8 @@ fn attempt(row: AttemptRow) -> AttemptView {
         attempt: row.attempt,
         sent_at: row.sent_at,
         ended_at: row.ended_at,
-        result: row.result.into_owned(),
+        // Only a row that was changed by hand has another word.
+        result: row.result.parse().unwrap_or(AttemptResult::Unknown),
         called_back: false,
         status: row.status,
         message: row.message.map(|message| message.to_string()),

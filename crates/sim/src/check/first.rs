@@ -2,6 +2,7 @@
 
 use super::seen::{Check, Seen, when};
 use crate::stored::Stored;
+use amends_api::BreakerState;
 use amends_engine::{Effect, StepState};
 use amends_protocol::{StepId, Timestamp};
 use std::collections::BTreeMap;
@@ -22,7 +23,10 @@ impl Check for StepsFirst {
         match seen {
             Seen::Rest { engine, .. } => {
                 self.waiting.clear();
-                let closed = engine.queues().into_iter().filter(|queue| queue.breaker == "closed");
+                let closed = engine
+                    .queues()
+                    .into_iter()
+                    .filter(|queue| queue.breaker == BreakerState::Closed);
                 for service in closed.map(|queue| queue.service) {
                     self.waiting.insert(service, Vec::new());
                 }

@@ -4,7 +4,7 @@
 use super::limits::concurrency_of;
 use super::seen::{Check, Seen, when};
 use crate::stored::Stored;
-use amends_api::CaseState;
+use amends_api::{BreakerState, CaseState};
 use amends_engine::{
     Effect, Engine, HistoryQuery, HistoryResult, ReportRole, SagaState, StepReading, StepResult,
     StepRow, StepState, Write,
@@ -169,12 +169,12 @@ impl Waiting {
     }
 
     fn rest(&self, engine: &Engine, next: Option<Timestamp>, store: &Stored) -> Result<(), String> {
-        let queues: BTreeMap<Arc<str>, &'static str> =
+        let queues: BTreeMap<Arc<str>, BreakerState> =
             engine.queues().into_iter().map(|queue| (queue.service, queue.breaker)).collect();
         for (service, breaker) in &queues {
             let last = self.services.get(service).and_then(|s| s.last);
             let alive = last == Some(Health::Alive);
-            when(alive && *breaker != "closed", || {
+            when(alive && *breaker != BreakerState::Closed, || {
                 format!("{service} has answered, and its breaker is {breaker}")
             })?;
         }
@@ -194,7 +194,7 @@ impl Waiting {
 
 struct Rest<'a> {
     known: &'a Waiting,
-    queues: &'a BTreeMap<Arc<str>, &'static str>,
+    queues: &'a BTreeMap<Arc<str>, BreakerState>,
     next: Option<Timestamp>,
     store: &'a Stored,
 }
@@ -321,8 +321,8 @@ impl Rest<'_> {
         if paused || slow || held || full {
             return Ok(());
         }
-        let breaker = self.queues.get(service).copied().unwrap_or("closed");
-        when(breaker == "closed", || {
+        let breaker = self.queues.get(service).copied().unwrap_or(BreakerState::Closed);
+        when(breaker == BreakerState::Closed, || {
             format!("{}, {service} is there and has room, and nothing is sent", what())
         })?;
         let silent = known.map_or(0, |k| self.known.now.ms_since(k.noted_at));

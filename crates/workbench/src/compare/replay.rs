@@ -4,7 +4,7 @@
 //! A retry counts as given up if the tries that it really had reach the rulebook's limits, and a rule's limit of cases a
 //! minute is counted over the reports as they came.
 
-use amends_api::{AttemptView, CaseDetail, ReportStanding, ReportView, StepView};
+use amends_api::{AttemptResult, AttemptView, CaseDetail, ReportStanding, ReportView, StepView};
 use amends_protocol::{CaseId, Outcome, Report, Timestamp, Verb};
 use amends_rulebook::{
     ActionId, CaseFacts, Mode, PlannedStep, Role, Rule, RuleId, Rulebook, Stage, Target,
@@ -212,10 +212,15 @@ fn play(book: &Rulebook, case: &CaseDetail) -> (BTreeSet<String>, Vec<(RuleId, u
     (words, limited)
 }
 
+/// Whether the service was there to be asked, and nothing definite came of it.
+const fn reached(result: AttemptResult) -> bool {
+    matches!(result, AttemptResult::Accepted | AttemptResult::Busy | AttemptResult::Unknown)
+}
+
 /// Actions whose retry really ran, or may have.
 fn retried(book: &Rulebook, case: &CaseDetail) -> BTreeSet<ActionId> {
     let ran = |step: &&StepView| {
-        let reached = |try_: &AttemptView| matches!(&*try_.result, "accepted" | "busy" | "unknown");
+        let reached = |try_: &AttemptView| reached(try_.result);
         match step.outcome {
             Some(outcome) => outcome == Outcome::Retried,
             None => step.log.iter().any(reached),
@@ -249,10 +254,13 @@ fn is_over(log: &[AttemptView], attempts: Option<u64>, age_ms: Option<u64>) -> b
     let mut counted = 0;
     log.iter().any(|try_| {
         // A service that wasn't there to be asked costs no attempt.
-        counted += u64::from(matches!(try_.result.as_str(), "accepted" | "busy" | "unknown"));
-        let failed = !matches!(try_.result.as_str(), "accepted" | "retried" | "unsendable");
+        counted += u64::from(reached(try_.result));
+        let failed = !matches!(
+            try_.result,
+            AttemptResult::Accepted | AttemptResult::Retried | AttemptResult::Unsendable
+        );
         let age = try_.ended_at.ms_since(log[0].sent_at);
-        matches!(try_.result.as_str(), "refused" | "rejected")
+        matches!(try_.result, AttemptResult::Refused | AttemptResult::Rejected)
             || (failed
                 && (attempts.is_some_and(|limit| counted >= limit)
                     || age_ms.is_some_and(|limit| age >= limit)))

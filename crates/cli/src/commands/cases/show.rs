@@ -235,7 +235,7 @@ fn attempts(case: &CaseDetail) -> Outcome {
 }
 
 fn result(one: &AttemptView) -> String {
-    if one.called_back { format!("called back: {}", one.result) } else { one.result.clone() }
+    if one.called_back { format!("called back: {}", one.result) } else { one.result.to_string() }
 }
 
 fn walks(case: &CaseDetail) -> Outcome {

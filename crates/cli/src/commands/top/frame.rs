@@ -162,7 +162,7 @@ fn wrong(overview: &Overview, groups: &[GroupView], now: Timestamp) -> Vec<Strin
     }
     lines.extend(overview.troubles.iter().map(|trouble| {
         let message = trouble.message.as_deref().map_or(String::new(), |m| format!(": {m}"));
-        let Sign { word, shape, .. } = trouble_sign(&trouble.why);
+        let Sign { word, shape, .. } = trouble_sign(trouble.why);
         let at = relative(trouble.at, now);
         format!("{shape} {} {}, {word} {at}{message}", trouble.case_id, trouble.subject)
     }));
@@ -172,7 +172,7 @@ fn wrong(overview: &Overview, groups: &[GroupView], now: Timestamp) -> Vec<Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use amends_api::{MinuteView, Progress, TroubleView};
+    use amends_api::{BreakerState, MinuteView, Progress, TroubleReason, TroubleView};
     use amends_protocol::CaseId;
 
     const NOW: Timestamp = Timestamp(1_700_000_000_000);
@@ -183,7 +183,7 @@ mod tests {
             name: name.to_owned(),
             rulebook: "r".to_owned(),
             url: None,
-            breaker: "closed".to_owned(),
+            breaker: BreakerState::Closed,
             paused: false,
             pause: None,
             limits: None,
@@ -243,7 +243,7 @@ mod tests {
                     case_id: CaseId(n),
                     step_id: None,
                     subject: "compensate payment.pay".to_owned(),
-                    why: "refused".to_owned(),
+                    why: TroubleReason::Refused,
                     message: Some("x".repeat(200)),
                 })
                 .collect(),

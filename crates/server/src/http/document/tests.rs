@@ -39,9 +39,9 @@ fn operations_have_names_of_their_own() {
 #[test]
 fn closed_lists_are_told_in_the_words_that_are_on_the_wire() {
     use amends_api::{
-        BulkDeed, BulkState, CaseActName, CaseState, Cause, ClosedOn, EventKind, FindingSeverity,
-        QuestionEffect, QuestionKind, ReportStanding, Source, StepActName, StepStateName,
-        StrangerActName, StuckReason, Verdict,
+        AttemptResult, BreakerState, BulkDeed, BulkState, CaseActName, CaseState, Cause, ClosedOn,
+        EventKind, FindingSeverity, QuestionEffect, QuestionKind, ReportStanding, Source,
+        StepActName, StepStateName, StrangerActName, StuckReason, TroubleReason, Verdict,
     };
     use amends_protocol::{HistoryState, Outcome, SagaState, Verb};
     let document = document();
@@ -56,6 +56,8 @@ fn closed_lists_are_told_in_the_words_that_are_on_the_wire() {
         )+};
     }
     check_all!(
+        AttemptResult,
+        BreakerState,
         BulkDeed,
         BulkState,
         CaseActName,
@@ -75,6 +77,7 @@ fn closed_lists_are_told_in_the_words_that_are_on_the_wire() {
         StepStateName,
         StrangerActName,
         StuckReason,
+        TroubleReason,
         Verb,
         Verdict
     );
