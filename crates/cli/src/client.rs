@@ -1,34 +1,34 @@
 //! A small client of the supervisor's REST API: JSON in, JSON out, problems as failures. It never retries an act.
 
-use crate::failure::{Failure, Outcome};
+mod pool;
+
+use crate::failure::{Denied, Failure, Outcome};
 use crate::sealed::{self, Lines};
+use crate::target::{Credential, Target};
 use amends_protocol::headers::AMENDS_ACTOR;
 use amends_protocol::wire::percent;
 use amends_protocol::{Problem, Timestamp, causes};
 use bytes::Bytes;
-use http::{Method, Request, Response, Uri, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use pool::Pool;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::time::{Duration, UNIX_EPOCH};
 
-/// Where the supervisor is looked for when nobody says otherwise.
-pub const DEFAULT_URL: &str = "http://127.0.0.1:7100";
-/// How long a connection may take: nobody wants to wait longer for a machine that is off.
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// How long an answer may take: an act on 10,000 steps (the API's limit) is done long before.
 const ANSWER_LIMIT: Duration = Duration::from_secs(120);
 /// Longest answer: a page of 500 cases has well under 1 MiB, a case with thousands of attempts a few.
 const BODY_LIMIT_BYTES: usize = 64 << 20;
 
-/// Talks to one supervisor.
+/// Talks to one supervisor. What identifies us goes to its address alone: a redirect is an answer like any other, and
+/// is not followed.
 pub struct Client {
     base: String,
-    actor: String,
+    /// What every request has.
+    headers: HeaderMap,
+    credential: Option<Credential>,
     pool: Pool,
     answer_limit: Duration,
 }
@@ -60,23 +60,30 @@ impl Query {
 }
 
 impl Client {
-    /// A client of the supervisor at `url`, acting as `actor`. Connects only when needed.
-    pub fn new(url: &str, actor: &str) -> Outcome<Self> {
-        let base = url.trim_end_matches('/').to_owned();
-        let uri: Uri = base.parse().map_err(|e| {
-            Failure::Usage(format!("`{url}` is not a URL: {e}; write e.g. `{DEFAULT_URL}`"))
-        })?;
-        let secure = match (uri.scheme_str(), uri.host()) {
-            (Some("http"), Some(_)) => false,
-            (Some("https"), Some(_)) => true,
-            _ => {
-                return Err(Failure::Usage(format!(
-                    "`{url}` is not an http URL; write e.g. `{DEFAULT_URL}`"
-                )));
-            }
-        };
-        let pool = if secure { tls_pool()? } else { Pool::Plain(builder().build(tcp())) };
-        Ok(Self { base, actor: actor.to_owned(), pool, answer_limit: ANSWER_LIMIT })
+    /// A client of this supervisor, which acts as `actor` if that is said. Reads token and certificates now; connects
+    /// when it is needed.
+    pub fn new(target: &Target, actor: Option<&str>) -> Outcome<Self> {
+        let credential = target.credential()?;
+        let mut headers = target.headers.clone();
+        if let Some(credential) = &credential {
+            headers.insert(header::AUTHORIZATION, credential.token.header()?);
+        }
+        if let Some(actor) = actor {
+            let value = header::HeaderValue::from_str(actor).map_err(|_| {
+                Failure::Usage(format!("`{actor}` can't be sent as the name of who acts"))
+            })?;
+            headers.insert(AMENDS_ACTOR, value);
+        }
+        let agent = concat!("amends-cli/", env!("CARGO_PKG_VERSION"));
+        headers.entry(header::USER_AGENT).or_insert(header::HeaderValue::from_static(agent));
+        let pool = Pool::of(&target.address, &target.tls)?;
+        let base = target.address.as_str().to_owned();
+        Ok(Self { base, headers, credential, pool, answer_limit: ANSWER_LIMIT })
+    }
+
+    /// How it identifies.
+    pub fn credential(&self) -> Option<&Credential> {
+        self.credential.as_ref()
     }
 
     /// Waits longer (or shorter) for answers than is usual.
@@ -181,17 +188,17 @@ impl Client {
         content_type: &str,
         body: Bytes,
     ) -> Outcome<Request<Full<Bytes>>> {
-        let mut builder = Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.base))
-            .header(header::USER_AGENT, concat!("amends-cli/", env!("CARGO_PKG_VERSION")))
-            .header(AMENDS_ACTOR, &self.actor);
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = format!("{}{path}", self.base)
+            .parse()
+            .map_err(|e| Failure::Usage(format!("cannot make a request for `{path}`: {e}")))?;
+        *request.headers_mut() = self.headers.clone();
         if !content_type.is_empty() {
-            builder = builder.header(header::CONTENT_TYPE, content_type);
+            let value = header::HeaderValue::from_str(content_type).map_err(anyhow::Error::from)?;
+            request.headers_mut().insert(header::CONTENT_TYPE, value);
         }
-        builder.body(Full::new(body)).map_err(|e| {
-            Failure::Usage(format!("cannot make a request for `{path}` as `{}`: {e}", self.actor))
-        })
+        Ok(request)
     }
 
     async fn send(&self, request: Request<Full<Bytes>>) -> Outcome<Response<Incoming>> {
@@ -205,9 +212,24 @@ impl Client {
         if answer.status().is_success() {
             return Ok(answer);
         }
-        let status = answer.status().as_u16();
+        Err(self.refusal(answer, lines).await)
+    }
+
+    /// What an answer that is no success says.
+    async fn refusal(&self, answer: Response<Incoming>, lines: Lines) -> Failure {
+        let status = answer.status();
+        let elsewhere = answer.headers().get(header::LOCATION).and_then(|v| v.to_str().ok());
+        let elsewhere = elsewhere.filter(|_| status.is_redirection()).map(redirect);
         let body = self.body(answer).await.unwrap_or_default();
-        Err(Failure::Problem(Box::new(read_problem(status, &body, lines))))
+        let mut problem = read_problem(status.as_u16(), &body, lines);
+        if let Some(elsewhere) = elsewhere {
+            problem.detail = Some(elsewhere);
+        }
+        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            let sent = self.credential.as_ref().map(Credential::shown);
+            return Failure::Denied(Box::new(Denied { problem, sent }));
+        }
+        Failure::Problem(Box::new(problem))
     }
 
     async fn read<T: DeserializeOwned>(
@@ -233,53 +255,6 @@ impl Client {
     }
 }
 
-/// Connections, with TLS only where it is asked for: its certificates need not be there otherwise.
-enum Pool {
-    Plain(legacy::Client<HttpConnector, Full<Bytes>>),
-    #[cfg(feature = "tls")]
-    Tls(legacy::Client<hyper_rustls::HttpsConnector<HttpConnector>, Full<Bytes>>),
-}
-
-impl Pool {
-    fn request(&self, request: Request<Full<Bytes>>) -> legacy::ResponseFuture {
-        match self {
-            Self::Plain(client) => client.request(request),
-            #[cfg(feature = "tls")]
-            Self::Tls(client) => client.request(request),
-        }
-    }
-}
-
-fn builder() -> legacy::Builder {
-    legacy::Client::builder(TokioExecutor::new())
-}
-
-fn tcp() -> HttpConnector {
-    let mut tcp = HttpConnector::new();
-    tcp.set_connect_timeout(Some(CONNECT_LIMIT));
-    tcp
-}
-
-#[cfg(feature = "tls")]
-fn tls_pool() -> Outcome<Pool> {
-    let mut tcp = tcp();
-    tcp.enforce_http(false);
-    let roots = hyper_rustls::HttpsConnectorBuilder::new().with_native_roots().map_err(|e| {
-        anyhow::anyhow!(
-            "the system's root certificates can't be read: {e}; install `ca-certificates`"
-        )
-    })?;
-    let connector = roots.https_only().enable_http1().wrap_connector(tcp);
-    Ok(Pool::Tls(builder().build(connector)))
-}
-
-#[cfg(not(feature = "tls"))]
-fn tls_pool() -> Outcome<Pool> {
-    let text =
-        "this build knows no https; build it with the feature `tls`, or use the http address";
-    Err(Failure::Usage(text.to_owned()))
-}
-
 /// The moment that a header `Date` tells.
 pub fn read_date(text: &str) -> Option<Timestamp> {
     let date = httpdate::parse_http_date(text).ok()?;
@@ -290,6 +265,18 @@ pub fn read_date(text: &str) -> Option<Timestamp> {
 /// Whether answers of this path hold texts of several lines.
 fn lines_of(path: &str) -> Lines {
     if path.contains("/v1/rulebooks") { Lines::Many } else { Lines::One }
+}
+
+/// A redirect, in words. Only its host is told: what follows it may be secret.
+fn redirect(location: &str) -> String {
+    let uri: Option<Uri> = location.parse().ok();
+    let place = uri.and_then(|uri| Some(format!("{}://{}", uri.scheme_str()?, uri.host()?)));
+    let place = place.map_or("another place".to_owned(), |place| {
+        format!("`{}`", sealed::seal(&place, Lines::One))
+    });
+    format!(
+        "it redirects to {place}, and no redirect is followed; if the supervisor is there, name that address"
+    )
 }
 
 /// A problem as sent, or one made up from the status when something else answered (a proxy, another server).
@@ -322,14 +309,10 @@ mod tests {
     }
 
     #[test]
-    fn only_http_urls_are_taken() {
-        for bad in ["ftp://x", "127.0.0.1:7100", "http://", "x y"] {
-            assert!(
-                matches!(Client::new(bad, "me"), Err(Failure::Usage(_))),
-                "{bad} must be refused"
-            );
-        }
-        assert!(Client::new("http://127.0.0.1:7100/", "me").is_ok());
+    fn a_redirect_is_told_by_its_host_alone() {
+        let told = redirect("https://kim:s3cr3t@evil.example/login?token=s3cr3t");
+        assert!(told.contains("`https://evil.example`") && !told.contains("s3cr3t"), "{told}");
+        assert!(redirect("/login?token=s3cr3t").contains("another place"));
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! What a shell offers for ids and names: those that the running supervisor has. Quick, and silent where it can't be
 //! asked: nobody wants to wait for a key, or to read an error in the middle of a command line.
 
-use crate::client::{Client, DEFAULT_URL, Query};
+use crate::client::{Client, Query};
+use crate::connection::{Connection, contexts};
 use crate::failure::Outcome;
 use crate::output::as_people_see_it;
+use crate::target::token::TokenSource;
 use amends_api::{
     BulkView, CaseSummary, GroupView, Page, QuarantineView, QuestionView, RulebookView,
     ServiceView, StepView,
@@ -90,6 +92,12 @@ pub fn bulk(begun: &OsStr) -> Vec<CompletionCandidate> {
     })
 }
 
+/// Names of contexts, which the person's own file has.
+pub fn contexts_of_file(begun: &OsStr) -> Vec<CompletionCandidate> {
+    let all = contexts().unwrap_or_default().contexts;
+    offered(&begun.to_string_lossy(), all.into_iter().collect(), |(name, one)| (name, one.url))
+}
+
 /// Cases in quarantine.
 pub fn quarantined(begun: &OsStr) -> Vec<CompletionCandidate> {
     list(begun, |client, _| async move {
@@ -131,7 +139,11 @@ fn ask(
     what: impl AsyncFnOnce(Client) -> Outcome<Vec<CompletionCandidate>>,
 ) -> Vec<CompletionCandidate> {
     let asked = async {
-        let client = Client::new(&url(std::env::args()), "cli")?;
+        let mut target = Connection::begun(std::env::args()).target()?;
+        // A key must not open a password manager.
+        target.token =
+            target.token.filter(|(source, _)| !matches!(source, TokenSource::Command(_)));
+        let client = Client::new(&target, None)?;
         match tokio::time::timeout(LIMIT, what(client)).await {
             Ok(found) => found,
             Err(_) => Ok(Vec::new()),
@@ -141,29 +153,9 @@ fn ask(
     runtime.ok().and_then(|runtime| runtime.block_on(asked).ok()).unwrap_or_default()
 }
 
-/// The address that the line says so far. The words of the line are arguments of ours.
-fn url(mut words: impl Iterator<Item = String>) -> String {
-    let mut said = None;
-    while let Some(word) = words.next() {
-        if word == "--url" {
-            said = words.next();
-        } else if let Some(url) = word.strip_prefix("--url=") {
-            said = Some(url.to_owned());
-        }
-    }
-    said.or_else(|| std::env::var("AMENDS_URL").ok()).unwrap_or_else(|| DEFAULT_URL.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_line_says_which_supervisor_is_asked() {
-        let line = |text: &str| url(text.split(' ').map(str::to_owned));
-        assert_eq!(line("amends cases show --url http://a:1 c-"), "http://a:1");
-        assert_eq!(line("amends --url=http://b:2 cases show"), "http://b:2");
-    }
 
     #[test]
     fn only_what_fits_is_offered() {

@@ -20,6 +20,8 @@ pub enum Exit {
     Failed = 6,
     /// What was waited for did not come within the time given.
     TimedOut = 7,
+    /// The supervisor does not know who asks, or whoever it is may not do that.
+    Denied = 8,
     /// Ctrl-C ended it; as shells have it, 128 + SIGINT.
     Interrupted = 130,
 }
@@ -36,6 +38,7 @@ impl Exit {
         (Self::NotFound, "not found"),
         (Self::Failed, "failed"),
         (Self::TimedOut, "timed out"),
+        (Self::Denied, "denied"),
         (Self::Interrupted, "interrupted"),
     ];
 }

@@ -22,6 +22,8 @@ pub enum Failure {
     NoParticipant(String),
     /// The supervisor's answer is a problem.
     Problem(Box<Problem>),
+    /// It does not know who we are, or we may not do that.
+    Denied(Box<Denied>),
     /// The supervisor did a part of it; what it refused has been shown already.
     SomeRefused,
     /// What was waited for did not come in time; says how it stands.
@@ -30,6 +32,15 @@ pub enum Failure {
     Local(anyhow::Error),
     /// Whoever read our output has gone; not an error.
     BrokenPipe,
+}
+
+/// An answer 401 or 403.
+#[derive(Debug)]
+pub struct Denied {
+    /// What it says.
+    pub problem: Problem,
+    /// The token that was sent, as it may be shown, and where it came from.
+    pub sent: Option<String>,
 }
 
 /// What a command returns.
@@ -44,6 +55,7 @@ impl Failure {
             Self::Unreachable { .. } | Self::NoParticipant(_) => Exit::Unreachable,
             Self::Problem(p) if p.is(ProblemCode::NotFound) => Exit::NotFound,
             Self::Problem(_) | Self::SomeRefused => Exit::Refused,
+            Self::Denied(_) => Exit::Denied,
             Self::TimedOut(_) => Exit::TimedOut,
             Self::Local(_) => Exit::Failed,
             Self::BrokenPipe => Exit::Ok,
@@ -57,7 +69,7 @@ impl Failure {
             Self::Usage(text) => vec![format!("error: {text}")],
             Self::Unreachable { url, why } => vec![
                 format!("error: cannot reach the supervisor at `{url}`: {why}"),
-                "help: is `amends serve` running there? name another address with --url or AMENDS_URL"
+                "help: is `amends serve` running there? name another address with --url, AMENDS_URL or a context"
                     .to_owned(),
             ],
             Self::NoParticipant(text) => vec![
@@ -65,9 +77,40 @@ impl Failure {
                 "help: is it running there? it must be started before it can be tested".to_owned(),
             ],
             Self::Problem(problem) => problem_lines(problem),
+            Self::Denied(denied) => denied.lines(),
             Self::TimedOut(text) => vec![format!("error: the time is over: {text}")],
             Self::Local(error) => vec![format!("error: {error:#}")],
         }
+    }
+}
+
+impl Denied {
+    fn lines(&self) -> Vec<String> {
+        let mut lines = problem_lines(&self.problem);
+        let help = match (self.problem.status, &self.sent) {
+            (401, None) => "help: no token was sent. Say one by --token-file, AMENDS_TOKEN_FILE, AMENDS_TOKEN or a context \
+                            (`amends context set`); `amends token create` makes one"
+                .to_owned(),
+            (401, Some(sent)) => format!(
+                "help: {sent} was not taken: it may have run out, be revoked, or be of another supervisor. Say another one by \
+                 --token-file, AMENDS_TOKEN_FILE, AMENDS_TOKEN or a context"
+            ),
+            (_, None) => "help: no token was sent. `amends whoami` says what may be done without one; say one by \
+                          --token-file, AMENDS_TOKEN_FILE, AMENDS_TOKEN or a context"
+                .to_owned(),
+            (_, Some(sent)) => format!(
+                "help: {sent} was taken, and may not do this. `amends whoami` lists what it may do; who has the right \
+                 `tokens` makes one that may do more (`amends token create --help`)"
+            ),
+        };
+        if self.problem.code.is_none() {
+            lines.push(
+                "help: this is no answer of a supervisor; a proxy in front may have given it"
+                    .to_owned(),
+            );
+        }
+        lines.push(help);
+        lines
     }
 }
 
@@ -120,6 +163,24 @@ mod tests {
                 "  - one"
             ]
         );
+    }
+
+    #[test]
+    fn who_is_not_let_in_hears_which_token_it_was_and_what_to_do() {
+        let denied = |status: u16, sent: Option<&str>| {
+            let mut problem = Problem::new(ProblemCode::Conflict, "no");
+            problem.status = status;
+            let failure =
+                Failure::Denied(Box::new(Denied { problem, sent: sent.map(str::to_owned) }));
+            assert_eq!(failure.exit(), Exit::Denied);
+            failure.lines().join("\n")
+        };
+        assert!(denied(401, None).contains("no token was sent"));
+        let sent = Some("the token `amends_7f_…` of context `prod`");
+        for status in [401, 403] {
+            assert!(denied(status, sent).contains("`amends_7f_…` of context `prod`"));
+        }
+        assert!(denied(403, sent).contains("amends whoami"));
     }
 
     #[test]

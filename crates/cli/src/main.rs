@@ -4,6 +4,7 @@
 mod client;
 mod commands;
 mod complete;
+mod connection;
 mod exit;
 mod failure;
 mod logging;
@@ -13,6 +14,7 @@ mod printing;
 mod report_file;
 mod sealed;
 mod sse;
+mod target;
 
 use clap::{CommandFactory, Parser};
 use clap_complete::CompleteEnv;

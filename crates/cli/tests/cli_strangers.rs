@@ -307,6 +307,12 @@ const ALONE: &[&str] = &[
     "config check",
     "config default",
     "completions",
+    // They ask nobody.
+    "context list",
+    "context show",
+    "context use",
+    "context set",
+    "context delete",
     // Endless; `cases watch` prints with the same code.
     "events",
 ];

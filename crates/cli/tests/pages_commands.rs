@@ -41,6 +41,8 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("cases show c-17 --watch", "endless; `cli_lists.rs` watches a list"),
     ("rules test rules.test.yaml --watch", "endless; `rules_watch.rs` follows it"),
     ("rules simulate", "takes minutes without optimization; `simulate` has tests of its own"),
+    ("context", "writes into the reader's home; `cli_contexts.rs` has it"),
+    ("cases list --context prod", "the same"),
     ("completions", "writes into the reader's home; `cli_config.rs` has it"),
     (
         "cases settle",

@@ -7,6 +7,7 @@ mod cases;
 mod completions;
 mod config;
 mod conform;
+mod context;
 #[cfg(feature = "demo")]
 mod demo;
 #[cfg(feature = "demo")]
@@ -25,10 +26,10 @@ mod services;
 mod top;
 mod upgrade;
 
-use crate::client::{Client, DEFAULT_URL};
+use crate::connection::Connection;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use std::future::Future;
 use std::io::{self, IsTerminal};
 
@@ -51,7 +52,7 @@ Examples:
   amends cases list --state stuck                what needs a person
   amends cases show c-17                         the whole story of one case
 
-Exit codes: 0 ok, 1 findings, 2 usage, 3 unreachable, 4 refused, 5 not found, 6 failed,\n7 timed out, 130 interrupted.";
+Exit codes: 0 ok, 1 findings, 2 usage, 3 unreachable, 4 refused, 5 not found, 6 failed,\n7 timed out, 8 denied, 130 interrupted.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -90,6 +91,8 @@ enum Command {
     Export(export::ExportOptions),
     /// Find what is wrong with the installation, and how to mend it
     Doctor(doctor::DoctorOptions),
+    /// Name supervisors, and how you identify there; choose which one commands ask
+    Context(context::ContextOptions),
     /// Send a report to a running supervisor
     Report(report::ReportOptions),
     /// Copy the store of a running or a stopped supervisor into one file
@@ -127,6 +130,7 @@ pub fn run(arguments: Arguments) -> Outcome<Exit> {
         Command::Audit(options) => audit::run(options)?,
         Command::Export(options) => export::run(options)?,
         Command::Doctor(options) => doctor::run(options)?,
+        Command::Context(options) => context::run(options)?,
         Command::Report(options) => report::run(options)?,
         Command::Backup(options) => backup::run(options)?,
         Command::Upgrade(command) => upgrade::run(command)?,
@@ -135,25 +139,6 @@ pub fn run(arguments: Arguments) -> Outcome<Exit> {
         Command::Openapi => openapi::run()?,
     }
     Ok(Exit::Ok)
-}
-
-/// Where the supervisor is, and who is asking.
-#[derive(Clone, Debug, Args)]
-pub struct Connection {
-    /// Address of the supervisor
-    #[arg(long, global = true, env = "AMENDS_URL", default_value = DEFAULT_URL, value_name = "URL")]
-    url: String,
-    /// Who acts, for the audit [default: $USER]
-    #[arg(long, global = true, env = "AMENDS_ACTOR", value_name = "NAME")]
-    actor: Option<String>,
-}
-
-impl Connection {
-    fn client(&self) -> Outcome<Client> {
-        let user = || std::env::var("USER").ok().filter(|u| !u.is_empty());
-        let actor = self.actor.clone().or_else(user).unwrap_or_else(|| "cli".to_owned());
-        Client::new(&self.url, &actor)
-    }
 }
 
 /// Asks on a terminal whether to do something; elsewhere the answer has to be on the command line.

@@ -52,7 +52,7 @@ impl Done {
     }
 }
 
-/// The binary, without anything that this machine's environment says to it.
+/// The binary, without anything that this machine's environment, or its user's contexts, say to it.
 pub fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_amends"));
     for (name, _) in std::env::vars_os() {
@@ -60,7 +60,7 @@ pub fn command() -> Command {
             command.env_remove(name);
         }
     }
-    command.env("USER", "tester").stdin(Stdio::null());
+    command.env("USER", "tester").env("XDG_CONFIG_HOME", "/nonexistent").stdin(Stdio::null());
     command
 }
 

@@ -1,6 +1,7 @@
 //! `amends doctor`: looks at everything that a supervisor needs, one line each, and says how to mend what is wrong. It
 //! changes nothing: no store is opened for writing, and services are only asked whether they are there.
 
+mod access;
 mod machine;
 mod network;
 
@@ -85,8 +86,8 @@ pub(super) fn run(options: DoctorOptions) -> Outcome {
             )
         })),
     }
-    let client = options.connection.client()?;
-    let look = async { Ok(network::look(&client, services, &Probe::new(&way_out)).await) };
+    let client = access::look(&options.connection, &mut found);
+    let look = async { Ok(network::look(client.as_ref(), services, &Probe::new(&way_out)).await) };
     found.extend(block_on(look)?);
     if options.json {
         output::json(&found)?;

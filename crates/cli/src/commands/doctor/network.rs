@@ -16,20 +16,23 @@ const SAME_MS: u64 = 3_000;
 /// Difference from which signatures are refused: the tolerance that libraries of Standard Webhooks use.
 const REFUSED_MS: u64 = 300_000;
 
-/// Asks all of them, services by the supervisor's way out. Services come from the supervisor if it answers, else from
-/// the rulebook files.
+/// Asks all of them, the supervisor if it is known how, services by its way out. Services come from the supervisor if
+/// it answers, else from the rulebook files.
 pub(super) async fn look(
-    client: &Client,
+    client: Option<&Client>,
     of_files: Vec<(String, String)>,
     way_out: &Probe,
 ) -> Vec<Finding> {
-    let mut found = vec![supervisor(client).await];
-    found.extend(quarantine(client).await);
-    found.extend(rulebooks(client).await);
-    let services = match client.get::<Vec<ServiceView>>("/v1/services").await {
-        Ok(views) => views.into_iter().filter_map(|v| Some((v.name, v.url?))).collect(),
-        Err(_) => of_files,
-    };
+    let mut found = Vec::new();
+    let mut services = of_files;
+    if let Some(client) = client {
+        found.push(supervisor(client).await);
+        found.extend(quarantine(client).await);
+        found.extend(rulebooks(client).await);
+        if let Ok(views) = client.get::<Vec<ServiceView>>("/v1/services").await {
+            services = views.into_iter().filter_map(|v| Some((v.name, v.url?))).collect();
+        }
+    }
     for (name, url) in services {
         found.push(service(&name, &url, way_out).await);
     }
@@ -48,7 +51,7 @@ async fn supervisor(client: &Client) -> Finding {
         Err(Failure::Unreachable { url, why }) => Finding::warn(
             check,
             format!("none answers at `{url}`: {why}"),
-            "start `amends serve`, or name another address with --url or AMENDS_URL",
+            "start `amends serve`, or name another address with --url, AMENDS_URL or a context",
         ),
         Err(other) => Finding::fail(check, other.lines().join(" "), "check --url"),
     }
