@@ -75,6 +75,11 @@ fn what_a_settled_case_claims_is_shown_and_kept_in_a_file() {
     for part in ["quiet", "billing.charge", "may stand", "puts up no fence", "Who said what"] {
         assert!(shown.contains(part), "`{part}` is missing in\n{shown}");
     }
+    let csv = supervisor.run(&["cases", "proof", &case, "-o", "csv"]).exits(0).stdout;
+    assert_eq!(csv.lines().count(), 2, "one case is one row: {csv}");
+    let yaml = supervisor.run(&["cases", "proof", &case, "-o", "yaml"]).exits(0).stdout;
+    assert!(yaml.contains(&format!("caseId: {case}")), "{yaml}");
+    supervisor.run(&["cases", "proof", &case, "-o", "yaml", "--json"]).exits(2);
     let file = folder.path().join("proof.json");
     let path = file.to_str().expect("plain");
     let keep = ["cases", "proof", &case, "--output", path];
@@ -83,6 +88,7 @@ fn what_a_settled_case_claims_is_shown_and_kept_in_a_file() {
     let kept: Value = serde_json::from_str(&kept).expect("JSON");
     assert_eq!((&kept["caseId"], &kept["closedOn"]), (&case.as_str().into(), &"quiet".into()));
     supervisor.run(&keep).exits(6);
+    supervisor.run(&["cases", "proof", &case, "--to", path]).exits(6);
     let listed = supervisor.run(&["cases", "list", "--closed-on", "quiet,by_hand"]).exits(0);
     assert!(listed.stdout.contains(&case), "{}", listed.stdout);
     let none = supervisor.run(&["cases", "list", "--closed-on", "proven"]).exits(0);

@@ -209,6 +209,8 @@ const PRINTING: &[(&str, i32)] = &[
     ("cases show c-17 --json", 0),
     ("cases proof c-17", 0),
     ("cases proof c-17 --json", 0),
+    ("cases proof c-17 -o yaml", 0),
+    ("cases proof c-17 -o csv", 0),
     ("cases watch c-17", 0),
     ("cases watch c-17 --json", 0),
     ("cases wait c-17 --for open,stuck,settled,unmatched", 0),
@@ -274,6 +276,8 @@ const PRINTING: &[(&str, i32)] = &[
     ("rules list -o csv", 0),
     ("rules status shop", 0),
     ("rules status shop --json", 0),
+    ("rules status shop -o yaml", 0),
+    ("rules status shop -o csv", 0),
     // Its rulebook is a text of strangers, and none.
     ("rules drift", 6),
     ("rules hits", 6),

@@ -34,6 +34,12 @@ fn the_cases_of_a_demo_run_tell_which_rules_were_used_and_what_another_rulebook_
     }
     assert_eq!(reports("order/report-3"), (0, false));
     assert_eq!(hits["cases"], 3);
+    let csv = supervisor.run(&["rules", "hits", &rules, "-o", "csv"]).exits(0).stdout;
+    let known = hits["rules"].as_array().expect("rules").len();
+    assert!(csv.starts_with("rule,kind,reports,cases,lastAt,lastCase"), "{csv}");
+    assert_eq!(csv.lines().count(), 1 + known, "a row for each rule");
+    let shown = supervisor.run(&["rules", "drift", &rules, "-o", "yaml"]).exits(0).stdout;
+    assert!(shown.contains("undeclared: []"), "{shown}");
     assert!(supervisor.run(&["rules", "hits", &rules]).exits(0).stdout.contains("never"));
 
     // The supervisor knows its rulebook itself.

@@ -27,8 +27,9 @@ pub struct Printing {
     watch: bool,
 }
 
+/// In which form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Shape {
+pub enum Shape {
     Table,
     Wide,
     Json,
@@ -51,6 +52,11 @@ enum Rows {
 }
 
 impl Printing {
+    /// What a command with options of its own has read.
+    pub fn of(output: Option<Shape>, json: bool, watch: bool) -> Self {
+        Self { output, json, watch }
+    }
+
     /// Prints a list: `read` gets it, `show` is its table for people.
     pub async fn list<T: Serialize>(
         self,

@@ -6,40 +6,71 @@ use crate::complete;
 use crate::failure::Outcome;
 use crate::moment::clock;
 use crate::output::{self, Grid};
+use crate::printing::{Printing, Shape};
 use amends_api::signs::{Signed, case_sign};
 use amends_api::{ActionProof, CaseProof, Statement};
 use anyhow::Context;
+use clap::ValueEnum;
 use clap_complete::ArgValueCompleter;
+use std::convert::Infallible;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// Options of `cases proof`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  amends cases proof c-17\n  amends cases proof c-17 --output c-17.proof.json"
+    after_help = "Examples:\n  amends cases proof c-17\n  amends cases proof c-17 --to c-17.proof.json"
 )]
 pub struct ProofOptions {
     /// Which case: its id or its saga's
     #[arg(value_name = "CASE", add = ArgValueCompleter::new(complete::cases))]
     case: WhichCase,
-    /// Print JSON
+    /// How to print: table, json, yaml, csv. (A name of a file is taken as --to, as it was before)
+    #[arg(short, long, value_name = "SHAPE")]
+    output: Option<ShapeOrFile>,
+    /// The same as `--output json`
     #[arg(long)]
     json: bool,
+    /// Print again whenever something has changed, until Ctrl-C
+    #[arg(long, conflicts_with = "to")]
+    watch: bool,
     /// As JSON into this file, which must not exist, rather than to standard output
     #[arg(long, value_name = "FILE")]
-    output: Option<PathBuf>,
+    to: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug)]
+enum ShapeOrFile {
+    Shape(Shape),
+    File(PathBuf),
+}
+
+impl FromStr for ShapeOrFile {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        let shape = <Shape as ValueEnum>::from_str(text, false).map(Self::Shape);
+        Ok(shape.unwrap_or_else(|_| Self::File(text.into())))
+    }
 }
 
 pub(super) async fn run(client: &Client, options: ProofOptions) -> Outcome {
     let id = options.case.id(client).await?;
-    let proof: CaseProof = client.get(&format!("/v1/cases/{id}/proof")).await?;
-    if let Some(path) = &options.output {
+    let read = async || client.get::<CaseProof>(&format!("/v1/cases/{id}/proof")).await;
+    let (shape, file) = match options.output {
+        Some(ShapeOrFile::Shape(shape)) => (Some(shape), options.to),
+        Some(ShapeOrFile::File(file)) => (None, options.to.or(Some(file))),
+        None => (None, options.to),
+    };
+    if let Some(path) = &file {
+        let proof = read().await?;
         write(path, &proof)?;
         output::tell(&format!("the proof of {} is in `{}`", proof.case_id, path.display()));
         return Ok(());
     }
-    if options.json { output::json(&proof) } else { tell(&proof) }
+    Printing::of(shape, options.json, options.watch).one(read, tell).await
 }
 
 fn write(path: &Path, proof: &CaseProof) -> Outcome {

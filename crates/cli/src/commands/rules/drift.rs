@@ -5,14 +5,17 @@ use super::stored::{self, Which};
 use crate::client::Client;
 use crate::commands::{Connection, block_on};
 use crate::failure::{Failure, Outcome};
-use crate::moment::{now, relative};
+use crate::moment::{clock, now, relative};
 use crate::output::{self, Grid};
+use crate::printing::{Printing, Width};
 use amends_api::{CaseProof, Source};
 use amends_protocol::{ActionName, CaseId, Timestamp};
 use amends_rulebook::{ActionId, Rulebook};
-use serde_json::{Value, json};
+use serde::Serialize;
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Options of `rules drift`.
 #[derive(Debug, clap::Args)]
@@ -36,9 +39,8 @@ pub struct DriftOptions {
     /// Exit with 1 if anything undeclared is seen
     #[arg(long)]
     exit_code: bool,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    printing: Printing,
     #[command(flatten)]
     connection: Connection,
 }
@@ -67,12 +69,44 @@ struct Tally<'b> {
     told: BTreeSet<(String, ActionId)>,
 }
 
+/// What was found, as it is printed.
+#[derive(Clone, Debug, Serialize)]
+struct Drift {
+    rulebook: String,
+    hash: String,
+    cases: usize,
+    undeclared: Vec<Undeclared>,
+    /// Declared direct calls of which the caller never told.
+    unseen: Vec<Unseen>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Undeclared {
+    kind: &'static str,
+    action: ActionName,
+    told_by: BTreeSet<String>,
+    cases: u64,
+    last_at: Option<Timestamp>,
+    last_case: Option<CaseId>,
+    /// In words.
+    #[serde(skip)]
+    what: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Unseen {
+    caller: String,
+    action: String,
+}
+
 pub(super) fn run(options: &DriftOptions) -> Outcome {
     let file = options.rules.as_deref().map(super::read_one).transpose()?;
     let client = options.connection.client()?;
-    block_on(async {
-        let book = match file {
-            Some(book) => book,
+    let drifts = Cell::new(false);
+    let read = async || {
+        let book = match &file {
+            Some(book) => Arc::clone(book),
             None => active(&client, options.rulebook.as_deref()).await?,
         };
         let cases = stored::rows(&client, &options.which, Some(book.name())).await?;
@@ -80,14 +114,12 @@ pub(super) fn run(options: &DriftOptions) -> Outcome {
         for case in &cases {
             tally.add(&proof(&client, case.id).await?, case.opened_at);
         }
-        if options.json {
-            tally.print_json(cases.len())?
-        } else {
-            tally.print(cases.len(), options.unseen)?
-        }
-        let drifts = options.exit_code && !tally.undeclared.is_empty();
-        if drifts { Err(Failure::Findings) } else { Ok(()) }
-    })
+        let found = tally.found(cases.len());
+        drifts.set(!found.undeclared.is_empty());
+        Ok(found)
+    };
+    block_on(options.printing.list(read, |found, width| found.show(width, options.unseen)))?;
+    if options.exit_code && drifts.get() { Err(Failure::Findings) } else { Ok(()) }
 }
 
 async fn proof(client: &Client, id: CaseId) -> Outcome<CaseProof> {
@@ -140,76 +172,80 @@ impl Tally<'_> {
         calls.filter(|(caller, id)| !self.told.contains(&(service(*caller), *id))).collect()
     }
 
-    fn print(&self, cases: usize, with_unseen: bool) -> Outcome {
+    fn found(&self, cases: usize) -> Drift {
+        let undeclared = self.undeclared.iter().map(|(shown, seen)| {
+            let (kind, what) = shown.in_words();
+            let (Shown::Action(action) | Shown::Call { of: action, .. }) = shown;
+            Undeclared {
+                kind,
+                action: action.clone(),
+                told_by: seen.by.clone(),
+                cases: seen.cases,
+                last_at: seen.last.map(|(at, _)| at),
+                last_case: seen.last.map(|(_, case)| case),
+                what,
+            }
+        });
+        let name = |id: ActionId| self.book.get(id).name.to_string();
+        let unseen = self.unseen().into_iter();
+        Drift {
+            rulebook: self.book.name().to_owned(),
+            hash: self.book.hash().to_owned(),
+            cases,
+            undeclared: undeclared.collect(),
+            unseen: unseen
+                .map(|(caller, id)| Unseen { caller: name(caller), action: name(id) })
+                .collect(),
+        }
+    }
+}
+
+impl Drift {
+    fn show(&self, width: Width, with_unseen: bool) -> Outcome {
+        let cases = self.cases;
         if self.undeclared.is_empty() {
             output::line(&format!("{cases} cases; nothing in them is undeclared"))?;
         } else {
-            let mut grid = Grid::new(&["undeclared", "what", "told by", "cases", "last", "case"]);
-            for (shown, seen) in &self.undeclared {
-                let (kind, what) = shown.in_words();
-                let by: Vec<&str> = seen.by.iter().map(String::as_str).collect();
-                let (last, case) = seen.last.map_or_else(Default::default, |(at, case)| {
-                    (relative(at, now()), case.to_string())
-                });
-                let cases = seen.cases.to_string();
-                grid.row(vec![kind.to_owned(), what, by.join(", "), cases, last, case]);
-            }
-            grid.print()?;
+            self.table(width)?;
             output::line(&format!(
                 "\n{cases} cases; declare these, so that they are undone and waited for by plan"
             ))?;
         }
-        if with_unseen {
-            self.print_unseen()?;
-        }
-        Ok(())
+        if with_unseen { self.show_unseen() } else { Ok(()) }
     }
 
-    fn print_unseen(&self) -> Outcome {
-        let unseen = self.unseen();
-        if unseen.is_empty() {
+    fn table(&self, width: Width) -> Outcome {
+        let mut heads = vec!["undeclared", "what", "told by", "cases", "last", "case"];
+        if width == Width::Wide {
+            heads.push("at");
+        }
+        let mut grid = Grid::new(&heads);
+        for one in &self.undeclared {
+            let by: Vec<&str> = one.told_by.iter().map(String::as_str).collect();
+            let mut row = vec![
+                one.kind.to_owned(),
+                one.what.clone(),
+                by.join(", "),
+                one.cases.to_string(),
+                one.last_at.map_or(String::new(), |at| relative(at, now())),
+                one.last_case.map_or(String::new(), |case| case.to_string()),
+            ];
+            if width == Width::Wide {
+                row.push(one.last_at.map_or("-".to_owned(), clock));
+            }
+            grid.row(row);
+        }
+        grid.print()
+    }
+
+    fn show_unseen(&self) -> Outcome {
+        if self.unseen.is_empty() {
             return output::line("every declared call was told of");
         }
         output::line("\ndeclared calls that no case tells of:")?;
-        unseen.iter().try_for_each(|(caller, id)| {
-            output::line(&format!(
-                "  {} -> {}",
-                self.book.get(*caller).name,
-                self.book.get(*id).name
-            ))
-        })
-    }
-
-    fn print_json(&self, cases: usize) -> Outcome {
-        let undeclared: Vec<Value> = self
-            .undeclared
+        self.unseen
             .iter()
-            .map(|(shown, seen)| {
-                let (kind, _) = shown.in_words();
-                let (Shown::Action(action) | Shown::Call { of: action, .. }) = shown;
-                json!({
-                    "kind": kind,
-                    "action": action,
-                    "toldBy": seen.by,
-                    "cases": seen.cases,
-                    "lastAt": seen.last.map(|(at, _)| at),
-                    "lastCase": seen.last.map(|(_, case)| case),
-                })
-            })
-            .collect();
-        let name = |id: &ActionId| self.book.get(*id).name.to_string();
-        let unseen: Vec<Value> = self
-            .unseen()
-            .iter()
-            .map(|(caller, id)| json!({ "caller": name(caller), "action": name(id) }))
-            .collect();
-        output::json(&json!({
-            "rulebook": self.book.name(),
-            "hash": self.book.hash(),
-            "cases": cases,
-            "undeclared": undeclared,
-            "unseen": unseen,
-        }))
+            .try_for_each(|one| output::line(&format!("  {} -> {}", one.caller, one.action)))
     }
 }
 

@@ -4,20 +4,22 @@ use super::active::active;
 use super::stored::{self, Which};
 use crate::commands::Connection;
 use crate::failure::Outcome;
-use crate::moment::{now, relative};
+use crate::moment::{clock, now, relative};
 use crate::output::{self, Grid};
+use crate::printing::{Printing, Width};
 use amends_api::CaseDetail;
 use amends_protocol::{CaseId, Timestamp};
 use amends_rulebook::Rulebook;
-use serde_json::json;
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Options of `rules hits`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  amends rules hits\n  amends rules hits --rulebook food-order --since 2026-01-01T00:00:00Z\n  \
-amends rules hits next.yaml --json"
+amends rules hits next.yaml -o csv"
 )]
 pub struct HitsOptions {
     /// A file with the rulebook whose rules are counted [default: the one that the supervisor plans with]
@@ -28,9 +30,8 @@ pub struct HitsOptions {
     rulebook: Option<String>,
     #[command(flatten)]
     which: Which,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    printing: Printing,
     #[command(flatten)]
     connection: Connection,
 }
@@ -72,81 +73,95 @@ impl Tally {
     }
 }
 
+/// How often the rules were used, as it is printed.
+#[derive(Clone, Debug, Serialize)]
+struct Counted {
+    cases: usize,
+    /// Reports that needed no rule.
+    derived: u64,
+    /// Reports that found none.
+    unmatched: u64,
+    /// Every rule of the rulebook, then those that only other versions have; the busiest first.
+    rules: Vec<RuleHits>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RuleHits {
+    rule: String,
+    kind: &'static str,
+    reports: u64,
+    cases: u64,
+    last_at: Option<Timestamp>,
+    last_case: Option<CaseId>,
+}
+
+impl RuleHits {
+    fn new(rule: String, kind: &'static str, hits: &Hits) -> Self {
+        let (last_at, last_case) = (hits.last.map(|(at, _)| at), hits.last.map(|(_, case)| case));
+        Self { rule, kind, reports: hits.reports, cases: hits.cases, last_at, last_case }
+    }
+}
+
 pub(super) fn run(options: &HitsOptions) -> Outcome {
     let file = options.rules.as_deref().map(super::read_one).transpose()?;
     let client = options.connection.client()?;
-    let mut tally = Tally::default();
-    let (book, seen) = crate::commands::block_on(async {
-        let book = match file {
-            Some(book) => book,
+    let read = async || {
+        let book = match &file {
+            Some(book) => Arc::clone(book),
             None => active(&client, options.rulebook.as_deref()).await?,
         };
+        let mut tally = Tally::default();
         let mut count = |case: CaseDetail| {
             tally.add(&case);
             Ok(())
         };
-        let seen = stored::each(&client, &options.which, Some(book.name()), &mut count).await?;
-        Ok((book, seen))
-    })?;
-    if options.json { print_json(&book, &tally, seen) } else { print(&book, &tally, seen) }
+        let cases = stored::each(&client, &options.which, Some(book.name()), &mut count).await?;
+        Ok(tally.counted(&book, cases))
+    };
+    crate::commands::block_on(options.printing.list(read, show))
 }
 
-/// Every rule of the rulebook, then those that only older versions have; the busiest first.
-fn rows<'t>(book: &Rulebook, tally: &'t Tally) -> Vec<(String, Hits, &'static str)> {
-    let mut rows: Vec<(String, Hits, &'static str)> = Vec::new();
-    let mut rest: BTreeMap<&'t str, &'t Hits> =
-        tally.rules.iter().map(|(label, hits)| (label.as_str(), hits)).collect();
-    for rule in book.rules() {
-        let hits = rest.remove(rule.index_label.as_str()).cloned().unwrap_or_default();
-        let what = if rule.implied { "implied" } else { "written" };
-        rows.push((rule.index_label.clone(), hits, what));
+impl Tally {
+    fn counted(&self, book: &Rulebook, cases: usize) -> Counted {
+        let mut rest: BTreeMap<&str, &Hits> =
+            self.rules.iter().map(|(label, hits)| (label.as_str(), hits)).collect();
+        let mut rules: Vec<RuleHits> = Vec::new();
+        for rule in book.rules() {
+            let hits = rest.remove(rule.index_label.as_str()).cloned().unwrap_or_default();
+            let kind = if rule.implied { "implied" } else { "written" };
+            rules.push(RuleHits::new(rule.index_label.clone(), kind, &hits));
+        }
+        let others = rest.into_iter();
+        rules.extend(others.map(|(l, h)| RuleHits::new(l.to_owned(), "of another version", h)));
+        rules.sort_by(|a, b| (b.reports, &a.rule).cmp(&(a.reports, &b.rule)));
+        Counted { cases, derived: self.derived, unmatched: self.unmatched, rules }
     }
-    rows.extend(rest.into_iter().map(|(l, h)| (l.to_owned(), h.clone(), "of another version")));
-    rows.sort_by(|a, b| (b.1.reports, &a.0).cmp(&(a.1.reports, &b.0)));
-    rows
 }
 
-fn print(book: &Rulebook, tally: &Tally, seen: usize) -> Outcome {
-    let mut grid = Grid::new(&["rule", "reports", "cases", "last", "case", "rule is"]);
-    for (label, hits, what) in rows(book, tally) {
-        let (last, case) = match hits.last {
-            Some((at, case)) => (relative(at, now()), case.to_string()),
-            None => ("never".to_owned(), String::new()),
-        };
-        grid.row(vec![
-            label,
+fn show(found: &Counted, width: Width) -> Outcome {
+    let mut heads = vec!["rule", "reports", "cases", "last", "case", "rule is"];
+    if width == Width::Wide {
+        heads.push("at");
+    }
+    let mut grid = Grid::new(&heads);
+    for hits in &found.rules {
+        let mut row = vec![
+            hits.rule.clone(),
             hits.reports.to_string(),
             hits.cases.to_string(),
-            last,
-            case,
-            what.to_owned(),
-        ]);
+            hits.last_at.map_or("never".to_owned(), |at| relative(at, now())),
+            hits.last_case.map_or(String::new(), |case| case.to_string()),
+            hits.kind.to_owned(),
+        ];
+        if width == Width::Wide {
+            row.push(hits.last_at.map_or("-".to_owned(), clock));
+        }
+        grid.row(row);
     }
     grid.print()?;
     output::line(&format!(
-        "\n{seen} cases; {} derived reports needed no rule, {} found none",
-        tally.derived, tally.unmatched
+        "\n{} cases; {} derived reports needed no rule, {} found none",
+        found.cases, found.derived, found.unmatched
     ))
-}
-
-fn print_json(book: &Rulebook, tally: &Tally, seen: usize) -> Outcome {
-    let rules: Vec<_> = rows(book, tally)
-        .into_iter()
-        .map(|(label, hits, what)| {
-            json!({
-                "rule": label,
-                "kind": what,
-                "reports": hits.reports,
-                "cases": hits.cases,
-                "lastAt": hits.last.map(|(at, _)| at),
-                "lastCase": hits.last.map(|(_, case)| case),
-            })
-        })
-        .collect();
-    output::json(&json!({
-        "cases": seen,
-        "derived": tally.derived,
-        "unmatched": tally.unmatched,
-        "rules": rules,
-    }))
 }

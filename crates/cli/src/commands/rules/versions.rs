@@ -12,6 +12,7 @@ use amends_api::signs::Signed;
 use amends_api::{RulebookQuestions, RulebookSources, RulebookVerdict, RulebookView};
 use amends_protocol::wire::percent;
 use clap_complete::ArgValueCompleter;
+use serde::Serialize;
 
 /// Characters of a hash that people see.
 const SHORT: usize = 12;
@@ -42,11 +43,21 @@ pub struct StatusOptions {
     /// Which rulebook
     #[arg(value_name = "NAME", add = ArgValueCompleter::new(complete::rulebooks))]
     name: String,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    printing: Printing,
     #[command(flatten)]
     connection: Connection,
+}
+
+/// A rulebook and all that is known of it.
+#[derive(Serialize)]
+struct Status {
+    #[serde(flatten)]
+    book: RulebookView,
+    questions: Option<RulebookQuestions>,
+    verdict: Option<RulebookVerdict>,
+    #[serde(skip)]
+    versions: Vec<RulebookView>,
 }
 
 /// Options of `rules rollback`.
@@ -140,23 +151,20 @@ fn short(hash: &str) -> &str {
 pub(super) fn status(options: &StatusOptions) -> Outcome {
     let client = options.connection.client()?;
     let path = format!("/v1/rulebooks/{}", percent::part(&options.name));
-    let (book, versions, questions, verdict) = block_on(async {
+    let read = async || {
         let book: RulebookView = client.get(&path).await?;
         let mut versions = listed(&client).await?;
         versions.retain(|version| version.name == book.name);
-        let questions: Option<RulebookQuestions> =
-            if_known(client.get(&format!("{path}/questions")).await)?;
-        let verdict: Option<RulebookVerdict> =
-            if_known(client.get(&format!("{path}/verdict")).await)?;
-        Ok((book, versions, questions, verdict))
-    })?;
-    if options.json {
-        let mut told = serde_json::to_value(&book).map_err(anyhow::Error::from)?;
-        told["questions"] = serde_json::to_value(&questions).map_err(anyhow::Error::from)?;
-        told["verdict"] = serde_json::to_value(&verdict).map_err(anyhow::Error::from)?;
-        return output::json(&told);
-    }
-    output::line(&format!("{}: {}", book.name, standing(&book)))?;
+        let questions = if_known(client.get(&format!("{path}/questions")).await)?;
+        let verdict = if_known(client.get(&format!("{path}/verdict")).await)?;
+        Ok(Status { book, questions, verdict, versions })
+    };
+    block_on(options.printing.one(read, tell))
+}
+
+fn tell(status: &Status) -> Outcome {
+    let book = &status.book;
+    output::line(&format!("{}: {}", book.name, standing(book)))?;
     for source in &book.sources {
         output::line(&format!("  {}", source.path))?;
     }
@@ -171,12 +179,12 @@ pub(super) fn status(options: &StatusOptions) -> Outcome {
     for hold in &book.holds {
         output::line(&super::hold::told(hold))?;
     }
-    if let Some(verdict) = &verdict {
+    if let Some(verdict) = &status.verdict {
         output::line(&super::activate::summary(verdict))?;
     }
     output::line("")?;
-    table(&versions)?;
-    questions.map_or(Ok(()), |questions| in_doubt(&questions))
+    table(&status.versions)?;
+    status.questions.as_ref().map_or(Ok(()), in_doubt)
 }
 
 /// Nothing where a supervisor of before does not know the path.
