@@ -5,8 +5,10 @@ mod case;
 mod group;
 mod moments;
 mod question;
+mod reason;
 
 pub use case::{CaseFacts, HistoryFacts, StepFacts, case_sentence};
 pub use group::group_title;
 pub use moments::{date_and_time, relative, span};
 pub use question::{QuestionFacts, question_sentence};
+pub use reason::{breaker_sentence, histories_sentence, stuck_sentence, with_detail};

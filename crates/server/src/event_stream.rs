@@ -1,7 +1,8 @@
 //! What has happened lately, for the event stream. Lives in memory only: the store tells the whole story.
 
+use amends_api::sentence::{breaker_sentence, histories_sentence, stuck_sentence, with_detail};
 use amends_api::signs::Signed;
-use amends_api::{BreakerState, EventKind, EventView, QuestionId, QuestionKind};
+use amends_api::{BreakerState, CaseState, EventKind, EventView, QuestionId, QuestionKind};
 use amends_engine::{DomainEvent, Event, StepState, UnreadableRow};
 use amends_protocol::{CaseId, Timestamp};
 use std::collections::VecDeque;
@@ -191,14 +192,22 @@ fn view(event: &Event) -> EventView {
                 StepState::Stuck(reason) => format!("stuck: {reason}"),
                 other => other.name().to_string(),
             };
-            view.message.clone_from(message);
+            view.message = match state {
+                StepState::Stuck(reason) => {
+                    let sentence = stuck_sentence(&action.service, *reason);
+                    Some(with_detail(sentence, message.as_deref()))
+                }
+                _ => message.clone(),
+            };
         }
         DomainEvent::Case { case, saga, state, closed_on, .. } => {
             view.case_id = Some(*case);
             view.subject = Some(saga.to_string());
             view.state = state.to_string();
-            view.message =
-                closed_on.map(|word| format!("{}: {}", word.sign().word, word.meaning()));
+            let no_rule = *state == CaseState::Unmatched;
+            view.message = closed_on
+                .map(|word| format!("{}: {}", word.sign().word, word.meaning()))
+                .or_else(|| no_rule.then(|| "no rule answers its report".to_owned()));
         }
         DomainEvent::Planned { case, report, steps } => {
             view.case_id = Some(*case);
@@ -253,7 +262,8 @@ fn quarantined(view: &mut EventView, case: Option<CaseId>, broken: &UnreadableRo
 fn histories(view: &mut EventView, service: &str, available: bool, message: Option<&String>) {
     view.subject = Some(service.to_owned());
     view.state = if available { "available" } else { "unavailable" }.to_owned();
-    view.message = message.cloned();
+    let sentence = histories_sentence(service, available);
+    view.message = Some(with_detail(sentence, message.map(String::as_str)));
 }
 
 fn rulebook(view: &mut EventView, name: &str, hash: &str) {
@@ -265,7 +275,8 @@ fn rulebook(view: &mut EventView, name: &str, hash: &str) {
 fn breaker(view: &mut EventView, service: &str, state: BreakerState, message: Option<&String>) {
     view.subject = Some(service.to_owned());
     view.state = state.to_string();
-    view.message = message.cloned();
+    let sentence = breaker_sentence(service, state);
+    view.message = Some(with_detail(sentence, message.map(String::as_str)));
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! unreachable, next try 14:05:10 UTC`. It claims nothing: what was waived or had nothing to undo is not called undone.
 
 use super::moments::{clock, minute};
+use super::reason::stuck_sentence;
 use crate::signs::Signed;
 use crate::{CaseState, Cause, ClosedOn, StepStateName, StuckReason};
 use amends_protocol::{ActionName, Outcome, Timestamp, Verb};
@@ -179,14 +180,7 @@ fn one(step: &StepFacts) -> String {
     let service = &step.action.service;
     let next = step.due_at.map_or(String::new(), |at| format!(", next try {}", clock(at)));
     if let Some(reason) = step.reason.filter(|_| step.state == StepStateName::Stuck) {
-        return match reason {
-            StuckReason::Refused => format!("{service} refuses"),
-            StuckReason::OutOfAttempts => format!("{service} out of attempts"),
-            StuckReason::OutOfTime => format!("{service} out of time"),
-            StuckReason::Rejected => format!("{service} says the request is invalid"),
-            StuckReason::Unsendable => format!("the request to {service} cannot be built"),
-            StuckReason::AwaitsApproval => format!("{service} waits for approval"),
-        };
+        return stuck_sentence(service, reason);
     }
     match (step.state, step.cause) {
         (StepStateName::Accepted, _) => {

@@ -1,6 +1,8 @@
 //! What of that which happens is worth an alert, and the way to whoever groups and tells it. It never waits.
 
 use super::grouper::{Alert, Kind};
+use amends_api::sentence::{stuck_sentence, with_detail};
+use amends_api::signs::Signed;
 use amends_api::{BreakerState, CaseState, QuestionKind};
 use amends_engine::{DomainEvent, Event, SUPERVISOR, StepState, UnreadableRow};
 use amends_protocol::{CaseId, Timestamp};
@@ -66,16 +68,18 @@ fn alert(event: &Event) -> Option<Alert> {
     };
     match &event.what {
         DomainEvent::Step { step, verb, action, state: StepState::Stuck(reason), message } => {
-            let why = message.as_deref().unwrap_or_default();
-            let reason =
-                if why.is_empty() { reason.to_string() } else { format!("{reason}: {why}") };
+            let reason = stuck_sentence(&action.service, *reason);
+            let reason = with_detail(reason, message.as_deref());
             of(Kind::Stuck, format!("{verb} {action}"), Some(step.case), &reason)
         }
         // Its step is stuck with the same word, and that is told.
         DomainEvent::Question { kind: QuestionKind::DataConflict, .. } => None,
-        DomainEvent::Question { question, kind, service, sentence } => {
-            of(Kind::Question, format!("{kind}: {service}"), Some(question.case), sentence)
-        }
+        DomainEvent::Question { question, kind, service, sentence } => of(
+            Kind::Question,
+            format!("{}: {service}", kind.sign().word),
+            Some(question.case),
+            sentence,
+        ),
         DomainEvent::Case { case, state: CaseState::Unmatched, .. } => {
             of(Kind::Unmatched, String::new(), Some(*case), "no rule answers its report")
         }
