@@ -1,5 +1,5 @@
-//! What somebody would try who wants in: each request as it goes over the wire, against a supervisor that wants to know who
-//! comes. None gets an answer that is not for them, none acts as another, and none makes it fail.
+//! What somebody would try who wants in: each request as it goes over the wire, against a supervisor that wants to know
+//! who comes. None gets an answer that is not for them, none acts as another, and none makes it fail.
 
 use amends_server::config::Layers;
 use amends_server::{Config, Running, start};

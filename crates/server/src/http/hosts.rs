@@ -47,7 +47,7 @@ fn refusal(headers: &HeaderMap, uri: &Uri, own: &OwnNames) -> Option<ApiError> {
     })
 }
 
-/// The name in host and port; none if it could not be one (RFC 9112, section 3.2). Who asks does not stand there either.
+/// The name in host and port; none if it could not be one (RFC 9112, section 3.2). Who asks does not stand there.
 fn name_in(said: &str) -> Option<String> {
     if said.is_empty() {
         return Some(String::new());
