@@ -4,11 +4,14 @@
 //! be read counts, and what is lost is kept as a fact: a malformed entry never costs the outcome that came with it.
 
 use crate::{ActionName, HistoryState, check_data, is_opaque_name};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
 
 /// Most pieces of evidence in one report, in one answer, in one History, and kept of all answers of one witness in one
 /// case; a saga with more requests than this is none.
@@ -116,6 +119,9 @@ impl Evidence {
     /// One entry as it came, and how much of it was lost: data that can't be kept are left out, without a name there is
     /// no entry.
     fn read(mut value: Value, service: Option<&str>) -> Result<(Self, Option<Lost>), Lost> {
+        if !value.is_object() {
+            return Err(Lost { action: None, why: Loss::Malformed });
+        }
         let text = |field: &str| value.get(field).and_then(Value::as_str);
         let name = text("service").or(service).zip(text("action"));
         let name = name.filter(|(service, action)| {
@@ -367,6 +373,39 @@ where
     Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
+/// A list of objects that may be absent or null. Serde takes a list for the members of a struct in their order too;
+/// what comes so is a mistake.
+pub(crate) fn objects_or_none<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    let all = Option::<Vec<Object<T>>>::deserialize(deserializer)?;
+    Ok(all.unwrap_or_default().into_iter().map(|Object(one)| one).collect())
+}
+
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(members)).map(Object)
+            }
+        }
+
+        deserializer.deserialize_map(Members(PhantomData))
+    }
+}
+
 /// A text for people that came with something that counts: anything else in its place is no reason to lose that.
 ///
 /// # Errors
@@ -417,6 +456,23 @@ mod tests {
             ]
         );
         assert_eq!(read(json!("long")).lost().len(), 1);
+    }
+
+    #[test]
+    fn the_members_of_an_entry_have_names() {
+        let row = json!([["rider", "match", "r-1", "succeeded", {}]]);
+        let told = read(row.clone());
+        assert_eq!((told.len(), told.lost().len()), (0, 1));
+        let report = |history: &Value| {
+            serde_json::from_value::<crate::ReportData>(json!({ "code": "c", "history": history }))
+        };
+        let refused = report(&row).expect_err("a list is no entry").to_string();
+        assert!(refused.contains("expected an object"), "{refused}");
+        let mut whole = entry(json!("r-1"), "failed");
+        whole["data"] = json!({ "amount": 12.50 });
+        let kept = report(&json!([whole])).expect("a report");
+        assert_eq!(kept.history[0].data["amount"].to_string(), "12.5");
+        assert!(report(&Value::Null).expect("a report").history.is_empty());
     }
 
     #[test]

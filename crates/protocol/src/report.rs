@@ -1,6 +1,6 @@
 //! The report: a failure event about one saga, carried as a CloudEvent 1.0 of type [`REPORT_TYPE`].
 
-use crate::evidence::null_is_absent;
+use crate::evidence::{null_is_absent, objects_or_none};
 use crate::{Evidence, ReportKey, SagaId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -113,7 +113,7 @@ pub struct ReportData {
     #[serde(default, deserialize_with = "null_is_absent", skip_serializing_if = "Vec::is_empty")]
     pub caused_by: Vec<String>,
     /// What the service's History says of this saga: its own requests and its calls to others.
-    #[serde(default, deserialize_with = "null_is_absent", skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "objects_or_none", skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<Evidence>,
     /// Business fields, for conditions and placeholders.
     #[serde(default, deserialize_with = "null_is_absent", skip_serializing_if = "Map::is_empty")]
