@@ -137,6 +137,15 @@ impl Client {
         self.read(path, self.send(request).await?).await
     }
 
+    /// `DELETE`, where nothing is answered.
+    pub async fn delete_nothing(&self, path: &str) -> Outcome {
+        let request = self.request(Method::DELETE, path, "", Bytes::new())?;
+        match self.send(request).await?.status() {
+            StatusCode::NO_CONTENT => Ok(()),
+            other => Err(self.unreachable(format!("its answer, {other}, is none of a supervisor"))),
+        }
+    }
+
     /// `POST` of nothing, where nothing is answered.
     pub async fn post_nothing(&self, path: &str) -> Outcome {
         let request = self.request(Method::POST, path, "", Bytes::new())?;

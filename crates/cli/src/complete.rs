@@ -6,6 +6,7 @@ use crate::connection::{Connection, contexts};
 use crate::failure::Outcome;
 use crate::output::as_people_see_it;
 use crate::target::token::TokenSource;
+use amends_api::access::{SessionView, TokenView};
 use amends_api::{
     BulkView, CaseSummary, GroupView, Page, QuarantineView, QuestionView, RulebookView,
     ServiceView, StepView,
@@ -96,6 +97,22 @@ pub fn bulk(begun: &OsStr) -> Vec<CompletionCandidate> {
 pub fn contexts_of_file(begun: &OsStr) -> Vec<CompletionCandidate> {
     let all = contexts().unwrap_or_default().contexts;
     offered(&begun.to_string_lossy(), all.into_iter().collect(), |(name, one)| (name, one.url))
+}
+
+/// Ids of tokens.
+pub fn tokens(begun: &OsStr) -> Vec<CompletionCandidate> {
+    list(begun, |client, _| async move {
+        let all: Vec<TokenView> = client.get("/v1/tokens").await?;
+        Ok(all.into_iter().map(|one| (one.id, one.name)).collect())
+    })
+}
+
+/// Ids of sessions.
+pub fn sessions(begun: &OsStr) -> Vec<CompletionCandidate> {
+    list(begun, |client, _| async move {
+        let all: Vec<SessionView> = client.get("/v1/sessions").await?;
+        Ok(all.into_iter().map(|one| (one.id, one.name)).collect())
+    })
 }
 
 /// Cases in quarantine.

@@ -23,8 +23,11 @@ mod rules;
 mod sagas;
 mod serve;
 mod services;
+mod sessions;
+mod tokens;
 mod top;
 mod upgrade;
+mod whoami;
 
 use crate::connection::Connection;
 use crate::exit::Exit;
@@ -93,6 +96,12 @@ enum Command {
     Doctor(doctor::DoctorOptions),
     /// Name supervisors, and how you identify there; choose which one commands ask
     Context(context::ContextOptions),
+    /// Say who you are to the supervisor, and what you may do there
+    Whoami(whoami::WhoAmIOptions),
+    /// Make, list and revoke tokens, by which services and people identify
+    Token(Box<tokens::TokensOptions>),
+    /// See who is logged in to the console, end sessions
+    Session(sessions::SessionsOptions),
     /// Send a report to a running supervisor
     Report(report::ReportOptions),
     /// Copy the store of a running or a stopped supervisor into one file
@@ -131,6 +140,9 @@ pub fn run(arguments: Arguments) -> Outcome<Exit> {
         Command::Export(options) => export::run(options)?,
         Command::Doctor(options) => doctor::run(options)?,
         Command::Context(options) => context::run(options)?,
+        Command::Whoami(options) => whoami::run(options)?,
+        Command::Token(options) => tokens::run(*options)?,
+        Command::Session(options) => sessions::run(options)?,
         Command::Report(options) => report::run(options)?,
         Command::Backup(options) => backup::run(options)?,
         Command::Upgrade(command) => upgrade::run(command)?,

@@ -2,8 +2,12 @@
 
 use super::Finding;
 use crate::client::Client;
+use crate::commands::tokens::{in_words, runs_out_soon};
 use crate::connection::Connection;
+use crate::failure::Failure;
+use crate::moment::{clock, now, relative};
 use crate::target::Target;
+use amends_api::access::{PrincipalKind, WhoAmI};
 
 /// What is said of the supervisor and of who asks; a client, if that can be used.
 pub(super) fn look(connection: &Connection, found: &mut Vec<Finding>) -> Option<Client> {
@@ -30,6 +34,36 @@ pub(super) fn look(connection: &Connection, found: &mut Vec<Finding>) -> Option<
             None
         }
     }
+}
+
+/// Whether one is let in, as whom, and for how long. Nothing is said if the supervisor can't be asked.
+pub(super) async fn who(client: &Client) -> Option<Finding> {
+    let check = "token";
+    let who: WhoAmI = match client.get("/v1/whoami").await {
+        Ok(who) => who,
+        Err(failure @ Failure::Denied(_)) => {
+            let mut lines = failure.lines();
+            let help = lines.pop().unwrap_or_default();
+            let help = help.trim_start_matches("help: ").to_owned();
+            return Some(Finding::fail(check, lines.join(" "), help));
+        }
+        Err(_) => return None,
+    };
+    if who.kind == PrincipalKind::Anybody {
+        let text = "nobody needs to identify: whoever reaches the supervisor may do everything";
+        return Some(Finding::ok(check, text));
+    }
+    let text = format!("you are `{}`, and may {}", who.name, in_words(&who.grants));
+    let now = now();
+    Some(match who.expires_at {
+        Some(at) if runs_out_soon(at, now) => Finding::warn(
+            check,
+            format!("{text}; it runs out {}", relative(at, now)),
+            "`amends token create` makes another one; let both work until everybody has the new one",
+        ),
+        Some(at) => Finding::ok(check, format!("{text}, until {}", clock(at))),
+        None => Finding::ok(check, text),
+    })
 }
 
 /// What works, and should not.

@@ -27,6 +27,7 @@ pub(super) async fn look(
     let mut services = of_files;
     if let Some(client) = client {
         found.push(supervisor(client).await);
+        found.extend(super::access::who(client).await);
         found.extend(quarantine(client).await);
         found.extend(rulebooks(client).await);
         if let Ok(views) = client.get::<Vec<ServiceView>>("/v1/services").await {
