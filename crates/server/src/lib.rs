@@ -3,6 +3,7 @@
 
 pub mod access;
 mod alerts;
+mod arrivals;
 pub mod books;
 mod bulk;
 mod clock;
@@ -12,6 +13,7 @@ mod console;
 pub mod dispatch;
 mod duration;
 mod event_stream;
+mod fair_queue;
 mod faults;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;
@@ -30,6 +32,7 @@ mod retention;
 mod routes;
 mod serve;
 mod shell;
+mod source;
 mod supervisor;
 mod telemetry;
 mod throughput;

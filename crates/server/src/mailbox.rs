@@ -1,49 +1,41 @@
 //! What lies between the loop and those who ask it: the mailbox that they write to, the inbox that the loop reads, and
 //! what the loop shows of itself.
 
+use crate::arrivals::{Arrivals, ArrivalsOfLoop};
 use crate::clock::ClockFace;
 use crate::heartbeat::Heartbeat;
 use crate::memory::MemoryGauge;
 use crate::observers::Observers;
 use crate::open_case_queries::{OpenCaseQuery, QUESTIONS};
-use amends_engine::{
-    Answer, Engine, Input, Quarantined, RuleHold, ServiceQueueStatus, UnreadableRow,
-};
+use amends_engine::{Engine, Quarantined, RuleHold, ServiceQueueStatus, UnreadableRow};
 use amends_protocol::CaseId;
 use amends_rulebook::Rulebook;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
-/// An input, and who waits for the answer. A reply that is dropped says that nothing was taken.
-pub(crate) struct Arrival {
-    pub(crate) input: Input,
-    pub(crate) reply: oneshot::Sender<Answer>,
-}
-
-/// The loop's inlets: inputs (bounded), read-only questions, stop.
+/// The loop's inlets: inputs (bounded, in fair turns), read-only questions, stop.
 #[derive(Debug)]
 pub(crate) struct Mailbox {
-    pub(crate) arrivals: mpsc::Sender<Arrival>,
+    pub(crate) arrivals: Arrivals,
     pub(crate) questions: mpsc::Sender<OpenCaseQuery>,
     pub(crate) stop: watch::Sender<bool>,
 }
 
 /// The loop's side of a [`Mailbox`].
 pub(crate) struct Inbox {
-    pub(crate) arrivals: mpsc::Receiver<Arrival>,
+    pub(crate) arrivals: ArrivalsOfLoop,
     pub(crate) questions: mpsc::Receiver<OpenCaseQuery>,
     pub(crate) stop: watch::Receiver<bool>,
 }
 
 /// A mailbox for at most so many inputs, and its other side.
 pub(crate) fn open(inputs: usize) -> (Mailbox, Inbox) {
-    let (arrival_sender, arrivals) = mpsc::channel(inputs);
+    let (arrivals, of_loop) = Arrivals::open(inputs);
     let (question_sender, questions) = mpsc::channel(QUESTIONS);
     let (stop_sender, stop) = watch::channel(false);
-    let mailbox =
-        Mailbox { arrivals: arrival_sender, questions: question_sender, stop: stop_sender };
-    (mailbox, Inbox { arrivals, questions, stop })
+    let inbox = Inbox { arrivals: of_loop, questions, stop };
+    (Mailbox { arrivals, questions: question_sender, stop: stop_sender }, inbox)
 }
 
 /// What the loop shows of itself to those who look.

@@ -4,8 +4,9 @@
 //! INVARIANT: nothing is answered, sent or observed that the node has not released, and the node releases nothing
 //! before its commit.
 
+use crate::arrivals::Arrival;
 use crate::clock::Clock;
-use crate::mailbox::{self, Arrival, Inbox, Shared};
+use crate::mailbox::{self, Inbox, Shared};
 use crate::memory::{self, MemoryGauge};
 use crate::open_case_queries::{OpenCaseQueries, OpenCaseQuery};
 use crate::outbound::Outbound;
@@ -218,7 +219,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             self.ended(effect, result);
         }
         while self.node.room() > 0
-            && let Ok(arrival) = self.inbox.arrivals.try_recv()
+            && let Some(arrival) = self.inbox.arrivals.try_recv()
         {
             self.take(arrival);
         }
@@ -316,7 +317,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             tokio::select! {
                 biased;
                 loaded = &mut loading => return loaded,
-                Some(arrival) = self.inbox.arrivals.recv(), if is_away => drop(arrival),
+                arrival = self.inbox.arrivals.recv(), if is_away => drop(arrival),
                 Some(question) = self.inbox.questions.recv(), if is_away => drop(question),
             }
         }
@@ -413,7 +414,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             biased;
             _ = self.inbox.stop.wait_for(|stop| *stop), if !self.stopped => Came::Stop,
             Some((effect, result)) = self.results.recv() => Came::Result(effect, result),
-            Some(arrival) = self.inbox.arrivals.recv(), if has_room => Came::Arrival(arrival),
+            arrival = self.inbox.arrivals.recv(), if has_room => Came::Arrival(arrival),
             Some(question) = self.inbox.questions.recv(), if has_engine => Came::OpenCaseQuery(question),
             () = timer => Came::Time,
         };

@@ -3,10 +3,13 @@
 //! It decides nothing; it puts inputs into the loop's mailbox and hands back what the engine answers.
 
 use crate::alerts::alert::Alerts;
+use crate::arrivals::{Arrival, NotTaken};
 use crate::clock::{Clock, SystemClock};
 use crate::event_stream::EventStream;
-use crate::mailbox::{Arrival, Mailbox, Quarantine, Shared};
+use crate::fair_queue::NoRoom;
+use crate::mailbox::{Mailbox, Quarantine, Shared};
 use crate::open_case_queries::OpenCaseQuery;
+use crate::source::Source;
 use crate::telemetry::{Metrics, Traces};
 use crate::views::{OnTheWall, rule_hold};
 use amends_api::{CaseAct, QuestionAct, QuestionId, RuleHoldView, StepAct, StrangerAct};
@@ -22,7 +25,7 @@ use amends_store::Store;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 /// How long a question about open work waits: longer than a look at a million cases takes.
 const QUESTION_LIMIT: Duration = Duration::from_secs(10);
@@ -394,8 +397,7 @@ impl<S: Store> Supervisor<S> {
 
     /// Inputs that wait for the loop.
     pub(crate) fn queued_inputs(&self) -> usize {
-        let arrivals = &self.inner.mailbox.arrivals;
-        arrivals.max_capacity() - arrivals.capacity()
+        self.inner.mailbox.arrivals.len()
     }
 
     /// The store, for reading.
@@ -442,6 +444,12 @@ impl<S: Store> Supervisor<S> {
         }
     }
 
+    /// Whether an active rulebook has a service of this name.
+    fn knows(&self, service: &str) -> bool {
+        let books = self.inner.shared.books.lock().unwrap_or_else(PoisonError::into_inner);
+        books.iter().any(|book| book.service(service).is_some())
+    }
+
     async fn ask_done(&self, input: impl FnOnce(Ticket) -> Input) -> Result<(), Problem> {
         match self.ask(input).await? {
             Answer::Done => Ok(()),
@@ -456,13 +464,19 @@ impl<S: Store> Supervisor<S> {
         }
         let ticket = self.inner.tickets.fetch_add(1, Ordering::Relaxed);
         let (reply, answer) = oneshot::channel();
-        let arrival = Arrival { input: input(ticket), reply };
-        self.inner.mailbox.arrivals.try_send(arrival).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Problem::new(
+        let input = input(ticket);
+        let source = Source::of(&input, |service| self.knows(service));
+        let arrivals = &self.inner.mailbox.arrivals;
+        arrivals.send(&source, Arrival { input, reply }).map_err(|why| match why {
+            NotTaken::NoRoom(NoRoom::Full) => Problem::new(
                 ProblemCode::Overloaded,
                 "the supervisor's queue is full; try again shortly",
             ),
-            mpsc::error::TrySendError::Closed(_) => unavailable("the supervisor is stopping"),
+            NotTaken::NoRoom(NoRoom::ShareUsed(waiting)) => Problem::new(
+                ProblemCode::Overloaded,
+                format!("{waiting} of {source} wait already, and the rest of the supervisor's queue is for others; try again shortly"),
+            ),
+            NotTaken::Closed => unavailable("the supervisor is stopping"),
         })?;
         answer.await.map_err(|_| {
             unavailable("the store failed or the supervisor is stopping; nothing was taken")
