@@ -1,6 +1,7 @@
 //! The gate: every request is asked who sends it, and let through if the table says that they may. Handlers judge only
 //! what stands in bodies.
 
+use crate::access::proxies::behind;
 use crate::access::{
     About, Caller, Known, Needs, Peer, Shown, Stay, is_probe, needs, shown, unauthorized,
 };
@@ -26,8 +27,8 @@ pub(crate) async fn identify<S: Store>(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
-    match caller(&app, request.headers(), peer) {
+    let connected = request.extensions().get::<Peer>().cloned().unwrap_or_default();
+    match caller(&app, request.headers(), connected) {
         Ok(caller) => {
             let stay = caller.stay.clone();
             request.extensions_mut().insert(caller);
@@ -42,12 +43,18 @@ pub(crate) async fn identify<S: Store>(
     }
 }
 
-fn caller<S: Store>(app: &App<S>, headers: &HeaderMap, peer: Peer) -> Result<Caller, ApiError> {
+fn caller<S: Store>(
+    app: &App<S>,
+    headers: &HeaderMap,
+    connected: Peer,
+) -> Result<Caller, ApiError> {
     let told = actor_told(headers)?;
     let is_controlled = app.access.is_required;
-    let trusted = peer.address.is_some_and(|address| app.access.trusted_proxies.have(address))
-        || (!is_controlled && peer.is_local());
+    let proxies = &app.access.trusted_proxies;
+    let trusted = connected.address.is_some_and(|address| proxies.have(address))
+        || (!is_controlled && connected.is_local());
     let told = told.filter(|_| trusted);
+    let peer = behind(proxies, connected, headers);
     if !is_controlled {
         let actor = told.unwrap_or(NOBODY).to_owned();
         return Ok(Caller {

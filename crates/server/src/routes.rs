@@ -1,13 +1,14 @@
 //! All that the supervisor answers, put together: the REST API, the console, and what stands around them.
 
+use crate::access::side::Side;
 use crate::http::{ApiError, App, hosts, unread};
 use crate::{console, gate, http};
 use amends_protocol::{Problem, ProblemCode};
 use amends_store::Store;
 use axum::Router;
-use axum::extract::Extension;
+use axum::extract::{Extension, MatchedPath, Request};
 use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
-use axum::middleware;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 
@@ -20,6 +21,7 @@ pub fn router<S: Store>(app: App<S>) -> Router {
         .method_not_allowed_fallback(no_such_method)
         .layer(middleware::from_fn_with_state(app.clone(), gate::check::<S>))
         .layer(middleware::from_fn_with_state(app.clone(), gate::identify::<S>))
+        .layer(middleware::from_fn(on_this_side))
         .layer(own_pages)
         .layer(middleware::from_fn_with_state(app.clone(), hosts::check::<S>))
         .layer(middleware::map_response(for_nobody_else))
@@ -53,6 +55,16 @@ async fn for_nobody_else(mut answer: Response) -> Response {
     headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     answer
+}
+
+/// Where services and people have an address each, each is answered at its own.
+async fn on_this_side(request: Request, next: Next) -> Response {
+    let side = request.extensions().get::<Side>().copied().unwrap_or_default();
+    let place = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    match side.refusal(place) {
+        None => next.run(request).await,
+        Some(why) => ApiError::not_found(why.to_owned()).into_response(),
+    }
 }
 
 async fn no_such_path(uri: Uri, headers: HeaderMap) -> Response {

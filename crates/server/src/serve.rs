@@ -5,21 +5,23 @@ use crate::alerts::watch as watch_alerts;
 use crate::books::{Books, BooksError, Rejections};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
-use crate::connections;
 use crate::dispatch::{HttpOutbound, WebClient};
 use crate::http::App;
+use crate::listening::{ListenError, Listening, scheme};
 use crate::open_files::raise_open_files;
 use crate::retention;
 use crate::routes::router;
 use crate::shell::{Driver, StartError};
 use crate::supervisor::Supervisor;
 use crate::telemetry::{LogWriter, export};
+use crate::tls::watch as watch_certificate;
 use amends_store::{SqliteOptions, SqliteStore, StoreError};
+use futures_util::future::join_all;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -42,17 +44,12 @@ pub enum ServeError {
     /// The rulebooks have errors, and none is active from before.
     #[error("the rulebooks cannot be used, and none is active from before:\n{0}")]
     Rules(String),
-    /// The address cannot be had.
-    #[error("cannot listen on `{address}`: {source}; set `listen` to a free address")]
-    Listen {
-        /// As configured.
-        address: String,
-        /// What the system says.
-        source: io::Error,
-    },
     /// Nobody can be let in.
     #[error("{0}")]
     Access(#[from] AccessError),
+    /// The addresses cannot be had.
+    #[error("{0}")]
+    Listen(#[from] ListenError),
     /// Signals cannot be heard.
     #[error("cannot hear signals: {0}")]
     Signals(io::Error),
@@ -66,12 +63,16 @@ pub enum ServeError {
 pub struct Running {
     /// Where the API is; the port is the real one.
     pub address: SocketAddr,
+    /// Where services have an address of their own.
+    pub services_address: Option<SocketAddr>,
+    /// Whether they speak `https`.
+    pub secure: bool,
     /// The handle for programs that host it.
     pub supervisor: Supervisor<SqliteStore>,
     grace: Duration,
     stopping: watch::Sender<bool>,
-    look: mpsc::Sender<()>,
-    server: JoinHandle<()>,
+    looks: Vec<mpsc::Sender<()>>,
+    servers: Vec<JoinHandle<()>>,
     driver: JoinHandle<()>,
     upkeep: Vec<JoinHandle<()>>,
     exporter: Option<Exporter>,
@@ -85,10 +86,9 @@ type Exporter = (oneshot::Sender<()>, JoinHandle<()>);
 /// # Errors
 /// When anything that it needs cannot be had. Nothing is left running then, except what a dropped runtime ends.
 pub async fn start(config: Config) -> Result<Running, ServeError> {
-    let listen = |source| ServeError::Listen { address: config.listen.clone(), source };
     // Before the store: a second supervisor by mistake should fail for the simplest reason.
-    let listener = TcpListener::bind(&config.listen).await.map_err(listen)?;
-    let address = listener.local_addr().map_err(listen)?;
+    let listening = Listening::bind(&config).await?;
+    let address = listening.address();
     if let Some(why) = config.open_to_all(address) {
         tracing::warn!("{why}");
     }
@@ -99,25 +99,29 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     let rejections = Rejections::default();
     let books = match &config.rules {
         None => None,
-        Some(path) => {
-            let mut books = Books::new(path.clone(), rejections.clone())
-                .reaching(config.outbound.destinations.allow_hosts.clone());
-            let found = books.reload(&supervisor, true).await;
-            if !found.rejected.is_empty() && supervisor.active_books().is_empty() {
+        Some(path) => match books(path, &config, &supervisor, &rejections).await {
+            Ok(books) => Some(books),
+            Err(rejected) => {
                 supervisor.stop();
                 let _ = driver.await; // nothing was under way
-                return Err(ServeError::Rules(found.rejected));
+                return Err(ServeError::Rules(rejected));
             }
-            Some(books)
-        }
+        },
     };
     let (stopping, stops) = watch::channel(false);
-    let (look, looks) = mpsc::channel(1);
-    let mut upkeep = Vec::new();
+    let (mut looks, mut upkeep) = (Vec::new(), Vec::new());
     let exporter = export_spans(&config, &supervisor);
+    let every = if config.reload_every.is_zero() { NEVER } else { config.reload_every };
     if let Some(books) = books {
-        let every = if config.reload_every.is_zero() { NEVER } else { config.reload_every };
-        upkeep.push(tokio::spawn(books.watch(supervisor.clone(), every, looks, stops.clone())));
+        let (look, asked) = mpsc::channel(1);
+        looks.push(look);
+        upkeep.push(tokio::spawn(books.watch(supervisor.clone(), every, asked, stops.clone())));
+    }
+    if let Some(tls) = listening.tls() {
+        let (look, asked) = mpsc::channel(1);
+        looks.push(look);
+        let metrics = supervisor.metrics().clone();
+        upkeep.push(tokio::spawn(watch_certificate(tls, metrics, every, asked)));
     }
     if let Some(keep) = config.keep_settled {
         upkeep.push(tokio::spawn(retention::watch(supervisor.clone(), keep, stops.clone())));
@@ -133,14 +137,17 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
         .guarded_by(access)
         .with_backups(data.join("backups"));
     app.bulks.resume(&supervisor).await;
-    let server = tokio::spawn(connections::serve(listener, router(app), config.http, stops));
+    let (services_address, secure) = (listening.services_address(), listening.is_secure());
+    let servers = listening.open(&router(app), supervisor.metrics(), &stops);
     Ok(Running {
         address,
+        services_address,
+        secure,
         supervisor,
         grace: config.driver.grace,
         stopping,
-        look,
-        server,
+        looks,
+        servers,
         driver,
         upkeep,
         exporter,
@@ -161,6 +168,22 @@ async fn keep_keys(
         if told {
             return;
         }
+    }
+}
+
+/// The rulebook files, read once; an error has what is wrong with them, if nothing is active from before.
+async fn books(
+    path: &Path,
+    config: &Config,
+    supervisor: &Supervisor<SqliteStore>,
+    rejections: &Rejections,
+) -> Result<Books, String> {
+    let mut books = Books::new(path.to_owned(), rejections.clone())
+        .reaching(config.outbound.destinations.allow_hosts.clone());
+    let found = books.reload(supervisor, true).await;
+    match !found.rejected.is_empty() && supervisor.active_books().is_empty() {
+        true => Err(found.rejected),
+        false => Ok(books),
     }
 }
 
@@ -195,7 +218,7 @@ fn tell_alerts(
     let hooks = [&options.webhooks[..], &options.slack].concat();
     let client = WebClient::new(&config.outbound, &hooks);
     if options.public_url.is_empty() {
-        options.public_url = format!("http://{address}");
+        options.public_url = format!("{}://{address}", scheme(config.tls.is_some()));
     }
     Some(tokio::spawn(watch_alerts(supervisor.clone(), client, options, alert, stops)))
 }
@@ -207,9 +230,11 @@ const KEYS_EVERY: Duration = Duration::from_secs(60);
 const NEVER: Duration = Duration::from_secs(365 * 86_400);
 
 impl Running {
-    /// Looks at the rulebook files now, and reads those that look unchanged too.
+    /// Looks at the files of rulebooks and of our certificate now, and reads rulebooks that look unchanged too.
     pub fn look_at_files(&self) {
-        let _ = self.look.try_send(()); // a look is due already
+        for look in &self.looks {
+            let _ = look.try_send(()); // a look is due already
+        }
     }
 
     /// Ends in order: not ready any more, answers what is being asked, makes durable what was taken, waits for services
@@ -219,10 +244,13 @@ impl Running {
     /// [`ServeError::Fault`] when the loop had ended by a fault.
     pub async fn stop(self) -> Result<(), ServeError> {
         self.stopping.send_replace(true);
-        let mut server = self.server;
-        if tokio::time::timeout(DRAIN, &mut server).await.is_err() {
-            server.abort();
-            let _ = server.await; // aborted: its connections are closed
+        let mut servers = self.servers;
+        if tokio::time::timeout(DRAIN, join_all(servers.iter_mut())).await.is_err() {
+            servers.iter().for_each(JoinHandle::abort);
+            // Aborted, or ended already: their connections are closed.
+            for server in servers.iter_mut().filter(|server| !server.is_finished()) {
+                let _ = server.await;
+            }
         }
         self.supervisor.stop();
         let mut driver = self.driver;
@@ -263,7 +291,12 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     raise_open_files();
     let running = start(config).await?;
     // By the way of the log: a reader of standard error that has stopped must not stop this.
-    let _ = writeln!(LogWriter::of_stderr(), "listening on http://{}", running.address);
+    let scheme = scheme(running.secure);
+    let mut told = format!("listening on {scheme}://{}", running.address);
+    if let Some(address) = running.services_address {
+        told = format!("{told}, for services on {scheme}://{address}");
+    }
+    let _ = writeln!(LogWriter::of_stderr(), "{told}");
     notify("READY=1");
     loop {
         match tokio::time::timeout(Duration::from_secs(1), signals.next()).await {

@@ -9,10 +9,12 @@ use std::time::Duration;
 mod caller;
 mod kept;
 mod keyring;
-mod peer;
+pub(crate) mod peer;
+pub(crate) mod proxies;
 mod routes;
 mod settings;
 mod shown;
+pub(crate) mod side;
 mod stay;
 
 pub use keyring::{Keyring, NewToken, TokenMistake, offline_token};

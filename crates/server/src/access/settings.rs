@@ -1,5 +1,6 @@
 //! What the configuration says of access.
 
+use crate::networks::Net;
 use amends_api::access::Grant;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -83,54 +84,28 @@ impl Default for AccessOptions {
 
 /// Addresses and networks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Networks(Vec<(IpAddr, u8)>);
+pub struct Networks(Vec<Net>);
 
 impl Networks {
     /// Reads `10.0.0.7`, `10.0.0.0/8`, `fd00::/8`.
     ///
     /// # Errors
-    /// Each text that is none.
+    /// What is wrong with each text that is none.
     pub fn read(texts: &[String]) -> Result<Self, Vec<String>> {
-        let (mut nets, mut wrong) = (Vec::new(), Vec::new());
-        for text in texts {
-            match network(text) {
-                Some(net) => nets.push(net),
-                None => wrong.push(format!(
-                    "`{text}` is no address and no network; write it as in `10.0.0.7` or `10.0.0.0/8`"
-                )),
-            }
+        let (nets, wrong): (Vec<_>, Vec<_>) =
+            texts.iter().map(|text| Net::parse(text)).partition(Result::is_ok);
+        match wrong.is_empty() {
+            true => Ok(Self(nets.into_iter().flatten().collect())),
+            false => Err(wrong.into_iter().filter_map(Result::err).collect()),
         }
-        if wrong.is_empty() { Ok(Self(nets)) } else { Err(wrong) }
     }
 
     /// Whether one of them has this address.
     #[must_use]
     pub fn have(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        self.0.iter().any(|(net, bits)| {
-            bits_in_common(*net, address).is_some_and(|same| same >= u32::from(*bits))
-        })
+        self.0.iter().any(|net| net.contains(address))
     }
-}
-
-/// How many bits two addresses of one kind have in common from the left.
-fn bits_in_common(one: IpAddr, other: IpAddr) -> Option<u32> {
-    match (one, other) {
-        (IpAddr::V4(a), IpAddr::V4(b)) => Some((a.to_bits() ^ b.to_bits()).leading_zeros()),
-        (IpAddr::V6(a), IpAddr::V6(b)) => Some((a.to_bits() ^ b.to_bits()).leading_zeros()),
-        _ => None,
-    }
-}
-
-fn network(text: &str) -> Option<(IpAddr, u8)> {
-    let (address, bits) = match text.split_once('/') {
-        None => (text, None),
-        Some((address, bits)) => (address, Some(bits.parse::<u8>().ok()?)),
-    };
-    let address = address.parse::<IpAddr>().ok()?.to_canonical();
-    let most = if address.is_ipv4() { 32 } else { 128 };
-    let bits = bits.unwrap_or(most);
-    (bits <= most).then_some((address, bits))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod access;
 mod error;
 mod layers;
 mod outbound;
+mod tls;
 mod value;
 
 pub use error::ConfigError;
@@ -16,6 +17,7 @@ use crate::alerts::AlertOptions;
 use crate::dispatch::{HttpOptions, Signer};
 use crate::http::HttpLimits;
 use crate::shell::DriverOptions;
+use crate::tls::TlsOptions;
 use http::Uri;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -27,6 +29,10 @@ use std::time::Duration;
 pub struct Config {
     /// `host:port` that the API listens on.
     pub listen: String,
+    /// `host:port` where services have an address of their own; then `listen` is for people alone.
+    pub listen_services: Option<String>,
+    /// How our addresses are encrypted; none: not at all.
+    pub tls: Option<TlsOptions>,
     /// Names by which we are reached, besides those that nobody outside can have.
     pub hosts: Vec<String>,
     /// Folder of the store.
@@ -77,14 +83,18 @@ impl Config {
             bodies: read.number("limits.bodies", 1 << 20, 64 << 30),
             event_streams: read.number("limits.event_streams", 0, 100_000),
             connections: read.number("limits.connections", 1, 1_000_000),
+            connections_per_peer: read.number("limits.connections_per_peer", 0, 1_000_000),
             header_timeout: read.duration("limits.header_timeout"),
         };
         let outbound = outbound::read(&mut read);
         let keep = read.duration("retention.settled");
         let traces = traces(&mut read);
         let rules = read.text("rules");
+        let of_services = read.text("listen_services");
         let config = Self {
             listen: read.text("listen"),
+            listen_services: (!of_services.is_empty()).then_some(of_services),
+            tls: tls::read(&mut read),
             hosts: read.list("hosts"),
             data: read.text("data").into(),
             rules: (!rules.is_empty()).then(|| rules.into()),
@@ -100,6 +110,9 @@ impl Config {
         };
         if !config.listen.contains(':') {
             read.mistake("listen", "it must be `host:port`, as in `127.0.0.1:7100`");
+        }
+        if config.listen_services.as_ref().is_some_and(|address| !address.contains(':')) {
+            read.mistake("listen_services", "it must be `host:port`, as in `127.0.0.1:7101`");
         }
         if config.http.header_timeout < Duration::from_secs(1) {
             read.mistake("limits.header_timeout", "it must be 1s or more");

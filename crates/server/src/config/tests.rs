@@ -82,7 +82,8 @@ fn unknown_keys_are_refused_with_their_path_and_all_at_once() {
     assert_eq!(found.len(), 3);
     let all = found.join("\n");
     assert!(
-        all.contains("`lisen` in `a.toml`") && all.contains("data, hosts, listen, rules"),
+        all.contains("`lisen` in `a.toml`")
+            && all.contains("data, hosts, listen, listen_services, rules"),
         "{all}"
     );
     assert!(all.contains("`limits.report_quee`") && all.contains("limits.report_queue"), "{all}");

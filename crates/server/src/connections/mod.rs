@@ -1,55 +1,84 @@
-//! Takes connections and answers on them: so many at most, none that only trickles headers, none whose other side does
-//! not read. At the limit the probes are still answered, and whoever keeps a connection without asking anything makes
-//! room. Ends in order when it is told to. Knows no route but the probes' and reads no body.
+//! Takes connections and answers on them: so many at most, and so many of each peer, encrypted if so configured; none
+//! that only trickles headers, none whose other side does not read. At the limit the probes are still answered, and
+//! whoever keeps a connection without asking anything makes room. Ends in order when it is told to. Knows no route but
+//! the probes' and reads no body.
 
+mod peers;
 mod room;
 mod seats;
 mod unread;
+mod wire;
 
+use crate::access::Networks;
+use crate::access::peer::Peer;
+use crate::access::side::Side;
 use crate::http::HttpLimits;
+use crate::telemetry::Metrics;
+use crate::tls::Offered;
+use amends_protocol::{Problem, ProblemCode};
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
-use hyper::service::Service;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use peers::Peers;
 use room::Room;
 use seats::{Seat, Seats, Taken};
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use unread::Unread;
+use wire::Wire;
 
 /// Longest head of a request, in bytes; also what a connection may buffer. Long `baggage` and a filter with many words
 /// fit.
 const HEAD_BYTES: usize = 64 << 10;
 /// How long the other side may take none of its answer: longer than any pause of a network that is still there.
 const UNREAD: Duration = Duration::from_secs(30);
+/// How long the handshake of TLS may take; longer than four ways around the world over a bad line.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// The same for a newcomer without a seat: others want its place in the room.
+const HANDSHAKE_IN_ROOM: Duration = Duration::from_secs(2);
+/// What a record of TLS that begins a handshake begins with.
+const TLS_HANDSHAKE: u8 = 22;
+/// Connections of peers with too many that are told so at once; the others are closed without a word.
+const FAREWELLS: usize = 64;
 /// Pause after the system could not give a connection, mostly because too many files are open: it needs time, and
 /// asking at once again would only take the processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// How one of our addresses is kept.
+#[derive(Debug, Default)]
+pub(crate) struct DoorOptions {
+    pub(crate) limits: HttpLimits,
+    /// None without encryption.
+    pub(crate) tls: Option<Offered>,
+    /// Who may have as many connections as there are.
+    pub(crate) proxies: Networks,
+    pub(crate) side: Side,
+    pub(crate) metrics: Metrics,
+}
 
 /// Serves until `stopping` turns true (or its sender is gone), then lets the requests that are being answered end.
 /// Dropping the future closes every connection at once.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
-    limits: HttpLimits,
+    options: DoorOptions,
     mut stopping: watch::Receiver<bool>,
 ) {
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(limits.header_timeout);
-    http.max_buf_size(HEAD_BYTES);
-    let door = Door { http, router, seats: Seats::new(limits.connections), room: Room::default() };
+    let limits = options.limits;
+    let door = Door::new(router, options);
     let most = limits.connections.saturating_add(room::PLACES);
     let (mut open, stops) = (JoinSet::new(), stopping.clone());
     loop {
@@ -58,8 +87,8 @@ pub(crate) async fn serve(
             // One that ended by a fault has been told of by its own panic.
             Some(_) = open.join_next() => {}
             accepted = listener.accept(), if open.len() < most => match accepted {
-                Ok((socket, _)) => {
-                    open.spawn(door.clone().welcome(socket, stops.clone()));
+                Ok((socket, from)) => {
+                    open.spawn(door.clone().welcome(socket, from.ip(), stops.clone()));
                 }
                 Err(error) => rest_after(&error).await,
             },
@@ -75,30 +104,120 @@ struct Door {
     http: http1::Builder,
     router: Router,
     seats: Arc<Seats>,
+    peers: Arc<Peers>,
+    farewells: Arc<Semaphore>,
     room: Room,
+    options: Arc<DoorOptions>,
 }
 
 impl Door {
+    fn new(router: Router, options: DoorOptions) -> Self {
+        let limits = options.limits;
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(limits.header_timeout);
+        http.max_buf_size(HEAD_BYTES);
+        Self {
+            http,
+            router,
+            seats: Seats::new(limits.connections),
+            peers: Peers::new(limits.connections_per_peer),
+            farewells: Arc::new(Semaphore::new(FAREWELLS)),
+            room: Room::default(),
+            options: Arc::new(options),
+        }
+    }
+
     /// One connection, from its acceptance to its end.
-    async fn welcome(self, socket: TcpStream, stopping: watch::Receiver<bool>) {
+    async fn welcome(self, socket: TcpStream, from: IpAddr, mut stopping: watch::Receiver<bool>) {
         // An answer is one small packet; waiting for more to send would only add latency. Without it things are only
         // slower.
         let _ = socket.set_nodelay(true);
-        if let Some(seat) = self.seats.try_take() {
-            return self.converse(socket, seat, stopping).await;
+        let from = from.to_canonical();
+        let is_proxy = self.options.proxies.have(from);
+        let entered = if is_proxy { None } else { self.peers.enter(from) };
+        if !is_proxy && entered.is_none() {
+            return self.turn_away(socket, from).await;
         }
-        match self.room.wait(socket, &self.seats).await {
-            room::Next::Seated(socket, seat) => self.converse(socket, seat, stopping).await,
-            room::Next::Probe(socket) => self.answer_probe(socket).await,
+        let Some(taken) = self.seats.try_take() else {
+            return self.without_a_seat(socket, from, stopping).await;
+        };
+        let opened = tokio::select! {
+            opened = self.open(socket, from, HANDSHAKE) => opened,
+            () = taken.seat.unseated() => None,
+            () = told(&mut stopping) => None,
+        };
+        if let Some((wire, peer)) = opened {
+            self.converse(wire, peer, taken, stopping).await;
+        }
+    }
+
+    async fn without_a_seat(
+        self,
+        socket: TcpStream,
+        from: IpAddr,
+        stopping: watch::Receiver<bool>,
+    ) {
+        let Some((wire, peer)) = self.open(socket, from, HANDSHAKE_IN_ROOM).await else { return };
+        match self.room.wait(wire, &self.seats).await {
+            room::Next::Seated(wire, seat) => self.converse(wire, peer, seat, stopping).await,
+            room::Next::Probe(wire) => self.answer_probe(wire, peer).await,
             room::Next::Gone => {}
         }
     }
 
+    /// Of a peer with too many connections.
+    async fn turn_away(self, socket: TcpStream, from: IpAddr) {
+        self.options.metrics.connection_turned_away();
+        let Ok(_one) = self.farewells.try_acquire() else { return };
+        if let Some((wire, _)) = self.open(socket, from, HANDSHAKE_IN_ROOM).await {
+            let most = self.options.limits.connections_per_peer;
+            let detail = format!(
+                "{from} has {most} connections already, the most of one address (`limits.connections_per_peer`); keep connections open and use them again"
+            );
+            room::refuse(wire, &Problem::new(ProblemCode::Overloaded, detail)).await;
+        }
+    }
+
+    /// What is said over a connection, encrypted if so configured, and who is at its other end; none if there is
+    /// nothing to say.
+    async fn open(&self, socket: TcpStream, from: IpAddr, limit: Duration) -> Option<(Wire, Peer)> {
+        let mut peer = Peer::at(from);
+        let Some(tls) = &self.options.tls else { return Some((Wire::plain(socket), peer)) };
+        let shaken = async {
+            let mut first = [0];
+            socket.peek(&mut first).await?;
+            if first[0] != TLS_HANDSHAKE {
+                return Ok(Err(socket));
+            }
+            tls.shake(socket).await.map(Ok)
+        };
+        match tokio::time::timeout(limit, shaken).await {
+            Ok(Ok(Ok((stream, certificate)))) => {
+                (peer.secure, peer.certificate) = (true, certificate);
+                return Some((Wire::secure(stream), peer));
+            }
+            Ok(Ok(Err(socket))) => {
+                let detail = "this address speaks `https`; begin the address with `https://`";
+                let why = Problem::new(ProblemCode::InvalidRequest, detail);
+                room::refuse(Wire::plain(socket), &why).await;
+            }
+            Ok(Err(error)) => tracing::debug!(%error, %from, "a handshake of TLS failed"),
+            Err(_) => tracing::debug!(%from, "a handshake of TLS took too long"),
+        }
+        self.options.metrics.handshake_failed();
+        None
+    }
+
     /// A connection with a seat.
-    async fn converse(self, socket: TcpStream, taken: Taken, mut stopping: watch::Receiver<bool>) {
-        let service =
-            Watched { inner: TowerToHyperService::new(self.router), seat: Arc::clone(&taken.seat) };
-        let socket = TokioIo::new(Unread::new(socket, UNREAD));
+    async fn converse(
+        self,
+        wire: Wire,
+        peer: Peer,
+        taken: Taken,
+        mut stopping: watch::Receiver<bool>,
+    ) {
+        let service = self.service(peer, Some(Arc::clone(&taken.seat)));
+        let socket = TokioIo::new(Unread::new(wire, UNREAD));
         let mut connection = pin!(self.http.serve_connection(socket, service));
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
@@ -115,29 +234,39 @@ impl Door {
     }
 
     /// One request without a seat, and the connection is closed.
-    async fn answer_probe(mut self, socket: TcpStream) {
-        let socket = TokioIo::new(Unread::new(socket, UNREAD));
+    async fn answer_probe(mut self, wire: Wire, peer: Peer) {
+        let service = self.service(peer, None);
+        let socket = TokioIo::new(Unread::new(wire, UNREAD));
         self.http.keep_alive(false);
-        let service = TowerToHyperService::new(self.router);
         if let Err(error) = self.http.serve_connection(socket, service).await {
             tracing::debug!(%error, "a probe broke off");
         }
     }
+
+    fn service(&self, peer: Peer, seat: Option<Arc<Seat>>) -> Service {
+        let inner = TowerToHyperService::new(self.router.clone());
+        Service { inner, side: self.options.side, peer, seat }
+    }
 }
 
-/// Tells the seat when its connection asks and when it has been answered.
-struct Watched {
+/// What answers on one connection: tells who asks, and tells the seat when it asks and when it has been answered.
+struct Service {
     inner: TowerToHyperService<Router>,
-    seat: Arc<Seat>,
+    side: Side,
+    peer: Peer,
+    /// None for a probe without one.
+    seat: Option<Arc<Seat>>,
 }
 
-impl Service<Request<Incoming>> for Watched {
+impl hyper::service::Service<Request<Incoming>> for Service {
     type Response = Response<Answer>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let asked = Asked::begin(Arc::clone(&self.seat));
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.peer.clone());
+        request.extensions_mut().insert(self.side);
+        let asked = self.seat.clone().map(Asked::begin);
         let answered = self.inner.call(request);
         Box::pin(async move {
             let response = answered.await?;
@@ -165,7 +294,7 @@ impl Drop for Asked {
 /// The body of an answer; the request is over when it is dropped.
 struct Answer {
     body: Body,
-    _asked: Asked,
+    _asked: Option<Asked>,
 }
 
 impl HttpBody for Answer {
@@ -204,174 +333,6 @@ fn rest_after(error: &io::Error) -> impl Future<Output = ()> + use<> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use axum::routing::get;
-    use std::net::SocketAddr;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::sync::Notify;
-    use tokio::task::JoinHandle;
-
-    const HELLO: &[u8] = b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n";
-    /// Generous: it only matters when a test fails.
-    const PATIENCE: Duration = Duration::from_secs(20);
-
-    struct Door {
-        address: SocketAddr,
-        stop: watch::Sender<bool>,
-        served: JoinHandle<()>,
-    }
-
-    async fn open(router: Router, limits: HttpLimits) -> Door {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let (stop, stopping) = watch::channel(false);
-        let served = tokio::spawn(super::serve(listener, router, limits, stopping));
-        Door { address, stop, served }
-    }
-
-    fn hello() -> Router {
-        Router::new().route("/hello", get(|| async { "hello" }))
-    }
-
-    async fn send(to: SocketAddr, text: &[u8]) -> TcpStream {
-        let mut socket = TcpStream::connect(to).await.expect("a connection");
-        socket.write_all(text).await.expect("sent");
-        socket
-    }
-
-    async fn until_hello(socket: &mut TcpStream) {
-        let mut seen = Vec::new();
-        while !seen.ends_with(b"hello") {
-            let read = tokio::time::timeout(PATIENCE, socket.read_buf(&mut seen)).await;
-            assert_ne!(read.expect("in time").expect("readable"), 0, "closed before the answer");
-        }
-    }
-
-    /// Everything up to the end of the connection.
-    async fn rest(mut socket: TcpStream) -> String {
-        let mut seen = Vec::new();
-        let read = tokio::time::timeout(PATIENCE, socket.read_to_end(&mut seen)).await;
-        let _ = read.expect("the connection ends"); // closed or reset: both are an end
-        String::from_utf8_lossy(&seen).into_owned()
-    }
-
-    #[tokio::test]
-    async fn a_client_that_trickles_its_headers_is_not_waited_for() {
-        let header_timeout = Duration::from_millis(50);
-        let limits = HttpLimits { header_timeout, ..HttpLimits::default() };
-        let door = open(hello(), limits).await;
-        let slow = send(door.address, b"GET /hello HTTP/1.1\r\nho").await;
-        assert!(!rest(slow).await.contains("200"), "it never asked");
-        let silent = send(door.address, b"").await;
-        assert_eq!(rest(silent).await, "");
-    }
-
-    #[tokio::test]
-    async fn one_connection_too_many_waits_until_another_closes() {
-        let door = open(hello(), HttpLimits { connections: 1, ..HttpLimits::default() }).await;
-        let mut first = send(door.address, HELLO).await;
-        until_hello(&mut first).await;
-        let mut second = send(door.address, HELLO).await;
-        let early = tokio::time::timeout(Duration::from_millis(50), second.readable()).await;
-        assert!(early.is_err(), "the first one is still open");
-        drop(first);
-        until_hello(&mut second).await;
-    }
-
-    #[tokio::test]
-    async fn a_head_without_end_is_cut_off() {
-        let door = open(hello(), HttpLimits::default()).await;
-        let mut socket = send(door.address, b"GET /hello HTTP/1.1\r\nlong: ").await;
-        let _ = socket.write_all(&vec![b'x'; 2 * HEAD_BYTES]).await; // it may be closed meanwhile
-        let answer = rest(socket).await;
-        assert!(answer.is_empty() || answer.contains(" 431 "), "{answer}");
-    }
-
-    #[tokio::test]
-    async fn who_is_being_answered_is_answered_and_nobody_else() {
-        let (asked, go) = (std::sync::Arc::new(Notify::new()), std::sync::Arc::new(Notify::new()));
-        let (told, wait) = (asked.clone(), go.clone());
-        let slow = move || {
-            let (told, wait) = (told.clone(), wait.clone());
-            async move {
-                told.notify_one();
-                wait.notified().await;
-                "hello"
-            }
-        };
-        let router = hello().route("/slow", get(slow));
-        let door = open(router, HttpLimits::default()).await;
-        let mut idle = send(door.address, HELLO).await;
-        until_hello(&mut idle).await;
-        let busy = send(door.address, b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await;
-        asked.notified().await;
-
-        door.stop.send_replace(true);
-        assert_eq!(rest(idle).await, "", "an idle connection is closed");
-        go.notify_one();
-        assert!(rest(busy).await.ends_with("hello"));
-        tokio::time::timeout(PATIENCE, door.served).await.expect("it ends").expect("without fault");
-        assert!(TcpStream::connect(door.address).await.is_err());
-    }
-
-    #[tokio::test]
-    async fn at_the_limit_a_silent_connection_makes_room_for_one_that_asks() {
-        let door = open(hello(), HttpLimits { connections: 2, ..HttpLimits::default() }).await;
-        let silent = send(door.address, b"GET /hello HTTP/1.1\r\nho").await;
-        let other = send(door.address, b"").await;
-        let mut newcomer = send(door.address, HELLO).await;
-        until_hello(&mut newcomer).await;
-        // The other one may have to go as well, but only for somebody who asks.
-        assert_eq!(rest(silent).await, "", "it made room");
-        drop(other);
-    }
-
-    #[tokio::test]
-    async fn probes_are_answered_while_every_seat_is_being_answered() {
-        let (asked, told) =
-            (std::sync::Arc::new(Notify::new()), std::sync::Arc::new(Notify::new()));
-        let tell = told.clone();
-        let never = move || {
-            let tell = tell.clone();
-            async move {
-                tell.notify_one();
-                asked.notified().await;
-            }
-        };
-        let router = hello().route("/never", get(never)).route("/livez", get(|| async { "hello" }));
-        let door = open(router, HttpLimits { connections: 1, ..HttpLimits::default() }).await;
-        let _busy = send(door.address, b"GET /never HTTP/1.1\r\nhost: x\r\n\r\n").await;
-        told.notified().await;
-        for _ in 0..3 {
-            // In two pieces: what a request is for is told by its whole first line.
-            let mut probe = send(door.address, b"GET /li").await;
-            probe.write_all(b"vez HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("sent");
-            let answer = rest(probe).await;
-            assert!(answer.contains(" 200 ") && answer.ends_with("hello"), "{answer}");
-        }
-    }
-
-    #[tokio::test]
-    async fn who_gets_no_seat_in_time_is_told_so() {
-        let told = std::sync::Arc::new(Notify::new());
-        let tell = told.clone();
-        let never = move || {
-            let tell = tell.clone();
-            async move {
-                tell.notify_one();
-                std::future::pending::<()>().await;
-            }
-        };
-        let router = hello().route("/never", get(never));
-        let door = open(router, HttpLimits { connections: 1, ..HttpLimits::default() }).await;
-        let _busy = send(door.address, b"GET /never HTTP/1.1\r\nhost: x\r\n\r\n").await;
-        told.notified().await;
-        let answer = rest(send(door.address, HELLO).await).await;
-        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
-        assert!(
-            answer.contains("retry-after: 1\r\n") && answer.contains("unavailable"),
-            "{answer}"
-        );
-    }
-}
+mod tests;
+#[cfg(all(test, feature = "tls"))]
+mod tls_tests;

@@ -2,11 +2,12 @@
 //! supervisor lives, ends it. All others get a seat in time, or an answer that says when to come back.
 
 use super::seats::{Seats, Taken};
+use super::wire::Wire;
 use amends_protocol::{Problem, ProblemCode};
+use http::StatusCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
 /// Connections that may be in the room: a file descriptor each, and nothing is read for them but their first bytes.
@@ -18,8 +19,6 @@ const WAITING: usize = 192;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long the first bytes may take, while others want the place.
 const FIRST_BYTES: Duration = Duration::from_millis(500);
-/// Pause before a first line is looked at again that is not whole yet.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// How long a refused client may take to read why.
 const FAREWELL: Duration = Duration::from_millis(500);
 /// What needs no seat.
@@ -36,9 +35,9 @@ pub(super) struct Room {
 /// What becomes of a newcomer.
 pub(super) enum Next {
     /// It has a seat.
-    Seated(TcpStream, Taken),
+    Seated(Wire, Taken),
     /// It only wants to know how we are.
-    Probe(TcpStream),
+    Probe(Wire),
     /// It has left, or was told to.
     Gone,
 }
@@ -51,29 +50,27 @@ impl Default for Room {
 
 impl Room {
     /// Waits for a seat if it needs one.
-    pub(super) async fn wait(&self, socket: TcpStream, seats: &Arc<Seats>) -> Next {
-        match tokio::time::timeout(FIRST_BYTES, is_probe(&socket)).await {
-            Ok(Some(true)) => return Next::Probe(socket),
+    pub(super) async fn wait(&self, mut wire: Wire, seats: &Arc<Seats>) -> Next {
+        match tokio::time::timeout(FIRST_BYTES, is_probe(&mut wire)).await {
+            Ok(Some(true)) => return Next::Probe(wire),
             Ok(Some(false)) => {}
             Ok(None) | Err(_) => return Next::Gone,
         }
         if let Ok(_place) = self.waiting.try_acquire()
             && let Some(seat) = seats.take(PATIENCE).await
         {
-            return Next::Seated(socket, seat);
+            return Next::Seated(wire, seat);
         }
-        // It may be gone already: then nobody misses the answer.
-        let _ = tokio::time::timeout(FAREWELL, refuse(socket)).await;
+        let why = "every connection is in use; try again shortly";
+        refuse(wire, &Problem::new(ProblemCode::Unavailable, why)).await;
         Next::Gone
     }
 }
 
 /// Whether its first line asks for a probe; none if it has left.
-async fn is_probe(socket: &TcpStream) -> Option<bool> {
-    let mut seen = [0; PEEKED];
+async fn is_probe(wire: &mut Wire) -> Option<bool> {
     loop {
-        let length = socket.peek(&mut seen).await.ok().filter(|length| *length > 0)?;
-        let seen = &seen[..length];
+        let seen = wire.look(PEEKED).await?;
         let ends = |rest: &[u8]| matches!(rest.first(), Some(b' ' | b'?'));
         if PROBES.iter().any(|probe| seen.strip_prefix(*probe).is_some_and(ends)) {
             return Some(true);
@@ -81,23 +78,28 @@ async fn is_probe(socket: &TcpStream) -> Option<bool> {
         if !PROBES.iter().any(|probe| probe.starts_with(seen) || *probe == seen) {
             return Some(false);
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
 
-async fn refuse(mut socket: TcpStream) -> std::io::Result<()> {
-    let problem =
-        Problem::new(ProblemCode::Unavailable, "every connection is in use; try again shortly");
-    let body = serde_json::to_string(&problem).unwrap_or_default();
+/// Says why there is no conversation. It may be gone already: then nobody misses the answer.
+pub(super) async fn refuse(wire: Wire, why: &Problem) {
+    let _ = tokio::time::timeout(FAREWELL, say(wire, why)).await;
+}
+
+async fn say(mut wire: Wire, why: &Problem) -> std::io::Result<()> {
+    let body = serde_json::to_string(why).unwrap_or_default();
+    let (status, length) = (why.status, body.len());
+    let phrase = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    let phrase = phrase.unwrap_or_default();
+    let again = if why.retryable == Some(true) { "retry-after: 1\r\n" } else { "" };
     let answer = format!(
-        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\n\
-         connection: close\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
+        "HTTP/1.1 {status} {phrase}\r\ncontent-type: application/problem+json\r\n{again}\
+         connection: close\r\ncontent-length: {length}\r\n\r\n{body}"
     );
-    socket.write_all(answer.as_bytes()).await?;
-    socket.shutdown().await?;
+    wire.write_all(answer.as_bytes()).await?;
+    wire.shutdown().await?;
     // Closing with bytes unread would reset the connection, and with it the answer.
     let mut unread = [0; 4_096];
-    while socket.read(&mut unread).await? > 0 {}
+    while wire.read(&mut unread).await? > 0 {}
     Ok(())
 }

@@ -1,18 +1,12 @@
 //! Where requests may go: hosts that the configuration names, and addresses that are refused whatever name leads there.
 //! Pure; a name is judged before it is looked up, and each address that it leads to afterwards.
 
+use crate::networks::Net;
 use http::Uri;
 use http::uri::Scheme;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 use url::Host;
-
-/// A network, e.g. `10.0.0.0/8`; a single address has all bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Net {
-    address: IpAddr,
-    bits: u8,
-}
 
 /// Hosts as a configuration names them: `pay.example`, `*.example`, `10.0.0.0/8`, each perhaps with a port, or `*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,33 +107,6 @@ const REFUSED: &[(Net, &str)] = &[
 const METADATA_NAMES: &[&str] =
     &["metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"];
 
-impl Net {
-    const fn v4([a, b, c, d]: [u8; 4], bits: u8) -> Self {
-        Self { address: IpAddr::V4(Ipv4Addr::new(a, b, c, d)), bits }
-    }
-
-    const fn v6([a, b, c, d, e, f, g, h]: [u16; 8], bits: u8) -> Self {
-        Self { address: IpAddr::V6(Ipv6Addr::new(a, b, c, d, e, f, g, h)), bits }
-    }
-
-    const fn of(address: IpAddr) -> Self {
-        Self { address, bits: if address.is_ipv4() { 32 } else { 128 } }
-    }
-
-    fn contains(&self, address: IpAddr) -> bool {
-        let apart = match (self.address, address) {
-            (IpAddr::V4(net), IpAddr::V4(one)) => u128::from(net.to_bits() ^ one.to_bits()) << 96,
-            (IpAddr::V6(net), IpAddr::V6(one)) => net.to_bits() ^ one.to_bits(),
-            _ => return false,
-        };
-        u32::from(self.bits) <= apart.leading_zeros()
-    }
-
-    fn lies_in(&self, other: &Self) -> bool {
-        self.bits >= other.bits && other.contains(self.address)
-    }
-}
-
 impl HostPattern {
     /// Reads the hosts that something is for, if it is not for all; adds what is wrong with them.
     pub(super) fn read_all(hosts: &[String], wrong: &mut Vec<String>) -> Vec<Self> {
@@ -166,7 +133,7 @@ impl HostPattern {
         } else if host.contains("://") {
             Hosts::Name(name(text, &host)?)
         } else if let Some((address, bits)) = host.split_once('/') {
-            Hosts::Net(net(text, address, bits)?)
+            Hosts::Net(Net::read(text, address, bits)?)
         } else if let Ok(address) = host.parse::<IpAddr>() {
             Hosts::Net(Net::of(address))
         } else {
@@ -243,25 +210,6 @@ fn name(text: &str, name: &str) -> Result<String, String> {
             "`{text}` names no host; write `pay.example`, `*.example`, `10.0.0.0/8`, each with `:port` if need be, or `*`"
         )),
     }
-}
-
-fn net(text: &str, address: &str, bits: &str) -> Result<Net, String> {
-    let wrong = || format!("`{text}` is not a network; write it as in `10.0.0.0/8` or `fd00::/8`");
-    let address: IpAddr = address.parse().map_err(|_| wrong())?;
-    let bits: u8 = bits.parse().map_err(|_| wrong())?;
-    let whole = Net { address, bits };
-    if bits > Net::of(address).bits {
-        return Err(wrong());
-    }
-    let zeros = match address {
-        IpAddr::V4(v4) => v4.to_bits().trailing_zeros(),
-        IpAddr::V6(v6) => v6.to_bits().trailing_zeros(),
-    };
-    if zeros < u32::from(Net::of(address).bits - bits) {
-        // Who writes `10.1.2.3/8` may mean the one address or the whole network.
-        return Err(format!("`{text}` has bits set beyond its first {bits}; {}", wrong()));
-    }
-    Ok(whole)
 }
 
 impl Target {

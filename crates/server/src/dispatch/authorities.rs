@@ -58,5 +58,5 @@ fn check_file(_file: &Path) -> Result<(), String> {
 
 #[cfg(feature = "tls")]
 fn check_file(file: &Path) -> Result<(), String> {
-    super::pem::certificates(file).map(drop)
+    crate::tls::pem::certificates(file).map(drop)
 }

@@ -58,5 +58,5 @@ fn check_files(_file: &Path, _key: &Path) -> Result<(), String> {
 
 #[cfg(feature = "tls")]
 fn check_files(file: &Path, key: &Path) -> Result<(), String> {
-    super::pem::identity(file, key).map(drop)
+    crate::tls::pem::identity(file, key).map(drop)
 }

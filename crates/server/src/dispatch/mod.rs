@@ -17,8 +17,6 @@ mod lacks;
 mod line;
 mod names;
 mod options;
-#[cfg(feature = "tls")]
-mod pem;
 mod probe;
 mod proxy;
 mod request;

@@ -4,58 +4,24 @@
 use super::allowed::Target;
 use super::authorities::{Authorities, Authority};
 use super::identities::{Identities, Identity};
-use super::pem::{self, Own};
+use crate::renewed::{Look, Renewed};
+use crate::tls::pem::{self, Own};
 use rustc_hash::FxHashMap;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
-use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
 
 /// What makes connections secure, one configuration for each choice of authorities.
 pub(super) struct Trust {
     system: RootCertStore,
-    given: Vec<(Authority, Mutex<Read<Vec<CertificateDer<'static>>>>)>,
-    own: Vec<(Identity, Mutex<Read<Option<Own>>>)>,
+    given: Vec<(Authority, Mutex<Renewed<Vec<CertificateDer<'static>>>>)>,
+    own: Vec<(Identity, Mutex<Renewed<Option<Own>>>)>,
     made: Mutex<FxHashMap<Choice, Made>>,
 }
 
 /// The authorities of a host and what we show it, by index.
 type Choice = (Vec<usize>, Option<usize>);
-
-/// What stands in files.
-#[derive(Default)]
-struct Read<T> {
-    changed: Vec<Option<SystemTime>>,
-    /// How often it was read.
-    times: u64,
-    value: T,
-}
-
-impl<T> Read<T> {
-    /// The files as they are now, or as they were when they could last be read.
-    fn renew(&mut self, name: &str, files: &[&Path], load: impl FnOnce() -> Result<T, String>) {
-        let changed = |file: &&Path| fs::metadata(file).and_then(|about| about.modified()).ok();
-        let changed: Vec<_> = files.iter().map(changed).collect();
-        if self.times > 0 && (changed.contains(&None) || changed == self.changed) {
-            return;
-        }
-        self.changed = changed;
-        match load() {
-            Ok(value) => {
-                if self.times > 0 {
-                    tracing::info!(name, "certificates were read anew");
-                }
-                self.value = value;
-                self.times += 1;
-            }
-            Err(why) => {
-                tracing::warn!(name, why, "changed certificates can't be read; those before stay");
-            }
-        }
-    }
-}
 
 struct Made {
     of: Vec<u64>,
@@ -69,15 +35,22 @@ impl Trust {
         let mut system = RootCertStore::empty();
         let found = rustls_native_certs::load_native_certs();
         system.add_parsable_certificates(found.certs);
-        let given = authorities.given.into_iter();
-        let given: Vec<_> = given.map(|one| (one, Mutex::default())).collect();
+        let unread = |files: &[&PathBuf]| files.iter().map(|file| (*file).clone()).collect();
+        let given = authorities.given.into_iter().map(|one| {
+            let files = unread(&[&one.file]);
+            (one, Mutex::new(Renewed::unread(files, Vec::new())))
+        });
+        let given: Vec<_> = given.collect();
         if system.is_empty() && given.is_empty() {
             tracing::warn!(
                 "no root certificates: `https://` services fail; install `ca-certificates`, or name a file in `[ca]` of the configuration"
             );
         }
-        let own = identities.given.into_iter().map(|one| (one, Mutex::default())).collect();
-        Self { system, given, own, made: Mutex::default() }
+        let own = identities.given.into_iter().map(|one| {
+            let files = unread(&[&one.file, &one.key]);
+            (one, Mutex::new(Renewed::unread(files, None)))
+        });
+        Self { system, given, own: own.collect(), made: Mutex::default() }
     }
 
     /// The configuration for connections to a host.
@@ -91,7 +64,7 @@ impl Trust {
         let read: Vec<_> = believed.iter().map(|index| self.read(*index)).collect();
         let shown = self.shown_to(target);
         let own = shown.map(|index| self.read_own(index));
-        let of = read.iter().map(|read| read.times).chain(own.iter().map(|own| own.times));
+        let of = read.iter().map(|read| read.times()).chain(own.iter().map(|own| own.times()));
         let of: Vec<u64> = of.collect();
         let choice: Choice = (believed, shown);
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
@@ -101,10 +74,10 @@ impl Trust {
         let only = choice.0.iter().any(|index| self.given[*index].0.only);
         let mut roots = if only { RootCertStore::empty() } else { self.system.clone() };
         for read in &read {
-            roots.add_parsable_certificates(read.value.iter().cloned());
+            roots.add_parsable_certificates(read.value().iter().cloned());
         }
         let config = ClientConfig::builder().with_root_certificates(roots);
-        let own = own.as_ref().and_then(|own| own.value.as_ref());
+        let own = own.as_ref().and_then(|own| own.value().as_ref());
         let config = match own {
             Some((chain, key)) => {
                 let shown = config.clone().with_client_auth_cert(chain.clone(), key.clone_key());
@@ -118,11 +91,10 @@ impl Trust {
         config
     }
 
-    fn read(&self, index: usize) -> MutexGuard<'_, Read<Vec<CertificateDer<'static>>>> {
+    fn read(&self, index: usize) -> MutexGuard<'_, Renewed<Vec<CertificateDer<'static>>>> {
         let (authority, read) = &self.given[index];
         let mut read = read.lock().unwrap_or_else(PoisonError::into_inner);
-        let file = &authority.file;
-        read.renew(&authority.name, &[file], || pem::certificates(file));
+        tell(&authority.name, read.look(|| pem::certificates(&authority.file)));
         read
     }
 
@@ -136,11 +108,21 @@ impl Trust {
         place(Some(true)).or_else(|| place(None))
     }
 
-    fn read_own(&self, index: usize) -> MutexGuard<'_, Read<Option<Own>>> {
+    fn read_own(&self, index: usize) -> MutexGuard<'_, Renewed<Option<Own>>> {
         let (identity, read) = &self.own[index];
         let mut read = read.lock().unwrap_or_else(PoisonError::into_inner);
         let (file, key) = (&identity.file, &identity.key);
-        read.renew(&identity.name, &[file, key], || pem::identity(file, key).map(Some));
+        tell(&identity.name, read.look(|| pem::identity(file, key).map(Some)));
         read
+    }
+}
+
+fn tell(name: &str, look: Look) {
+    match look {
+        Look::Same => {}
+        Look::Renewed => tracing::info!(name, "certificates were read"),
+        Look::Broken(why) => {
+            tracing::warn!(name, why, "changed certificates can't be read; those before stay");
+        }
     }
 }

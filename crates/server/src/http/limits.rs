@@ -17,6 +17,9 @@ pub struct HttpLimits {
     pub event_streams: usize,
     /// Most open connections; more wait in the system's queue until one closes.
     pub connections: usize,
+    /// Most open connections of one peer; zero for as many as there are. This machine and trusted proxies have no
+    /// limit.
+    pub connections_per_peer: usize,
     /// How long a connection may take to send a request's headers, and also how long it may be idle.
     pub header_timeout: Duration,
 }
@@ -30,6 +33,7 @@ impl Default for HttpLimits {
             bodies: 64 << 20,
             event_streams: 256,
             connections: 4_096,
+            connections_per_peer: 1_024,
             header_timeout: Duration::from_secs(75),
         }
     }

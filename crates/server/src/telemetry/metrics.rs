@@ -6,7 +6,7 @@
 use crate::memory::MemoryGauge;
 use amends_api::{BreakerState, CaseState, ClosedOn, Overview, QuestionKind};
 use amends_engine::{DomainEvent, Event, StepState};
-use amends_protocol::{Outcome, Verb};
+use amends_protocol::{Outcome, Timestamp, Verb};
 use amends_rulebook::{ActionClass, Rulebook};
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
@@ -77,6 +77,10 @@ pub struct Metrics {
     clock_jumps: Counter,
     clock_offset: Gauge<f64, AtomicU64>,
     spans_dropped: Counter,
+    connections_turned_away: Counter,
+    handshakes_failed: Counter,
+    certificate_ends: Gauge<f64, AtomicU64>,
+    certificate_broken: Gauge,
     log_lines_dropped: Counter,
     access_refused: Family<CallbackLabels, Counter>,
     cases: Family<StateLabels, Gauge>,
@@ -146,6 +150,10 @@ impl Metrics {
             clock_jumps: Counter::default(),
             clock_offset: Gauge::default(),
             spans_dropped: Counter::default(),
+            connections_turned_away: Counter::default(),
+            handshakes_failed: Counter::default(),
+            certificate_ends: Gauge::default(),
+            certificate_broken: Gauge::default(),
             log_lines_dropped: Counter::default(),
             access_refused: Family::default(),
             cases: Family::default(),
@@ -165,6 +173,7 @@ impl Metrics {
         metrics.register_counts(&mut registry);
         metrics.register_clocks(&mut registry);
         metrics.register_gauges(&mut registry);
+        metrics.register_doors(&mut registry);
         metrics.services.register(&mut registry);
         for state in CaseState::ALL {
             drop(metrics.case_changes.get_or_create(&StateLabels { state: state.as_str() }));
@@ -270,6 +279,30 @@ impl Metrics {
             "How far the wall clock is ahead of supervisor time, which stands still while the supervisor is down",
             Unit::Seconds,
             self.clock_offset.clone(),
+        );
+    }
+
+    fn register_doors(&self, registry: &mut Registry) {
+        registry.register(
+            "connections_turned_away",
+            "Connections of peers that had as many as one may have",
+            self.connections_turned_away.clone(),
+        );
+        registry.register(
+            "tls_handshakes_failed",
+            "Connections that did not become encrypted ones",
+            self.handshakes_failed.clone(),
+        );
+        registry.register_with_unit(
+            "certificate_expiry_timestamp",
+            "When the certificate that we are reached by ends to be valid, in Unix time; 0 without one",
+            Unit::Seconds,
+            self.certificate_ends.clone(),
+        );
+        registry.register(
+            "certificate_broken",
+            "1 while changed files of our certificate can't be used; those before stay in force",
+            self.certificate_broken.clone(),
         );
     }
 
@@ -413,6 +446,22 @@ impl Metrics {
     pub(crate) fn committed(&self, inputs: usize, took: Duration) {
         self.commit_seconds.observe(took.as_secs_f64());
         self.batch_inputs.observe(inputs as f64);
+    }
+
+    /// A peer had as many connections as one may have.
+    pub(crate) fn connection_turned_away(&self) {
+        self.connections_turned_away.inc();
+    }
+
+    /// A connection did not become an encrypted one.
+    pub(crate) fn handshake_failed(&self) {
+        self.handshakes_failed.inc();
+    }
+
+    /// How our own certificate stands: until when it is valid, and whether its files can be used as they are now.
+    pub(crate) fn certificate(&self, ends: Timestamp, is_broken: bool) {
+        self.certificate_ends.set(ends.0 as f64 / 1_000.0);
+        self.certificate_broken.set(i64::from(is_broken));
     }
 
     /// A transaction failed.

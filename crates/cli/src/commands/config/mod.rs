@@ -41,6 +41,15 @@ pub struct ConfigArguments {
     /// Address to listen on; port 0 takes a free one
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
+    /// Address for services alone; `--listen` is for people and their tools then
+    #[arg(long, value_name = "HOST:PORT")]
+    listen_services: Option<String>,
+    /// Certificate to be reached by `https` with, a PEM file
+    #[arg(long, value_name = "FILE")]
+    tls_certificate: Option<PathBuf>,
+    /// Its key, if it does not stand in the same file
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<PathBuf>,
     /// Configuration file
     #[arg(long, value_name = "FILE", env = "AMENDS_CONFIG")]
     config: Option<PathBuf>,
@@ -61,17 +70,28 @@ impl ConfigArguments {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
         layers.environment(std::env::vars_os().filter_map(text));
-        let paths = [("rules", &self.rules), ("data", &self.data)];
-        for (name, path) in paths {
+        let paths = [
+            ("rules", "rules", &self.rules),
+            ("data", "data", &self.data),
+            ("tls-certificate", "tls.certificate", &self.tls_certificate),
+            ("tls-key", "tls.key", &self.tls_key),
+        ];
+        for (name, key, path) in paths {
             if let Some(path) = path {
                 let text = path.to_str().ok_or_else(|| {
                     Failure::Usage(format!("--{name}: `{}` is not UTF-8", path.display()))
                 })?;
-                layers.flag(name, name, text);
+                layers.flag(name, key, text);
             }
         }
-        if let Some(listen) = &self.listen {
-            layers.flag("listen", "listen", listen);
+        let addresses = [
+            ("listen", "listen", &self.listen),
+            ("listen-services", "listen_services", &self.listen_services),
+        ];
+        for (name, key, address) in addresses {
+            if let Some(address) = address {
+                layers.flag(name, key, address);
+            }
         }
         Ok((layers, mistakes))
     }

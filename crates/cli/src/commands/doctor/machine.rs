@@ -1,9 +1,10 @@
 //! What this machine holds: rulebook files, the store, room on its disk.
 
 use super::Finding;
+use amends_protocol::Timestamp;
 use amends_rulebook::{Diagnostic, Rulebook, Severity};
-use amends_server::Config;
 use amends_server::books::load_path;
+use amends_server::{Config, certificate_standing};
 use amends_store::{StoreError, inspect};
 use std::path::Path;
 
@@ -92,6 +93,22 @@ pub(super) fn outbound(config: &Config) -> Vec<Finding> {
     };
     found.push(Finding::ok(check, format!("requests go {by}, to {whom}{believed}{shown}")));
     found
+}
+
+/// The way in: whether what is said there is encrypted, and until when its certificate is valid.
+pub(super) fn inbound(config: &Config, now: Timestamp) -> Vec<Finding> {
+    let Some(tls) = &config.tls else { return Vec::new() };
+    let check = "certificate";
+    let shown = tls.certificate.display();
+    let help = "put a new certificate and its key into their files; a running supervisor takes them by itself";
+    vec![match certificate_standing(tls, now) {
+        Ok((ends, None)) => Finding::ok(check, format!("`{shown}` is valid until {ends}")),
+        Ok((ends, Some(why))) if ends > now => {
+            Finding::warn(check, format!("{why} ({ends})"), help)
+        }
+        Ok((ends, Some(why))) => Finding::fail(check, format!("{why} ({ends})"), help),
+        Err(why) => Finding::fail(check, why, help),
+    }]
 }
 
 /// The store: whether it can be read, is of a known version, and is whole.

@@ -8,6 +8,7 @@ mod network;
 use super::config::ConfigArguments;
 use super::{Connection, block_on};
 use crate::failure::{Failure, Outcome};
+use crate::moment::now;
 use crate::output;
 use amends_server::dispatch::{HttpOptions, Probe};
 use serde::Serialize;
@@ -72,6 +73,7 @@ pub(super) fn run(options: DoctorOptions) -> Outcome {
     match options.config.check()? {
         Ok(config) => {
             found.push(Finding::ok("configuration", "every value is valid"));
+            found.extend(machine::inbound(&config, now()));
             found.extend(machine::outbound(&config));
             found.extend(machine::rules(&config, &mut services));
             found.push(machine::store(&config));

@@ -11,13 +11,13 @@ use std::path::Path;
 const FILE_LIMIT: u64 = 1 << 20;
 
 /// A chain of certificates with the key of the first.
-pub(super) type Own = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+pub(crate) type Own = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 /// Our own certificate, and its key, which may stand in the same file.
 ///
 /// # Errors
 /// Says what is wrong with the files.
-pub(super) fn identity(file: &Path, key: &Path) -> Result<Own, String> {
+pub(crate) fn identity(file: &Path, key: &Path) -> Result<Own, String> {
     let chain = chain(&read(file)?, file)?;
     let own = PrivateKeyDer::from_pem_slice(&read(key)?);
     let own =
@@ -56,7 +56,7 @@ fn chain(text: &[u8], file: &Path) -> Result<Vec<CertificateDer<'static>>, Strin
 ///
 /// # Errors
 /// Says what is wrong with the file.
-pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+pub(crate) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let shown = file.display();
     let all = chain(&read(file)?, file)?;
     for (n, one) in all.iter().enumerate() {
