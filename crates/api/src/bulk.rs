@@ -104,6 +104,12 @@ pub struct BulkView {
     pub reason: String,
     /// Who made it.
     pub actor: String,
+    /// As whom they were let in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal: Option<String>,
+    /// The address that they asked from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
     /// When it was made: what it touches was frozen then.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub made_at: Timestamp,

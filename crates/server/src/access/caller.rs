@@ -2,6 +2,7 @@
 
 use super::{Peer, Stay};
 use amends_api::access::{Principal, PrincipalKind, Right, Within, may, scope_for};
+use amends_engine::Actor;
 use amends_protocol::{Problem, ProblemCode, Timestamp};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -30,6 +31,19 @@ impl Caller {
     /// Whether they may.
     pub(crate) fn may(&self, right: Right<'_>, within: Within<'_>) -> bool {
         self.principal.as_ref().is_some_and(|principal| may(principal, right, within))
+    }
+
+    /// Who acts, for the audit: under which name, let in as whom, from where.
+    pub(crate) fn acts_as(&self) -> Actor {
+        self.acts_under(&self.actor)
+    }
+
+    /// The same under a name that a form says.
+    pub(crate) fn acts_under(&self, name: &str) -> Actor {
+        let known = self.principal.as_ref().filter(|_| self.is_known());
+        let address = self.peer.address.map(|address| address.to_canonical().to_string().into());
+        let principal = known.map(|who| who.name.as_str().into());
+        Actor { name: name.into(), principal, address }
     }
 
     /// Whether access is controlled, and they are known.

@@ -18,7 +18,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::faults::store_problem;
 use crate::supervisor::Supervisor;
 use amends_api::{BulkProgress, BulkState, BulkView};
-use amends_engine::SUPERVISOR;
+use amends_engine::{Actor, SUPERVISOR};
 use amends_protocol::{Problem, ProblemCode};
 use amends_store::{BulkRow, Store};
 use std::collections::BTreeMap;
@@ -63,6 +63,15 @@ impl Job {
 
     pub(crate) fn view(&self) -> BulkView {
         self.view.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Who made it.
+    fn actor(&self) -> Actor {
+        self.change(|view| Actor {
+            name: view.actor.as_str().into(),
+            principal: view.principal.as_deref().map(Into::into),
+            address: view.address.as_deref().map(Into::into),
+        })
     }
 
     /// Changes what is known of it.
@@ -175,7 +184,7 @@ impl Bulks {
         &self,
         supervisor: &Supervisor<S>,
         job: &Arc<Job>,
-        actor: &str,
+        actor: &Actor,
         reason: Option<String>,
     ) -> Result<(), Problem> {
         let targets = self.targets(supervisor, job.number).await?;
@@ -216,7 +225,7 @@ impl Bulks {
         &self,
         supervisor: &Supervisor<S>,
         job: &Arc<Job>,
-        actor: &str,
+        actor: &Actor,
         reason: Option<String>,
     ) -> Result<(), Problem> {
         let now = SystemClock.now();
@@ -278,7 +287,7 @@ async fn note<S: Store>(
     supervisor: &Supervisor<S>,
     job: &Job,
     act: &'static str,
-    actor: &str,
+    actor: impl Into<Actor> + Send,
     reason: Option<String>,
 ) -> Result<(), Problem> {
     keep(supervisor, job, String::new()).await?;

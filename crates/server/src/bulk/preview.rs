@@ -3,7 +3,7 @@
 use super::targets::Targets;
 use crate::views::KeptBack;
 use amends_api::{BulkCount, BulkDeed, BulkProgress, BulkSample, BulkState, BulkView, Cause};
-use amends_engine::{CaseRow, FoundQuestion, StepRow};
+use amends_engine::{Actor, CaseRow, FoundQuestion, StepRow};
 use amends_protocol::Timestamp;
 use std::collections::BTreeMap;
 
@@ -36,7 +36,7 @@ impl Found {
 pub(crate) struct Purpose {
     pub(crate) act: BulkDeed,
     pub(crate) reason: String,
-    pub(crate) actor: String,
+    pub(crate) actor: Actor,
 }
 
 /// Freezes what was found and describes it.
@@ -63,7 +63,9 @@ pub(crate) fn preview(
         why: None,
         act: purpose.act,
         reason: purpose.reason,
-        actor: purpose.actor,
+        actor: purpose.actor.name.to_string(),
+        principal: purpose.actor.principal.as_deref().map(str::to_owned),
+        address: purpose.actor.address.as_deref().map(str::to_owned),
         made_at: now,
         started_at: None,
         ended_at: None,

@@ -91,7 +91,7 @@ async fn waves<S: Store>(
                     let reason = job.view().reason;
                     let acted = act_on(supervisor, || {
                         let act = CaseAct::replan(reason.clone());
-                        let actor = job.view().actor;
+                        let actor = job.actor();
                         async move {
                             let bulk = Some(job.number);
                             supervisor.act_on_case_in_bulk(*case, act, &actor, bulk).await
@@ -106,7 +106,7 @@ async fn waves<S: Store>(
                     let reason = job.view().reason;
                     let acted = act_on(supervisor, || {
                         let act = QuestionAct::Accept { reason: reason.clone() };
-                        let actor = job.view().actor;
+                        let actor = job.actor();
                         async move {
                             let bulk = Some(job.number);
                             supervisor.act_on_question_in_bulk(*question, act, &actor, bulk).await
@@ -135,7 +135,7 @@ async fn steps<S: Store>(
     wave: &[StepId],
 ) -> Result<usize, Stop> {
     let before = read(supervisor, wave).await?;
-    let (reason, actor) = job.change(|view| (view.reason.clone(), view.actor.clone()));
+    let (reason, actor) = (job.view().reason, job.actor());
     let mut out: BTreeMap<StepId, u32> = BTreeMap::new();
     for some in wave.chunks(ACTS_AT_ONCE) {
         let each = some.iter().map(|step| {

@@ -69,8 +69,11 @@ pub(super) async fn propose<S: Store>(
     let selection = selection(deed, filter.pairs()).map_err(wrong)?;
     let found = resolve_targets(&app, deed.into(), selection).await.map_err(wrong)?;
     may_act_on(&app, &visitor.caller, &found.targets).await.map_err(wrong)?;
-    let purpose =
-        Purpose { act: deed, reason: "(not made yet)".to_owned(), actor: frame.who.name.clone() };
+    let purpose = Purpose {
+        act: deed,
+        reason: "(not made yet)".to_owned(),
+        actor: frame.who.name.as_str().into(),
+    };
     let (view, _) = preview(purpose, found, &app.supervisor.kept_back(), frame.now);
     Ok(show(&NewPage { frame, filter, deed, view }))
 }

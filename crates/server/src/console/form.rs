@@ -2,6 +2,7 @@
 
 use super::visitor::{Visitor, remember};
 use crate::http::{ApiError, check_actor, check_reason, read_body};
+use amends_engine::Actor;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::Response;
 
@@ -87,17 +88,17 @@ impl Form {
     }
 
     /// Who acts: what is known before what the form says.
-    pub(super) fn who(&self) -> Result<String, ApiError> {
+    pub(super) fn who(&self) -> Result<Actor, ApiError> {
         let known = &self.visitor.who;
         let name = if known.told { known.name.as_str() } else { self.text("actor") };
         check_actor(name)?;
-        Ok(name.to_owned())
+        Ok(self.visitor.caller.acts_under(name))
     }
 
     /// Remembers who acted for the next form.
     pub(super) fn remember(&self, answer: Response) -> Response {
         match self.who() {
-            Ok(name) if !self.visitor.who.told => remember(&name, answer),
+            Ok(name) if !self.visitor.who.told => remember(&name.name, answer),
             _ => answer,
         }
     }

@@ -95,7 +95,9 @@ pub(crate) async fn make_token<S: Store>(
         "token": made.view.id, "name": made.view.name, "grants": made.view.grants,
         "expiresAt": made.view.expires_at,
     });
-    if let Err(problem) = app.supervisor.audit("token_make", &caller.actor, &reason, detail).await {
+    if let Err(problem) =
+        app.supervisor.audit("token_make", caller.acts_as(), &reason, detail).await
+    {
         // Nobody holds it yet: what is not in the audit must not work.
         let now = SystemClock.now();
         app.access.keys.revoke(app.supervisor.store(), &made.view.id, now).await?;
@@ -121,7 +123,7 @@ pub(crate) async fn revoke_token<S: Store>(
     }
     let view = app.access.keys.revoke(app.supervisor.store(), &id, SystemClock.now()).await?;
     let detail = json!({ "token": view.id, "name": view.name });
-    app.supervisor.audit("token_revoke", &caller.actor, "asked over the API", detail).await?;
+    app.supervisor.audit("token_revoke", caller.acts_as(), "asked over the API", detail).await?;
     Ok(Json(view))
 }
 
@@ -150,7 +152,7 @@ pub(crate) async fn end_session<S: Store>(
     }
     app.access.keys.end_session(app.supervisor.store(), &id).await?;
     let detail = json!({ "session": id });
-    app.supervisor.audit("session_end", &caller.actor, "asked over the API", detail).await?;
+    app.supervisor.audit("session_end", caller.acts_as(), "asked over the API", detail).await?;
     Ok(NoContent)
 }
 

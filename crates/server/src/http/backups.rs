@@ -30,7 +30,7 @@ pub(crate) async fn make<S: Store>(
     // A task of its own: a client that goes away must not give the turn to the next one before this one has ended.
     let made = tokio::spawn(async move {
         let made = backups.write(supervisor.store(), name, turn).await?;
-        tracing::info!(path = made.path, bytes = made.bytes, actor, "a backup was made");
+        tracing::info!(path = made.path, bytes = made.bytes, %actor, "a backup was made");
         let detail = serde_json::json!({ "path": made.path, "bytes": made.bytes });
         let reason = wanted.reason.as_deref().unwrap_or("asked over the API");
         if let Err(problem) = supervisor.audit("backup", &actor, reason, detail).await {

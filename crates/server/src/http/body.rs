@@ -105,13 +105,13 @@ pub(crate) fn told_of_bodies(told: &mut Told) {
 }
 
 /// Who acts, for the audit: whoever is known to ask, or whom somebody trusted names by the header `Amends-Actor`.
-pub(crate) struct Actor(pub(crate) String);
+pub(crate) struct Actor(pub(crate) amends_engine::Actor);
 
 impl<S: Send + Sync> FromRequestParts<S> for Actor {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
-        Ok(Self(Caller::from_request_parts(parts, state).await?.actor))
+        Ok(Self(Caller::from_request_parts(parts, state).await?.acts_as()))
     }
 }
 

@@ -50,7 +50,7 @@ pub(crate) async fn make<S: Store>(
     Sent(BulkWanted { act, reason, ids, filter, dry_run }): Sent<BulkWanted>,
 ) -> Result<Previewed, ApiError> {
     check_reason(&reason)?;
-    let purpose = Purpose { act, reason, actor: caller.actor.clone() };
+    let purpose = Purpose { act, reason, actor: caller.acts_as() };
     let ids = match act {
         BulkDeed::Replan => Selection::Cases(parsed(&ids)?),
         BulkDeed::Accept => Selection::Questions(parsed(&ids)?),
@@ -121,7 +121,7 @@ pub(crate) async fn start<S: Store>(
     let reason = checked(steering)?;
     let job = app.bulks.job(&app.supervisor, number).await?;
     within_bulk(&app, &caller, Right::Act, number).await?;
-    app.bulks.start(&app.supervisor, &job, &caller.actor, reason).await?;
+    app.bulks.start(&app.supervisor, &job, &caller.acts_as(), reason).await?;
     Ok(Json(job.view()))
 }
 
@@ -135,7 +135,7 @@ pub(crate) async fn stop<S: Store>(
     let reason = checked(steering)?;
     let job = app.bulks.job(&app.supervisor, number).await?;
     within_bulk(&app, &caller, Right::Act, number).await?;
-    app.bulks.stop(&app.supervisor, &job, &caller.actor, reason).await?;
+    app.bulks.stop(&app.supervisor, &job, &caller.acts_as(), reason).await?;
     Ok(Json(job.view()))
 }
 

@@ -175,7 +175,7 @@ pub(crate) async fn mend<S: Store>(
     app: &App<S>,
     id: CaseId,
     act: QuarantineAct,
-    actor: &str,
+    actor: &amends_engine::Actor,
 ) -> Result<(), ApiError> {
     let (QuarantineAct::Repair { reason, .. } | QuarantineAct::Discard { reason }) = &act;
     check_reason(reason)?;

@@ -55,7 +55,7 @@ async fn set<S: Store>(
     app: &App<S>,
     name: &str,
     paused: bool,
-    actor: &str,
+    actor: &amends_engine::Actor,
     ReasonGiven { reason }: &ReasonGiven,
 ) -> Result<Json<ServiceView>, ApiError> {
     check_reason(reason)?;

@@ -127,7 +127,7 @@ pub(crate) async fn act_on_many<S: Store>(
     check_reason(bulk.act.reason())?;
     let selection = Selection::Steps(bulk.ids).or_filter(bulk.filter)?;
     let act = TargetAct::Step(bulk.act.name());
-    let actor = caller.actor.as_str();
+    let actor = &caller.acts_as();
     let found = resolve_targets(&app, act, selection).await?.targets;
     may_act_on(&app, &caller, &found).await?;
     let Targets::Steps(ids) = found else {
