@@ -42,6 +42,7 @@ mod telemetry;
 mod throughput;
 mod tls;
 mod views;
+mod withheld;
 
 pub use self::http::{App, HttpLimits, openapi_json};
 pub use alerts::AlertOptions;
@@ -57,3 +58,4 @@ pub use shell::{Driver, DriverOptions, StartError};
 pub use supervisor::Supervisor;
 pub use telemetry::{LogWriter, Metrics, Traces};
 pub use tls::{AskClients, TlsOptions, standing as certificate_standing};
+pub use withheld::Withheld;

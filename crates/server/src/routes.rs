@@ -2,6 +2,7 @@
 
 use crate::access::side::Side;
 use crate::http::{ApiError, App, hosts, unread};
+use crate::withheld::of_answer;
 use crate::{console, gate, http};
 use amends_protocol::{Problem, ProblemCode};
 use amends_store::Store;
@@ -14,6 +15,7 @@ use tower_http::csrf::{CsrfLayer, ProtectionError};
 
 /// All routes. The OpenAPI document lists those of the API; a test compares them.
 pub fn router<S: Store>(app: App<S>) -> Router {
+    let withheld = app.withheld.clone();
     let own_pages = own_pages(&app.public_url).with_rejection_response(of_another_site);
     http::router()
         .merge(console::router())
@@ -26,6 +28,9 @@ pub fn router<S: Store>(app: App<S>) -> Router {
         .layer(middleware::from_fn_with_state(app.clone(), hosts::check::<S>))
         .layer(middleware::map_response(for_nobody_else))
         .layer(Extension(app.bodies.clone()))
+        .layer(middleware::map_response(move |answer| {
+            std::future::ready(of_answer(&withheld, answer))
+        }))
         .layer(middleware::from_fn(unread::take_the_rest))
         .with_state(app)
 }

@@ -1,6 +1,7 @@
 //! A whole supervisor in one process: store, rulebooks, driver, API, upkeep; started and ended in order.
 
 use crate::access::{Access, AccessError, Keyring};
+use crate::alerts::AlertOptions;
 use crate::alerts::watch as watch_alerts;
 use crate::books::{Books, BooksError, Rejections};
 use crate::clock::{Clock as _, SystemClock};
@@ -86,6 +87,7 @@ type Exporter = (oneshot::Sender<()>, JoinHandle<()>);
 /// # Errors
 /// When anything that it needs cannot be had. Nothing is left running then, except what a dropped runtime ends.
 pub async fn start(config: Config) -> Result<Running, ServeError> {
+    LogWriter::withhold(&config.withheld);
     // Before the store: a second supervisor by mistake should fail for the simplest reason.
     let listening = Listening::bind(&config).await?;
     let address = listening.address();
@@ -135,6 +137,7 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
         .called_back_at(callbacks)
         .reaching(config.outbound.destinations.allow_hosts)
         .guarded_by(access)
+        .withholding(config.withheld)
         .with_backups(data.join("backups"));
     app.bulks.resume(&supervisor).await;
     let (services_address, secure) = (listening.services_address(), listening.is_secure());
@@ -200,7 +203,10 @@ fn export_spans(config: &Config, supervisor: &Supervisor<SqliteStore>) -> Option
     let spans = supervisor.traces().open(metrics.clone())?;
     let client = WebClient::new(&config.outbound, std::slice::from_ref(&endpoint));
     let (end, ends) = oneshot::channel();
-    Some((end, tokio::spawn(export(endpoint, client, metrics, spans, ends))))
+    Some((
+        end,
+        tokio::spawn(export(endpoint, client, config.withheld.clone(), metrics, spans, ends)),
+    ))
 }
 
 /// Tells of alerts, if anybody is to be told.
@@ -210,7 +216,7 @@ fn tell_alerts(
     supervisor: &Supervisor<SqliteStore>,
     stops: watch::Receiver<bool>,
 ) -> Option<JoinHandle<()>> {
-    let mut options = config.alerts.clone();
+    let mut options = AlertOptions { withheld: config.withheld.clone(), ..config.alerts.clone() };
     if !options.tells_anybody() {
         return None;
     }

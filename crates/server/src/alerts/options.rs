@@ -1,6 +1,7 @@
 //! What a supervisor is told of its alerts: who gets them, and how often.
 
 use crate::dispatch::Signer;
+use crate::withheld::Withheld;
 use std::time::Duration;
 
 /// How alerts are told.
@@ -18,6 +19,8 @@ pub struct AlertOptions {
     pub every: Duration,
     /// A case that is open for longer is reported, if its rule states no objective of its own.
     pub objective: Option<Duration>,
+    /// What no message shows.
+    pub withheld: Withheld,
     /// Where people reach this supervisor, for links.
     pub public_url: String,
 }

@@ -141,14 +141,16 @@ impl<S: Store> Teller<S> {
         let known = self.known(group).await;
         let now = SystemClock.now();
         let options = &self.options;
-        let body = Bytes::from(webhook(group, &known, &options.public_url, now).to_string());
+        let told = webhook(group, &known, &options.public_url, now).to_string();
+        let body = Bytes::from(options.withheld.hide_in_text(&told));
         // The same on every try and for every hook; a receiver tells repetitions by it.
         let subject = group.subject.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
         let id = format!("alert-{}-{}-{subject}", now.0, group.kind.as_str().replace('.', "-"));
         for hook in &options.webhooks {
             self.post(hook, body.clone(), Some(id.clone()));
         }
-        let body = Bytes::from(slack(group, &known, &options.public_url).to_string());
+        let told = slack(group, &known, &options.public_url).to_string();
+        let body = Bytes::from(options.withheld.hide_in_text(&told));
         for hook in &options.slack {
             self.post(hook, body.clone(), None);
         }

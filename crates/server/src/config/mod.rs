@@ -8,6 +8,7 @@ mod layers;
 mod outbound;
 mod tls;
 mod value;
+mod withheld;
 
 pub use error::ConfigError;
 pub use layers::{DEFAULT_CONFIG, Layers, Origin};
@@ -18,6 +19,7 @@ use crate::dispatch::{HttpOptions, Signer};
 use crate::http::HttpLimits;
 use crate::shell::DriverOptions;
 use crate::tls::TlsOptions;
+use crate::withheld::Withheld;
 use http::Uri;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -55,6 +57,8 @@ pub struct Config {
     pub traces: Option<Uri>,
     /// After what time settled cases are removed; none keeps them.
     pub keep_settled: Option<Duration>,
+    /// What of all this is never shown, by its value.
+    pub withheld: Withheld,
     /// Shut down when the standard input ends: for a supervisor that is a child of something that may be killed.
     pub exit_with_parent: bool,
 }
@@ -87,6 +91,9 @@ impl Config {
             header_timeout: read.duration("limits.header_timeout"),
         };
         let outbound = outbound::read(&mut read);
+        // The secrets' own: one that is read anew is withheld from then on.
+        let withheld = outbound.destinations.secrets.withheld().clone();
+        withheld::gather(&withheld, layers, &read);
         let keep = read.duration("retention.settled");
         let traces = traces(&mut read);
         let rules = read.text("rules");
@@ -106,6 +113,7 @@ impl Config {
             outbound,
             traces,
             keep_settled: (!keep.is_zero()).then_some(keep),
+            withheld,
             exit_with_parent: false,
         };
         if !config.listen.contains(':') {
@@ -174,6 +182,7 @@ fn alerts(read: &mut value::Reader<'_>, signers: &BTreeMap<String, Signer>) -> A
         group_wait: read.duration("alerts.group_wait"),
         every: read.duration("alerts.every"),
         objective: objective(read),
+        withheld: Withheld::default(),
         public_url: read.text("alerts.public_url"),
     }
 }

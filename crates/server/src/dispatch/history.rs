@@ -25,6 +25,16 @@ struct Told {
     next: Value,
 }
 
+/// The same with something else for the text that says why it could not be read.
+pub(super) fn saying(result: HistoryResult, other: impl FnOnce(String) -> String) -> HistoryResult {
+    match result {
+        HistoryResult::Failed { message, unreachable, retry_after_ms } => {
+            HistoryResult::Failed { message: other(message), unreachable, retry_after_ms }
+        }
+        result => result,
+    }
+}
+
 pub(super) fn failed(message: String) -> HistoryResult {
     HistoryResult::Failed { message, unreachable: false, retry_after_ms: None }
 }

@@ -94,7 +94,7 @@ impl HttpOutbound {
         Self { inner: Arc::new(Inner { exchange, routes, secrets, places }) }
     }
 
-    /// What an answer means, without secrets that it may hold.
+    /// What an answer means.
     fn read(&self, a: &Answered, verb: Verb, meaning: Meaning<'_>) -> StepResult {
         let mut result =
             read_answer(verb, a.status, &a.headers, &a.body, meaning, SystemClock.now());
@@ -105,7 +105,6 @@ impl HttpOutbound {
                 None => exchange::SENT_TWICE.to_owned(),
             });
         }
-        result.message = result.message.map(|text| self.inner.secrets.hide(text));
         result
     }
 
@@ -226,16 +225,18 @@ impl Outbound for HttpOutbound {
         let _place = self.inner.places.acquire().await.ok();
         match effect {
             Effect::Send(send) => {
-                let result = self.send(&send).await;
+                let mut result = self.send(&send).await;
+                result.message = result.message.map(|text| self.inner.secrets.hide(text));
                 EffectResult::Step(result)
             }
             Effect::Poll(poll) => {
-                let result = self.poll(&poll).await;
+                let mut result = self.poll(&poll).await;
+                result.message = result.message.map(|text| self.inner.secrets.hide(text));
                 EffectResult::Step(result)
             }
             Effect::ReadHistory(walk) => {
                 let result = self.walk(&walk).await;
-                EffectResult::History(result)
+                EffectResult::History(history::saying(result, |text| self.inner.secrets.hide(text)))
             }
         }
     }

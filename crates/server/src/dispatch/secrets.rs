@@ -3,6 +3,7 @@
 //! A secret in a file may be changed while the supervisor runs, as access tokens are that live for hours: it is read
 //! anew when the file has changed.
 
+use crate::withheld::Withheld;
 use amends_protocol::spelled;
 use http::uri::Authority;
 use std::collections::BTreeMap;
@@ -26,10 +27,13 @@ pub struct Secrets {
     by_name: BTreeMap<String, Secret>,
     /// Their names stand in place of their values.
     masked: bool,
+    /// Their values, and others that are never shown.
+    withheld: Withheld,
 }
 
 #[derive(Clone)]
 struct Secret {
+    withheld: Withheld,
     hosts: Vec<String>,
     /// Where it is read anew; none if it can't change.
     file: Option<PathBuf>,
@@ -74,7 +78,9 @@ impl Secrets {
         if hosts.is_empty() {
             return Err("`hosts` must name the hosts that it may go to".to_owned());
         }
-        let secret = Secret { hosts, file, read: Arc::new(Mutex::new(read)) };
+        self.withheld.add(&read.value);
+        let withheld = self.withheld.clone();
+        let secret = Secret { withheld, hosts, file, read: Arc::new(Mutex::new(read)) };
         self.by_name.insert(name.to_owned(), secret);
         Ok(())
     }
@@ -86,7 +92,7 @@ impl Secrets {
 
     /// For requests that are shown: names stand in place of values.
     pub(super) fn masked() -> Self {
-        Self { by_name: BTreeMap::new(), masked: true }
+        Self { masked: true, ..Self::default() }
     }
 
     /// The value for a request to this host.
@@ -110,13 +116,19 @@ impl Secrets {
         Ok(secret.now(name).value.clone())
     }
 
+    /// What is never shown, these secrets among it.
+    pub(crate) const fn withheld(&self) -> &Withheld {
+        &self.withheld
+    }
+
     /// A text of a service without the secrets that it may have sent back, in whatever way it wrote them down.
     pub(super) fn hide(&self, text: String) -> String {
-        self.by_name.iter().fold(text, |text, (name, secret)| {
+        let named = self.by_name.iter().fold(text, |text, (name, secret)| {
             let read = secret.read();
             let values = std::iter::once(&read.value).chain(&read.before);
             values.fold(text, |text, value| replaced(text, value, &format!("{{secret.{name}}}")))
-        })
+        });
+        self.withheld.hide_in_text(&named)
     }
 }
 
@@ -132,6 +144,7 @@ impl Secret {
         read.changed = changed;
         match read_file(path) {
             Ok(value) if value != read.value => {
+                self.withheld.add(&value);
                 read.before = Some(std::mem::replace(&mut read.value, value));
                 tracing::info!(secret = name, "a secret was read anew");
             }

@@ -13,6 +13,7 @@ use crate::books::Rejections;
 use crate::bulk::Bulks;
 use crate::dispatch::AllowedHosts;
 use crate::supervisor::Supervisor;
+use crate::withheld::Withheld;
 use amends_protocol::{Problem, ProblemCode};
 use amends_store::Store;
 use std::path::PathBuf;
@@ -51,6 +52,8 @@ pub struct App<S: Store> {
     pub(crate) public_url: String,
     /// Where services reach us, if that is known.
     pub(crate) callbacks: Option<Arc<str>>,
+    /// What no answer shows.
+    pub(crate) withheld: Withheld,
     /// The names by which we may be reached.
     pub(crate) own_names: OwnNames,
     /// Who is let in.
@@ -87,6 +90,7 @@ impl<S: Store> App<S> {
             bulks,
             public_url: String::new(),
             callbacks: None,
+            withheld: Withheld::default(),
             own_names: OwnNames::default(),
             access: Access::default(),
             stopping,
@@ -137,6 +141,13 @@ impl<S: Store> App<S> {
         self
     }
 
+    /// Shows none of these values in any answer.
+    #[must_use]
+    pub fn withholding(mut self, values: Withheld) -> Self {
+        self.withheld = values;
+        self
+    }
+
     /// Takes backups, into this folder only; it is made when it is first needed. Without one, backups are refused.
     #[must_use]
     pub fn with_backups(mut self, folder: PathBuf) -> Self {
@@ -163,6 +174,7 @@ impl<S: Store> Clone for App<S> {
             bulks: self.bulks.clone(),
             public_url: self.public_url.clone(),
             callbacks: self.callbacks.clone(),
+            withheld: self.withheld.clone(),
             own_names: self.own_names.clone(),
             access: self.access.clone(),
             stopping: self.stopping.clone(),

@@ -7,6 +7,7 @@
 use super::metrics::Metrics;
 use super::spans::Span;
 use crate::dispatch::WebClient;
+use crate::withheld::Withheld;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{Request, StatusCode, Uri};
@@ -31,6 +32,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) async fn export(
     endpoint: Uri,
     client: WebClient,
+    withheld: Withheld,
     metrics: Metrics,
     mut spans: mpsc::Receiver<Span>,
     mut end: oneshot::Receiver<()>,
@@ -55,7 +57,7 @@ pub(crate) async fn export(
             }
         }
         for part in batch.chunks(BATCH) {
-            let body = Bytes::from(encode(part).to_string());
+            let body = Bytes::from(withheld.hide_in_text(&encode(part).to_string()));
             if let Err(why) = deliver(&endpoint, &client, body).await {
                 metrics.spans_dropped(part.len() as u64);
                 tracing::warn!(%endpoint, spans = part.len(), why, "spans could not be exported");

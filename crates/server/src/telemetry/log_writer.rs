@@ -1,6 +1,7 @@
 //! Log lines on their way to standard error: written by a thread of their own, so that a reader who stops reading stops
 //! nothing. What has no room meanwhile is dropped and counted, and told once lines can be written again.
 
+use crate::withheld::{Withheld, without_credentials};
 use amends_api::plain::{REPLACEMENT, steers_line};
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -12,6 +13,9 @@ use std::time::{Duration, Instant};
 
 /// Lines that wait, in bytes: some thousand, which is seconds of a busy supervisor.
 const ROOM: usize = 1 << 20;
+
+/// What no line shows: one process has one configuration.
+static WITHHELD: OnceLock<Withheld> = OnceLock::new();
 
 /// Lines dropped since the process began.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
@@ -44,6 +48,12 @@ impl LogWriter {
     pub fn of_stderr() -> Self {
         static STDERR: OnceLock<LogWriter> = OnceLock::new();
         STDERR.get_or_init(|| Self::to(io::stderr())).clone()
+    }
+
+    /// No line of this process shows any of these values from now on.
+    pub(crate) fn withhold(values: &Withheld) {
+        // Of several supervisors in one process, which only tests have, the first one's.
+        let _ = WITHHELD.set(values.clone());
     }
 
     fn to(out: impl Write + Send + 'static) -> Self {
@@ -112,6 +122,7 @@ impl Write for LogWriter {
     /// Takes a whole line or nothing of it, and never waits.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let written = line.len();
+        let line = &*without_secrets(line);
         let line = &*without_marks(line);
         let mut queue = self.shared.lock();
         // A line longer than all room still goes out when nothing else waits.
@@ -133,6 +144,17 @@ impl Write for LogWriter {
     /// In one piece: what `writeln!` would write piece by piece, another thread's line could come in between.
     fn write_fmt(&mut self, line: fmt::Arguments<'_>) -> io::Result<()> {
         self.write_all(line.to_string().as_bytes())
+    }
+}
+
+/// A line without what is never shown, and without credentials of strangers.
+fn without_secrets(line: &[u8]) -> Cow<'_, [u8]> {
+    let hidden = WITHHELD.get().and_then(|withheld| withheld.hidden(line));
+    let line = hidden.map_or(Cow::Borrowed(line), Cow::Owned);
+    let text = std::str::from_utf8(&line).map(without_credentials);
+    match text {
+        Ok(Cow::Owned(text)) => Cow::Owned(text.into_bytes()),
+        Ok(Cow::Borrowed(_)) | Err(_) => line,
     }
 }
 
