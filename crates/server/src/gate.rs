@@ -48,7 +48,8 @@ fn caller<S: Store>(
     headers: &HeaderMap,
     connected: Peer,
 ) -> Result<Caller, ApiError> {
-    let told = actor_told(headers)?;
+    // What is wrong with it is told to who may do what they ask for.
+    let told = actor_told(headers).unwrap_or_default();
     let is_controlled = app.access.is_required;
     let proxies = &app.access.trusted_proxies;
     let trusted = connected.address.is_some_and(|address| proxies.have(address))
@@ -121,7 +122,7 @@ pub(crate) async fn check<S: Store>(
         // Of a path that is not there, and of a method that it does not take, only who is known hears so.
         None => known_at_all(&mut head).await,
     };
-    match judged {
+    match judged.and_then(|()| Ok(actor_told(&head.headers).map(drop)?)) {
         Ok(()) => next.run(Request::from_parts(head, body)).await,
         Err(error) => {
             let Parts { method, headers, uri, .. } = &head;

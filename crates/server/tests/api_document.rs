@@ -12,6 +12,7 @@ use axum::http::{StatusCode, Uri};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -26,30 +27,87 @@ const EXAMPLES: &str = "8";
 const SEED: &str = "20261129";
 /// Random requests are made until so many seconds are over.
 const BUDGET_S: &str = "60";
+/// Of somebody who may do everything.
+const ALL: &str = "3d1f5a7c9b8e6d4c2a0f1e3d5c7b9a8f-may-do-everything";
+/// Of a service that has nothing to do with any of it.
+const NEARLY_NOTHING: &str = "3d1f5a7c9b8e6d4c2a0f1e3d5c7b9a8f-reports-as-nobody";
 /// What Schemathesis looks at.
-const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance,negative_data_rejection,missing_required_header,unsupported_method";
+const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance,negative_data_rejection,missing_required_header,unsupported_method,ignored_auth";
 
+/// By somebody who may do everything: and nothing that wants a token is answered without one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_is_sent_the_answers_are_those_of_the_document() {
-    let stage = Stage::set().await;
-    for (n, saga) in ["order-1", "order-2", "order-3", "order-4"].into_iter().enumerate() {
-        stage.report(saga, n).await;
-    }
-    let mut command = tool("schemathesis");
-    command
-        .args(["run", &format!("{}/openapi.json", stage.url()), "--no-color"])
-        .args(["--seed", SEED, "--max-examples", EXAMPLES, "--max-time", BUDGET_S])
-        .args(["--phases", "examples,coverage,fuzzing", "--checks", CHECKS])
-        // It never ends.
-        .args(["--exclude-path", "/v1/events"])
-        .args(["--continue-on-failure", "--warnings", "off"])
-        .current_dir(stage.folder.path());
-    let (output, told) = run(command).await;
-    let figures: Vec<&str> = told.lines().filter(|line| line.contains("generated")).collect();
-    println!("schemathesis: {}", figures.join("; "));
-    assert!(output.status.success(), "{told}");
-    assert!(!figures.is_empty(), "nothing was generated:\n{told}");
+    let stage = Stage::guarded().await;
+    stage.fill().await;
+    stage.tried(&["--phases", "examples,coverage,fuzzing", "--checks", CHECKS], Some(ALL)).await;
     stage.running.stop().await.expect("it ends in order");
+}
+
+/// Whoever is not known gets 401 for whatever they send, and whoever holds too little 403.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_may_not_gets_nothing_but_401_and_403() {
+    let stage = Stage::guarded().await;
+    stage.fill().await;
+    let revoked = stage.revoked_token().await;
+    let tried = ["--phases", "examples,coverage", "--checks", "not_a_server_error"];
+    for (who, token, own) in [
+        ("nobody", None, 401),
+        ("a stranger", Some("amends_9f86d0818840_not-one-of-yours"), 401),
+        ("whose token was revoked", Some(revoked.as_str()), 401),
+        ("another service", Some(NEARLY_NOTHING), 403),
+    ] {
+        let answers = stage.tried(&tried, token).await;
+        let (mut judged, mut wrong) = (0, Vec::new());
+        for Answer { method, path, status } in answers {
+            let needed = needed(&method, &path);
+            // Any service may report something, and is told what is wrong with it.
+            let may_try =
+                |scope: &String| own == 403 && (scope.is_empty() || scope.starts_with("report:"));
+            if needed.is_none() || needed.as_ref().is_some_and(may_try) {
+                continue;
+            }
+            judged += 1;
+            // Among what is tried are other tokens and none.
+            if status != own && status != 401 {
+                wrong.push(format!("{method} {path}: {status}"));
+            }
+        }
+        println!("{who}: {judged} requests that need something");
+        assert!(judged > 500, "{who}: only {judged} requests");
+        assert!(wrong.is_empty(), "{who}: {wrong:#?}");
+    }
+    let cases = stage.ask("GET /v1/cases", "").await;
+    assert_eq!(cases.matches("\"sagaId\"").count(), 4, "a case has come of it: {cases}");
+    stage.running.stop().await.expect("it ends in order");
+}
+
+/// What came back.
+struct Answer {
+    method: String,
+    path: String,
+    status: u16,
+}
+
+/// The scope that a request needs, by the document: an empty one for whoever is known; none for what is open to all, and
+/// for what is not there.
+fn needed(method: &str, path: &str) -> Option<String> {
+    let document: &Value = {
+        static DOCUMENT: OnceLock<Value> = OnceLock::new();
+        DOCUMENT.get_or_init(|| serde_json::from_str(&openapi_json()).expect("JSON"))
+    };
+    let fits = |template: &str| {
+        let (wanted, given): (Vec<_>, Vec<_>) =
+            (template.split('/').collect(), path.split('/').collect());
+        let same = |(w, g): (&&str, &&str)| w == g || (w.starts_with('{') && !g.is_empty());
+        wanted.len() == given.len() && wanted.iter().zip(&given).all(same)
+    };
+    let paths = document["paths"].as_object().expect("paths");
+    let exact = paths
+        .get(path)
+        .or_else(|| paths.iter().find(|(template, _)| fits(template)).map(|(_, item)| item));
+    let security = &exact?.get(method.to_lowercase())?["security"];
+    let scopes = security.get(0)?["token"].as_array()?;
+    Some(scopes.first().and_then(Value::as_str).unwrap_or_default().to_owned())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -79,6 +137,15 @@ struct Stage {
 
 impl Stage {
     async fn set() -> Self {
+        Self::with("").await
+    }
+
+    /// Where whoever comes must be known.
+    async fn guarded() -> Self {
+        Self::with("[access]\nrequired = \"on\"\n").await
+    }
+
+    async fn with(access: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let services = listener.local_addr().expect("bound");
         let router = Router::new().fallback(|uri: Uri| async move {
@@ -106,8 +173,79 @@ rules:
 "
         );
         std::fs::write(folder.path().join("rules.yaml"), rules).expect("a file");
-        let running = start(config(folder.path())).await.expect("it starts");
+        let running = start(config(folder.path(), access)).await.expect("it starts");
         Self { running, folder }
+    }
+
+    /// Something of everything.
+    async fn fill(&self) {
+        for (n, saga) in ["order-1", "order-2", "order-3", "order-4"].into_iter().enumerate() {
+            self.report(saga, n).await;
+        }
+    }
+
+    /// Lets Schemathesis try everything with this token; gives what came back.
+    async fn tried(&self, how: &[&str], token: Option<&str>) -> Vec<Answer> {
+        let kept = self.folder.path().join("answers.har");
+        std::fs::write(self.folder.path().join("openapi.json"), openapi_json()).expect("a file");
+        let mut command = tool("schemathesis");
+        command
+            // Whoever shows a token that is none is told nothing, not even this.
+            .args(["run", "openapi.json", "--url", &self.url(), "--no-color"])
+            .args(["--seed", SEED, "--max-examples", EXAMPLES, "--max-time", BUDGET_S])
+            .args(how)
+            .args(["--continue-on-failure", "--warnings", "off"])
+            .arg("--report-har-path")
+            .arg(&kept)
+            .current_dir(self.folder.path());
+        if let Some(token) = token {
+            command.args(["--header", &format!("Authorization: Bearer {token}")]);
+        }
+        let (output, told) = run(command).await;
+        let figures: Vec<&str> = told.lines().filter(|line| line.contains("generated")).collect();
+        println!("schemathesis: {}", figures.join("; "));
+        assert!(output.status.success(), "{told}");
+        assert!(!figures.is_empty(), "nothing was generated:\n{told}");
+        let kept = std::fs::read(&kept).expect("a file of what came back");
+        let kept: Value = serde_json::from_slice(&kept).expect("JSON");
+        let entries = kept["log"]["entries"].as_array().expect("entries");
+        entries.iter().filter_map(|entry| self.answer(entry)).collect()
+    }
+
+    fn answer(&self, entry: &Value) -> Option<Answer> {
+        let url = entry["request"]["url"].as_str()?;
+        let path = url.strip_prefix(&self.url())?.split(['?', '#']).next()?;
+        Some(Answer {
+            method: entry["request"]["method"].as_str()?.to_owned(),
+            path: path.to_owned(),
+            status: entry["response"]["status"].to_string().parse().ok()?,
+        })
+    }
+
+    /// A token that worked.
+    async fn revoked_token(&self) -> String {
+        let body = json!({ "name": "gone", "grants": ["admin"] }).to_string();
+        let made = self.ask("POST /v1/tokens", &body).await;
+        let made: Value =
+            serde_json::from_str(made.split("\r\n\r\n").nth(1).expect("a body")).expect("JSON");
+        let id = made["id"].as_str().expect("an id");
+        self.ask(&format!("DELETE /v1/tokens/{id}"), "").await;
+        made["token"].as_str().expect("a token").to_owned()
+    }
+
+    /// Asked by who may do everything.
+    async fn ask(&self, line: &str, body: &str) -> String {
+        let request = format!(
+            "{line} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\nauthorization: Bearer {ALL}\r\n\
+             content-length: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        let mut stream = TcpStream::connect(self.running.address).await.expect("it listens");
+        stream.write_all(request.as_bytes()).await.expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("it answers");
+        assert!(answer.starts_with("HTTP/1.1 2"), "{answer}");
+        answer
     }
 
     fn url(&self) -> String {
@@ -128,7 +266,7 @@ rules:
         let request = format!(
             "POST /v1/reports HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n\
              ce-specversion: 1.0\r\nce-type: dev.amends.report.v1\r\nce-source: order\r\nce-id: r-{number}\r\n\
-             ce-subject: {saga}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+             ce-subject: {saga}\r\nauthorization: Bearer {ALL}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
             body.len()
         );
         let mut stream = TcpStream::connect(self.running.address).await.expect("it listens");
@@ -139,15 +277,36 @@ rules:
     }
 }
 
-fn config(folder: &Path) -> Config {
+fn config(folder: &Path, access: &str) -> Config {
     let mut layers = Layers::defaults();
     let path = |name: &str| folder.join(name).display().to_string();
+    let token = |name: &str, grants: &str, token: &str| {
+        std::fs::write(folder.join(name), token).expect("a file");
+        for_its_owner(&folder.join(name));
+        format!("{name} = {{ file = \"{}\", grants = {grants} }}\n", path(name))
+    };
+    let tokens = [
+        token("all", "[\"admin\", \"report:*\"]", ALL),
+        token("nearly-nothing", "[\"report:nobody\"]", NEARLY_NOTHING),
+    ];
+    // No stream of events has an end, so none is begun: what is wrong with a request for one is told all the same.
+    let text = format!("{access}[limits]\nevent_streams = 0\n[tokens]\n{}", tokens.concat());
+    layers.file(Path::new("amends.toml"), &text).expect("a valid file");
     layers.flag("listen", "listen", "127.0.0.1:0");
     layers.flag("data", "data", &path("data"));
     layers.flag("rules", "rules", &path("rules.yaml"));
     layers.flag("grace", "shutdown.grace", "2s");
     Config::from_layers(&layers).expect("a valid configuration")
 }
+
+#[cfg(unix)]
+fn for_its_owner(path: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("ours");
+}
+
+#[cfg(not(unix))]
+fn for_its_owner(_: &Path) {}
 
 /// A client that was generated from the document just now.
 struct Client {
