@@ -1,4 +1,5 @@
-//! Brings what the participants in other languages and the tools of the tests need, by their lock files.
+//! Brings what the participants in other languages, and the tools and identity providers of the tests need, by their
+//! lock files.
 //! Only this part of the test command asks package registries, so that no test does; and only when a lock file is
 //! newer than what is there.
 
@@ -22,15 +23,21 @@ pub fn run() -> anyhow::Result<()> {
 /// Installs for all of them; says how each went.
 pub fn install() -> anyhow::Result<bool> {
     let participants = root().join("participants");
-    let node = typescript(&participants.join("typescript"))?;
-    let made = python(&participants.join("python"))?;
-    let tools = python(&root().join("crates/server/tests/document"))?;
-    let judge = python(&root().join(JUDGE))?;
-    Ok(node && made && tools && judge)
+    let tests = root().join("crates/server/tests");
+    // All of them, whatever became of the ones before.
+    let went = [
+        node(&participants.join("typescript"))?,
+        python(&participants.join("python"))?,
+        python(&tests.join("document"))?,
+        python(&root().join(JUDGE))?,
+        node(&tests.join("providers/node"))?,
+        python(&tests.join("providers/python"))?,
+    ];
+    Ok(went.into_iter().all(|went| went))
 }
 
-/// `npm ci`: `node_modules`, with a Node of its own.
-fn typescript(folder: &Path) -> anyhow::Result<bool> {
+/// `npm ci`: `node_modules`, as the lock file says.
+fn node(folder: &Path) -> anyhow::Result<bool> {
     let lock = folder.join("package-lock.json");
     if is_newer(&folder.join("node_modules/.package-lock.json"), &lock)? {
         return Ok(true);

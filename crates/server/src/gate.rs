@@ -8,6 +8,7 @@ use crate::access::{
 use crate::clock::{Clock, SystemClock};
 use crate::console;
 use crate::http::{ApiError, App, actor_told, within_case};
+use crate::identity::{Machines, Refused, is_jwt};
 use amends_api::QuestionId;
 use amends_api::access::{Principal, Right, Within};
 use amends_protocol::{CaseId, Problem, ProblemCode, StepId};
@@ -28,7 +29,7 @@ pub(crate) async fn identify<S: Store>(
     next: Next,
 ) -> Response {
     let connected = request.extensions().get::<Peer>().cloned().unwrap_or_default();
-    match caller(&app, request.headers(), connected) {
+    match caller(&app, request.headers(), connected).await {
         Ok(caller) => {
             let stay = caller.stay.clone();
             request.extensions_mut().insert(caller);
@@ -43,7 +44,7 @@ pub(crate) async fn identify<S: Store>(
     }
 }
 
-fn caller<S: Store>(
+async fn caller<S: Store>(
     app: &App<S>,
     headers: &HeaderMap,
     connected: Peer,
@@ -68,10 +69,10 @@ fn caller<S: Store>(
             peer,
         });
     }
-    let known = known(app, headers, &peer)?;
+    let known = known(app, headers, &peer).await?;
     let stay = known.as_ref().map(|known| Stay {
         until: known.expires_at,
-        shown: Some((app.access.keys.clone(), known.digest)),
+        shown: known.digest.map(|digest| (app.access.keys.clone(), digest)),
     });
     let (principal, expires_at, session) = match known {
         Some(Known { principal, expires_at, session, .. }) => {
@@ -89,24 +90,40 @@ fn caller<S: Store>(
 }
 
 /// Who shows something that is known. Showing nothing is no mistake; showing something wrong is one.
-fn known<S: Store>(
+async fn known<S: Store>(
     app: &App<S>,
     headers: &HeaderMap,
     peer: &Peer,
 ) -> Result<Option<Known>, ApiError> {
     let now = SystemClock.now();
     let found = match shown(headers, app.access.is_secure(peer))? {
-        Shown::Token(token) => app.access.keys.token(token, now),
+        Shown::Token(token) => match &app.access.believed.machines {
+            Some(machines) if is_jwt(token) => return service(machines, token).await.map(Some),
+            _ => app.access.keys.token(token, now),
+        },
         // A session that is over is as none: the login comes next, not an error.
         Shown::Session(session) => return Ok(app.access.keys.session(session, now).ok()),
         Shown::Nothing => return Ok(None),
     };
-    let known = found.map_err(|why| ApiError::from(unauthorized(why.sentence())))?;
+    let known = found.map_err(|why| unauthorized(why.sentence()))?;
     if known.break_glass {
-        let who = known.principal.name.as_str();
-        tracing::warn!(who, token = known.token, "a token for emergencies was used");
+        let who = &known.principal.name;
+        app.supervisor.alerts().break_glass(now, who, peer.address);
     }
     Ok(Some(known))
+}
+
+/// A service, by the word of its platform.
+async fn service(machines: &Machines, token: &str) -> Result<Known, ApiError> {
+    let found = machines.principal(token, SystemClock.now()).await;
+    let (principal, expires_at) = found.map_err(|why| match why {
+        // The token may be good: whoever shows it tries again.
+        Refused::KeysAway(_) => Problem::new(ProblemCode::Unavailable, why.to_string()).into(),
+        _ => unauthorized(why.to_string()),
+    })?;
+    // Its issuer can't take it back: it holds until it expires, which platforms make soon.
+    let (session, token, break_glass, digest) = (None, None, false, None);
+    Ok(Known { principal, expires_at, session, token, break_glass, digest })
 }
 
 /// Lets a request through if its route's line in the table is kept.
@@ -122,7 +139,7 @@ pub(crate) async fn check<S: Store>(
         // Of a path that is not there, and of a method that it does not take, only who is known hears so.
         None => known_at_all(&mut head).await,
     };
-    match judged.and_then(|()| Ok(actor_told(&head.headers).map(drop)?)) {
+    match judged.and_then(|()| actor_told(&head.headers).map(drop)) {
         Ok(()) => next.run(Request::from_parts(head, body)).await,
         Err(error) => {
             let Parts { method, headers, uri, .. } = &head;

@@ -8,6 +8,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::dispatch::{HttpOutbound, WebClient};
 use crate::http::App;
+use crate::identity::Believed;
 use crate::listening::{ListenError, Listening, scheme};
 use crate::open_files::raise_open_files;
 use crate::retention;
@@ -96,7 +97,9 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     }
     let store = SqliteStore::open(&config.data, &SqliteOptions::default())?;
     let (outbound, callbacks) = outbound(&config);
-    let access = Access::open(&store, &config.access, address).await?;
+    let access = Access::open(&store, &config.access, address)
+        .await?
+        .believing(Believed::new(&config.identity, &config.outbound));
     let (supervisor, driver) = Driver::start(store, outbound, SystemClock, config.driver).await?;
     let rejections = Rejections::default();
     let books = match &config.rules {

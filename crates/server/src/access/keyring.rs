@@ -72,8 +72,8 @@ pub(crate) struct Known {
     pub(crate) token: Option<String>,
     /// Every use is to be told loudly.
     pub(crate) break_glass: bool,
-    /// Of what was shown.
-    pub(crate) digest: [u8; 32],
+    /// Of what was shown; none where nobody here can take it back.
+    pub(crate) digest: Option<[u8; 32]>,
 }
 
 /// Why somebody is not known.
@@ -202,6 +202,7 @@ impl Keyring {
             let principal = principal.clone();
             let token = Some(FIXED.to_owned());
             let (expires_at, session, break_glass) = (None, None, false);
+            let digest = Some(digest);
             return Ok(Known { principal, expires_at, session, token, break_glass, digest });
         }
         let token = inner.tokens.get(&digest).ok_or(NotKnown::Stranger)?;
@@ -213,7 +214,7 @@ impl Keyring {
             session: None,
             token: Some(view.id.clone()),
             break_glass: view.break_glass,
-            digest,
+            digest: Some(digest),
         };
         let is_news = view.last_used_at.is_none_or(|at| now.0 - at.0 >= MINUTE);
         drop(inner);
@@ -237,7 +238,7 @@ impl Keyring {
             session: Some(session.id.clone()),
             token: kept.token.clone(),
             break_glass: false,
-            digest,
+            digest: Some(digest),
         };
         let is_news = now.0 - kept.last_used_at.0 >= MINUTE;
         drop(inner);

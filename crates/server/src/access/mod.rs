@@ -1,6 +1,7 @@
 //! Who asks, and whether they may. What each route needs stands in one table (`routes.rs`), and one function judges it
 //! (`amends_api::access::may`); how somebody is known is here: tokens, sessions, whatever else proves who comes.
 
+use crate::identity::Believed;
 use amends_api::access::{Principal, PrincipalKind};
 use amends_store::{Credentials, StoreError};
 use std::net::SocketAddr;
@@ -60,6 +61,8 @@ pub struct Access {
     pub is_required: bool,
     /// Tokens and sessions.
     pub keys: Keyring,
+    /// Whose word about who somebody is counts.
+    pub believed: Believed,
     /// Whose word about who acts counts.
     pub trusted_proxies: Networks,
     /// TLS ends at a proxy in front.
@@ -76,6 +79,7 @@ impl Default for Access {
         Self {
             is_required: false,
             keys: Keyring::default(),
+            believed: Believed::default(),
             trusted_proxies: Networks::default(),
             behind_proxy: false,
             session_idle: AccessOptions::default().session_idle,
@@ -111,11 +115,19 @@ impl Access {
         Ok(Self {
             is_required,
             keys,
+            believed: Believed::default(),
             trusted_proxies: options.trusted_proxies.clone(),
             behind_proxy: false,
             session_idle: options.session_idle,
             session_end: options.session_end,
         })
+    }
+
+    /// With the issuers and the provider of the configuration.
+    #[must_use]
+    pub fn believing(mut self, believed: Believed) -> Self {
+        self.believed = believed;
+        self
     }
 
     /// Whether a browser at the other end has TLS.

@@ -147,7 +147,12 @@ pub(crate) const ROUTES: &[(&str, &str, Needs)] = &[
     ("POST",    "/bulk/{id}/acts",                          The(Act, Sent)),
     ("GET",     "/login",                                   Nothing),
     ("POST",    "/login",                                   Nothing),
+    ("GET",     "/login/provider",                          Nothing),
+    ("GET",     "/login/callback",                          Nothing),
     ("POST",    "/logout",                                  Nothing),
+    ("GET",     "/me",                                      Known),
+    ("POST",    "/me/sessions/{id}/end",                    Known), // one's own
+    ("POST",    "/me/sessions/end-others",                  Known), // one's own
     ("GET",     "/audit",                                   The(Read, All)),
     ("GET",     "/live",                                    The(Read, All)),
     ("GET",     "/assets/{hash}/{name}",                    Nothing),
@@ -225,8 +230,9 @@ mod tests {
     #[test]
     fn whatever_changes_something_needs_more_than_reading() {
         for (method, path, needs) in ROUTES.iter().filter(|(method, _, _)| *method != "GET") {
-            let is_own =
-                ["/v1/steps/{id}/outcome", "/v1/sessions/{id}", "/login", "/logout"].contains(path);
+            let is_own = path.starts_with("/me/")
+                || ["/v1/steps/{id}/outcome", "/v1/sessions/{id}", "/login", "/logout"]
+                    .contains(path);
             let is_more = matches!(needs, The(right, _) if !matches!(right, Read | ReadData));
             assert!(is_more || is_own, "{method} {path} needs {needs:?}");
         }

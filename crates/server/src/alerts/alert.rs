@@ -7,6 +7,7 @@ use amends_api::{BreakerState, CaseState, QuestionKind};
 use amends_engine::{DomainEvent, Event, SUPERVISOR, StepState, UnreadableRow};
 use amends_protocol::{CaseId, Timestamp};
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc;
 
@@ -40,6 +41,17 @@ impl Alerts {
             Alert { at, kind: Kind::ClockJumped, subject: String::new(), case: None, reason };
         if let Some(sender) = self.sender.get() {
             let _ = sender.try_send(alert); // it is in the log
+        }
+    }
+
+    /// A token that is kept for emergencies was used, from there: nobody does so unheard.
+    pub(crate) fn break_glass(&self, at: Timestamp, token: &str, from: Option<IpAddr>) {
+        let from = from.map(|from| from.to_canonical());
+        tracing::warn!(token, ?from, "a token that is kept for emergencies was used");
+        let reason = from.map_or_else(String::new, |from| format!("from {from}"));
+        let (kind, subject) = (Kind::BreakGlass, token.to_owned());
+        if let Some(sender) = self.sender.get() {
+            let _ = sender.try_send(Alert { at, kind, subject, case: None, reason }); // it is in the log
         }
     }
 

@@ -39,12 +39,14 @@ pub(crate) enum Kind {
     TooOld,
     /// The wall clock was set, or is wrong.
     ClockJumped,
+    /// A token that is kept for emergencies was used.
+    BreakGlass,
 }
 
 impl Kind {
     /// All of them.
     #[cfg(test)]
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Stuck,
         Self::Question,
         Self::Unmatched,
@@ -55,6 +57,7 @@ impl Kind {
         Self::DeadlineMissed,
         Self::TooOld,
         Self::ClockJumped,
+        Self::BreakGlass,
     ];
 
     /// The word in a message's `type`, after `amends.`.
@@ -70,6 +73,7 @@ impl Kind {
             Self::DeadlineMissed => "saga.deadline_missed",
             Self::TooOld => "case.too_old",
             Self::ClockJumped => "clock.jumped",
+            Self::BreakGlass => "access.break_glass",
         }
     }
 }

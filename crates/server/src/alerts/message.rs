@@ -44,6 +44,12 @@ pub(super) fn sentence(group: &Group) -> String {
         }
         Kind::DeadlineMissed => format!("{cases} past the saga's deadline: {}", group.reason),
         Kind::ClockJumped => format!("the wall clock jumped {}", group.reason),
+        Kind::BreakGlass => {
+            format!(
+                "the token `{}`, kept for emergencies, was used {}",
+                group.subject, group.reason
+            )
+        }
         Kind::TooOld if group.subject.is_empty() => {
             format!("{cases} open for longer than the objective of {}", group.reason)
         }
@@ -94,10 +100,13 @@ pub(super) const fn next(group: &Group) -> &'static str {
         Kind::ClockJumped => {
             "no timer is moved by it; deadlines from before the start, and the removal of settled cases, wait until the clock can be trusted again"
         }
+        Kind::BreakGlass => {
+            "what is done with it stands in the audit; it works until it expires or somebody revokes it"
+        }
     }
 }
 
-/// What went wrong last; nothing where it is only late, or a clock.
+/// What went wrong last; nothing where it is only late, a clock, or a person.
 fn last_error(group: &Group) -> Option<&str> {
     let is_error = match group.kind {
         Kind::Stuck
@@ -107,7 +116,7 @@ fn last_error(group: &Group) -> Option<&str> {
         | Kind::OutOfReach
         | Kind::Rejecting
         | Kind::HistoriesUnavailable => true,
-        Kind::DeadlineMissed | Kind::TooOld | Kind::ClockJumped => false,
+        Kind::DeadlineMissed | Kind::TooOld | Kind::ClockJumped | Kind::BreakGlass => false,
     };
     Some(&*group.reason).filter(|reason| is_error && !reason.is_empty())
 }
@@ -136,6 +145,7 @@ fn look(public_url: &str, group: &Group) -> String {
         (Kind::Quarantined, [only]) => format!("{base}/quarantine/{only}"),
         (Kind::Quarantined, _) => format!("{base}/quarantine"),
         (Kind::ClockJumped, _) => format!("{base}/"),
+        (Kind::BreakGlass, _) => format!("{base}/audit"),
         (_, [only]) => link(base, *only),
         (Kind::Question, _) => format!("{base}/questions"),
         (Kind::Stuck, _) => format!("{base}/cases?state=stuck"),
@@ -311,7 +321,10 @@ mod tests {
         };
         for kind in Kind::ALL {
             let data = &told(kind, &[7])["data"];
-            let late = matches!(kind, Kind::DeadlineMissed | Kind::TooOld | Kind::ClockJumped);
+            let late = matches!(
+                kind,
+                Kind::DeadlineMissed | Kind::TooOld | Kind::ClockJumped | Kind::BreakGlass
+            );
             assert_eq!(data["lastError"].is_null(), late, "{data}");
             assert!(data["summary"].as_str().is_some_and(|s| s.ends_with("why")), "{data}");
             assert!(data["page"].as_str().is_some_and(|page| page.starts_with(PAGES)), "{data}");

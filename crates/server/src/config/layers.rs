@@ -19,8 +19,12 @@ pub(super) const CA: &str = "ca";
 pub(super) const CLIENT_CERTIFICATES: &str = "client_certificates";
 /// The table of tokens, whose names are the user's.
 pub(super) const TOKENS: &str = "tokens";
+/// The table of issuers of JWTs, whose names are the user's.
+pub(super) const JWT: &str = "access.jwt";
+/// The table of people's roles, whose names are their provider's.
+pub(super) const ROLES: &str = "access.oidc.roles";
 /// Tables whose names are the user's.
-const OPEN: [&str; 5] = [SIGNING_KEYS, SECRETS, CA, CLIENT_CERTIFICATES, TOKENS];
+const OPEN: [&str; 7] = [SIGNING_KEYS, SECRETS, CA, CLIENT_CERTIFICATES, TOKENS, JWT, ROLES];
 /// Addresses that are secrets themselves.
 const SECRET_ADDRESSES: &str = "alerts.slack";
 /// What environment variables of ours begin with.
@@ -141,7 +145,7 @@ impl Layers {
     #[must_use]
     pub fn shown(&self) -> Vec<(String, String, Origin)> {
         let show = |(key, (value, origin)): (&String, &(Value, Origin))| {
-            let secret = (is_open(key) && !matches!(value, Value::Table(_)))
+            let secret = (is_open(key) && !is_shown(key) && !matches!(value, Value::Table(_)))
                 || (key == SECRET_ADDRESSES && *origin != Origin::Default);
             let text = if secret { "\"(secret)\"".to_owned() } else { value.to_string() };
             (key.clone(), text, origin.clone())
@@ -199,7 +203,13 @@ fn variable(key: &str) -> String {
 
 /// Whether the key is one of the user's own.
 pub(super) fn is_open(key: &str) -> bool {
-    key.split_once('.').is_some_and(|(table, _)| OPEN.contains(&table))
+    let is_in = |table: &str| key.strip_prefix(table).is_some_and(|rest| rest.starts_with('.'));
+    OPEN.into_iter().any(is_in)
+}
+
+/// Whether the key is one of the user's own that holds no secret, whatever its type.
+fn is_shown(key: &str) -> bool {
+    key.strip_prefix(ROLES).is_some_and(|rest| rest.starts_with('.'))
 }
 
 /// Tables become dotted keys; a value of an open table is one value, whatever its type.

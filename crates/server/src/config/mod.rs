@@ -4,6 +4,7 @@
 
 mod access;
 mod error;
+mod identity;
 mod layers;
 mod outbound;
 mod tls;
@@ -17,6 +18,7 @@ use crate::access::AccessOptions;
 use crate::alerts::AlertOptions;
 use crate::dispatch::{HttpOptions, Signer};
 use crate::http::HttpLimits;
+use crate::identity::IdentityOptions;
 use crate::shell::DriverOptions;
 use crate::tls::TlsOptions;
 use crate::withheld::Withheld;
@@ -51,6 +53,8 @@ pub struct Config {
     pub outbound: HttpOptions,
     /// Who is let in.
     pub access: AccessOptions,
+    /// Who is believed about who somebody is.
+    pub identity: IdentityOptions,
     /// Who is told when something needs a person.
     pub alerts: AlertOptions,
     /// Where spans go: the whole address, `…/v1/traces`; none makes none.
@@ -94,6 +98,7 @@ impl Config {
         // The secrets' own: one that is read anew is withheld from then on.
         let withheld = outbound.destinations.secrets.withheld().clone();
         withheld::gather(&withheld, layers, &read);
+        let identity = identity::read(&mut read);
         let keep = read.duration("retention.settled");
         let traces = traces(&mut read);
         let rules = read.text("rules");
@@ -111,6 +116,7 @@ impl Config {
             access: access::read(&mut read),
             alerts: alerts(&mut read, &outbound.destinations.signers),
             outbound,
+            identity,
             traces,
             keep_settled: (!keep.is_zero()).then_some(keep),
             withheld,

@@ -4,6 +4,7 @@ use super::ConfigError;
 use super::layers::{Layers, is_open};
 use crate::dispatch::MOST_KEYS_OF_A_NAME;
 use crate::duration::duration;
+use serde::de::DeserializeOwned;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -159,6 +160,20 @@ impl<'a> Reader<'a> {
     /// The file and the grants of each name in the table of tokens; an error says why they can't be had.
     pub(super) fn tokens_of(&self, table: &str) -> Vec<(String, Result<GivenToken, String>)> {
         self.named(table).map(|(key, value)| (key.clone(), token(value))).collect()
+    }
+
+    /// The table under each name in a table, as `T`; an error says what is wrong with it.
+    pub(super) fn tables_of<T: DeserializeOwned>(
+        &self,
+        table: &str,
+    ) -> Vec<(String, Result<T, String>)> {
+        let read = |value: &Value| value.clone().try_into().map_err(|e| e.message().to_owned());
+        self.named(table).map(|(key, value)| (key.clone(), read(value))).collect()
+    }
+
+    /// The list of texts under each name in a table.
+    pub(super) fn lists_of(&self, table: &str) -> Vec<(String, Option<Vec<String>>)> {
+        self.named(table).map(|(key, value)| (key.clone(), texts(value))).collect()
     }
 
     fn named(&self, table: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {

@@ -1,16 +1,19 @@
-//! `/login` and `/logout`: a browser shows a token once and is known by a session from then on.
+//! `/login` and `/logout`: a browser shows a token once, or comes back from the identity provider, and is known by a
+//! session from then on.
 
 use super::page::{Frame, PageError, Part, see, show};
+use super::session::{self, LoggedIn};
 use super::visitor::Visitor;
-use crate::access::{LOCAL_COOKIE, NewSession, SECURE_COOKIE};
 use crate::clock::{Clock, SystemClock};
 use crate::http::{ApiError, App, read_body};
-use amends_protocol::{Problem, ProblemCode, Timestamp};
+use crate::identity::local_path;
+use amends_protocol::{Problem, ProblemCode};
 use amends_store::Store;
 use askama::Template;
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Uri, header};
+use axum::http::Uri;
 use axum::response::Response;
+use serde_json::json;
 
 /// Longest form of a login, in bytes: whoever sends it is not known.
 const LOGIN_LIMIT: usize = 32 << 10;
@@ -23,6 +26,12 @@ struct LoginPage {
     next: String,
     /// Whether anybody has to.
     is_required: bool,
+    /// The identity provider.
+    provider: Option<String>,
+    /// Whether they have just logged out.
+    is_out: bool,
+    /// Where they end their session at the provider.
+    end_there: Option<String>,
 }
 
 /// `GET /login`
@@ -31,11 +40,25 @@ pub(super) async fn ask<S: Store>(
     uri: Uri,
     visitor: Visitor,
 ) -> Response {
-    let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
-    let next = pairs.into_iter().find(|(name, _)| name == "next").map(|(_, value)| value);
-    let next = local(&next.unwrap_or_default());
-    let frame = Frame::still(&app, Part::Overview, "Log in", &visitor);
-    show(&LoginPage { frame, next, is_required: app.access.is_required })
+    let query = uri.query().unwrap_or_default();
+    let parameter = |wanted: &str| {
+        let mut pairs = form_urlencoded::parse(query.as_bytes());
+        pairs.find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
+    };
+    let people = app.access.believed.people.clone();
+    let is_out = parameter("out").is_some();
+    let end_there = match &people {
+        Some(provider) if is_out => provider.logout_address().await,
+        _ => None,
+    };
+    show(&LoginPage {
+        frame: Frame::still(&app, Part::Overview, "Log in", &visitor),
+        next: local_path(&parameter("next").unwrap_or_default()).unwrap_or_else(home),
+        is_required: app.access.is_required,
+        provider: people.map(|provider| provider.issuer().to_owned()),
+        is_out,
+        end_there,
+    })
 }
 
 /// `POST /login`: a token begins a session.
@@ -55,22 +78,26 @@ pub(super) async fn begin<S: Store>(
         .keys
         .token(field("token"), now)
         .map_err(|why| wrong(Problem::new(ProblemCode::Unauthorized, why.sentence()).into()))?;
-    let millis =
-        |length: std::time::Duration| i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
-    let end = Timestamp(now.0.saturating_add(millis(app.access.session_end)));
-    let session = NewSession {
+    if known.break_glass {
+        let (who, peer) = (known.principal.name.as_str(), &visitor.caller.peer);
+        app.supervisor.alerts().break_glass(now, who, peer.address);
+        let detail = json!({ "token": known.token, "address": peer.address });
+        let reason = "logged in with a token that is kept for emergencies";
+        // What is not in the audit does not happen.
+        app.supervisor
+            .audit("break_glass", who, reason, detail)
+            .await
+            .map_err(|problem| wrong(problem.into()))?;
+    }
+    let logged_in = LoggedIn {
         principal: known.principal,
-        address: visitor.caller.peer.address,
-        browser: browser(&head.headers),
         token: known.token,
-        ends_at: known.expires_at.map_or(end, |at| at.min(end)),
-        idle: millis(app.access.session_idle),
-        note: None,
+        ends_at: known.expires_at,
+        provider: None,
     };
-    let begun = app.access.keys.begin_session(app.supervisor.store(), session, now).await;
-    let shown = begun.map_err(|mistake| wrong(mistake.into()))?;
-    let is_secure = app.access.is_secure(&visitor.caller.peer);
-    Ok(with_cookie(see(&local(field("next"))), is_secure, &shown, app.access.session_end.as_secs()))
+    let next = local_path(field("next")).unwrap_or_else(home);
+    let begun = session::begin(&app, &head.headers, &visitor.caller, logged_in, &next).await;
+    begun.map_err(wrong)
 }
 
 /// `POST /logout`: the session is over.
@@ -81,8 +108,11 @@ pub(super) async fn end<S: Store>(
     if let Some(id) = &visitor.caller.session {
         app.access.keys.end_session(app.supervisor.store(), id).await?;
     }
-    let is_secure = app.access.is_secure(&visitor.caller.peer);
-    Ok(with_cookie(see("/login"), is_secure, "", 0))
+    Ok(session::forget(&app, &visitor.caller, see("/login?out=1")))
+}
+
+fn home() -> String {
+    "/".to_owned()
 }
 
 /// The address of the login that comes back to a page.
@@ -91,49 +121,4 @@ pub(crate) fn login_for(uri: &Uri) -> Response {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.append_pair("next", next);
     see(&format!("/login?{}", query.finish()))
-}
-
-/// An address of our own, whatever was given: nobody is led elsewhere by a link to our login.
-fn local(next: &str) -> String {
-    let is_path = next.starts_with('/') && !next.starts_with("//") && !next.contains('\\');
-    let is_plain = next.bytes().all(|b| b.is_ascii_graphic());
-    if is_path && is_plain { next.to_owned() } else { "/".to_owned() }
-}
-
-fn browser(headers: &HeaderMap) -> Option<String> {
-    headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok()).map(str::to_owned)
-}
-
-/// Neither scripts nor other sites' forms have it; a link from a mail or a chat does.
-fn with_cookie(mut answer: Response, is_secure: bool, value: &str, age: u64) -> Response {
-    let (name, secure) = if is_secure { (SECURE_COOKIE, "; Secure") } else { (LOCAL_COOKIE, "") };
-    let cookie = format!("{name}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}");
-    let cookie = HeaderValue::from_str(&cookie).ok().map(|cookie| (header::SET_COOKIE, cookie));
-    answer.headers_mut().extend(cookie);
-    answer
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_login_leads_to_our_own_pages_only() {
-        for own in ["/", "/cases?state=stuck", "/cases/c-1"] {
-            assert_eq!(local(own), own);
-        }
-        for other in [
-            "",
-            "https://evil.example",
-            "//evil.example",
-            "/\\evil.example",
-            "\\\\evil",
-            "cases",
-            "javascript:alert(1)",
-            "/a\r\nset-cookie: x",
-            "/a b",
-        ] {
-            assert_eq!(local(other), "/", "{other}");
-        }
-    }
 }

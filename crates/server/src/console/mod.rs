@@ -1,6 +1,7 @@
 //! The console: pages that a person sees in a browser. Each page is a file that reads what the supervisor and the store
 //! tell and fills one template; acts go the way of the API's. It decides nothing, and needs no script but for news.
 
+mod allowed;
 mod assets;
 mod audit;
 mod bulk;
@@ -11,14 +12,17 @@ mod form;
 mod hits;
 mod live;
 mod login;
+mod me;
 mod overview;
 mod page;
 mod picture;
 mod proof;
+mod provider;
 mod quarantine;
 mod questions;
 mod rules;
 mod services;
+mod session;
 mod story;
 mod visitor;
 mod words;
@@ -63,7 +67,12 @@ pub(crate) fn router<S: Store>() -> Router<App<S>> {
         .route("/bulk/{id}/acts", post(bulk::steer::<S>))
         .route("/audit", get(audit::list::<S>))
         .route("/login", get(login::ask::<S>).post(login::begin::<S>))
+        .route("/login/provider", get(provider::go::<S>))
+        .route("/login/callback", get(provider::come_back::<S>))
         .route("/logout", post(login::end::<S>))
+        .route("/me", get(me::show_me::<S>))
+        .route("/me/sessions/{id}/end", post(me::end_one::<S>))
+        .route("/me/sessions/end-others", post(me::end_others::<S>))
         .route("/live", get(live::ticks::<S>))
         .route("/assets/{hash}/{name}", get(assets::serve))
 }

@@ -3,6 +3,7 @@
 use super::assets::{ADDRESSES, Addresses};
 use super::form::Form;
 use super::visitor::{Visitor, Who};
+use crate::access::Caller;
 use crate::clock::{Clock, SystemClock};
 use crate::http::{ApiError, App};
 use amends_protocol::{Problem, ProblemCode, Timestamp};
@@ -52,8 +53,8 @@ pub(super) struct Frame {
     pub(super) watches: String,
     /// Who acts, if it is known.
     pub(super) who: Who,
-    /// Whether they have logged in.
-    pub(super) has_session: bool,
+    /// Who looks at it: what they may not do is not offered. None on a page of which that is not known.
+    pub(super) caller: Option<Caller>,
     /// Whether there is something that can't be worked on: else that part is not offered.
     pub(super) has_quarantined: bool,
 }
@@ -78,8 +79,8 @@ impl Frame {
         visitor: &Visitor,
     ) -> Self {
         let has_quarantined = !app.supervisor.quarantine().is_empty();
-        let has_session = visitor.caller.session.is_some();
-        Self { has_quarantined, who: visitor.who.clone(), has_session, ..Self::bare(part, title) }
+        let (who, caller) = (visitor.who.clone(), Some(visitor.caller.clone()));
+        Self { has_quarantined, who, caller, ..Self::bare(part, title) }
     }
 
     /// The frame of a page that knows nothing of the supervisor.
@@ -91,14 +92,15 @@ impl Frame {
             itself: None,
             watches: String::new(),
             who: Who::default(),
-            has_session: false,
+            caller: None,
             has_quarantined: false,
         }
     }
 
     /// Whether its navigation names a part.
     pub(super) fn offers(&self, part: &Part) -> bool {
-        *part != Part::Quarantine || self.has_quarantined || self.part == *part
+        let is_there = *part != Part::Quarantine || self.has_quarantined || self.part == *part;
+        is_there && self.may_see(*part)
     }
 
     pub(super) fn assets(&self) -> &'static Addresses {

@@ -12,7 +12,7 @@ use super::trust::Trust;
 use super::tunnel::{self, ProxyError};
 use amends_protocol::causes;
 use http::header::PROXY_AUTHORIZATION;
-use http::uri::Scheme;
+use http::uri::{Authority, Scheme};
 use http::{Request, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
@@ -107,6 +107,11 @@ impl Connector {
             trust: Trust::new(options.authorities.clone(), options.identities.clone()),
         };
         Self { way: Arc::new(way) }
+    }
+
+    /// The value of a secret for a request to this host.
+    pub(super) fn secret(&self, name: &str, host: &Authority) -> Result<String, String> {
+        self.way.secrets.reveal(name, host)
     }
 
     /// Tells the proxy of a request without TLS who asks; of one with TLS it is told when the tunnel is opened.

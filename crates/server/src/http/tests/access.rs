@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use tower::ServiceExt as _;
 
 /// A gate with its keys.
-struct Gate {
-    desk: Desk,
+pub(super) struct Gate {
+    pub(super) desk: Desk,
     keys: Keyring,
 }
 
@@ -24,13 +24,41 @@ impl Gate {
         Self { desk, keys }
     }
 
+    /// With a case that needs a person, and its step.
+    pub(super) async fn with_a_stuck_case() -> (Self, String, String) {
+        let desk = Desk::open().await;
+        let (case, step) = desk.stuck("o-1").await;
+        let (desk, keys) = desk.guarded();
+        (Self { desk, keys }, case, step)
+    }
+
     /// A token that allows this.
-    async fn token(&self, grants: &[&str]) -> String {
+    pub(super) async fn token(&self, grants: &[&str]) -> String {
+        self.make_token(grants, false).await
+    }
+
+    /// A token of which every use is told.
+    pub(super) async fn token_for_emergencies(&self) -> String {
+        self.make_token(&["admin"], true).await
+    }
+
+    /// What a browser sends that shows a token, if any.
+    pub(super) async fn form(&self, path: &str, token: &str, fields: &str) -> Reply {
+        let mut request = Request::post(path)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("accept", "text/html");
+        if !token.is_empty() {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        self.desk.send(request.body(Body::from(fields.to_owned())).expect("a request")).await
+    }
+
+    async fn make_token(&self, grants: &[&str], break_glass: bool) -> String {
         let new = NewToken {
             name: "test".to_owned(),
             grants: grants.iter().map(|text| text.parse().expect(text)).collect(),
             expires_in: None,
-            break_glass: false,
+            break_glass,
             made_by: "test".to_owned(),
         };
         let now = SystemClock.now();
@@ -47,7 +75,7 @@ impl Gate {
         self.desk.send(request.body(body).expect("a request")).await
     }
 
-    async fn get(&self, path: &str, token: &str) -> Reply {
+    pub(super) async fn get(&self, path: &str, token: &str) -> Reply {
         self.ask("GET", path, token, None).await
     }
 
@@ -75,13 +103,15 @@ fn tried(path: &str) -> String {
 }
 
 /// What is open to all, each for its reason.
-const OPEN: [&str; 9] = [
+const OPEN: [&str; 11] = [
     "/v1",
     "/openapi.json",
     "/livez",
     "/readyz",
     "/healthz",
     "/login",
+    "/login/provider",
+    "/login/callback",
     "/logout",
     "/assets/{hash}/{name}",
     "/v1/steps/{id}/outcome",

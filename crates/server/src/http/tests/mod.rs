@@ -8,6 +8,7 @@ mod bulk;
 mod business;
 mod callbacks;
 mod console;
+mod console_access;
 mod described;
 mod desk;
 mod keeping;
