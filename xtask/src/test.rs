@@ -25,7 +25,10 @@ pub fn run() -> anyhow::Result<()> {
     let parts: [(&str, &[&str]); 5] = [
         ("format", &["fmt", "--all", "--check"]),
         ("lints", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
-        ("build without demo and tls", &["check", "--package", "amends", "--no-default-features"]),
+        (
+            "build without demo and tls",
+            &["clippy", "--package", "amends", "--no-default-features", "--", "-D", "warnings"],
+        ),
         ("the kit on SQLite alone", &["check", "--package", "amends-service"]),
         (
             "the kit on PostgreSQL alone",

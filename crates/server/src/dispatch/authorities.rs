@@ -12,6 +12,7 @@ pub struct Authorities {
 
 /// One file of certificates.
 #[derive(Clone, Debug)]
+#[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "without TLS none can be given"))]
 pub(super) struct Authority {
     pub(super) name: String,
     pub(super) file: PathBuf,

@@ -12,6 +12,7 @@ pub struct Identities {
 
 /// One certificate with its key.
 #[derive(Clone, Debug)]
+#[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "without TLS none can be given"))]
 pub(super) struct Identity {
     pub(super) name: String,
     /// The chain, its own certificate first.
