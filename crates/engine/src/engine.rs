@@ -11,9 +11,9 @@ mod reports;
 mod rule_holds;
 mod sagas;
 mod secrets;
+mod sending;
 mod spilling;
 mod strangers;
-mod traffic;
 
 use crate::act::ActBy;
 use crate::attempt;
