@@ -33,7 +33,7 @@ fn every_list_is_there_in_every_shape() {
         ("cases groups", "id"),
         ("services", "name"),
         ("rules list", "name"),
-        ("audit", "at"),
+        ("audit", "number"),
         ("questions", ""),
         ("questions strangers", ""),
         ("quarantine", ""),
@@ -63,6 +63,66 @@ fn every_list_is_there_in_every_shape() {
     }
     let acts = supervisor.run(&["audit", "-o", "csv"]).exits(0).stdout;
     assert!(acts.contains(",'=1+1"), "a reason is no formula: {acts}");
+}
+
+/// The cells of a line of CSV.
+fn cells(line: &str) -> Vec<String> {
+    let (mut cells, mut cell, mut quoted) = (Vec::new(), String::new(), false);
+    let mut rest = line.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '"' if quoted && rest.peek() == Some(&'"') => cell.extend(rest.next()),
+            '"' => quoted = !quoted,
+            ',' if !quoted => cells.push(std::mem::take(&mut cell)),
+            c => cell.push(c),
+        }
+    }
+    cells.push(cell);
+    cells
+}
+
+#[test]
+fn csv_and_top_show_what_the_api_tells() {
+    let (_folder, _billing, supervisor) = shop(409);
+    is(&supervisor, "stuck");
+    let mut compared = 0;
+    for list in ["cases list", "cases groups", "rules list", "services"] {
+        let run = |shape: &str| {
+            let arguments: Vec<&str> = list.split(' ').chain(["-o", shape]).collect();
+            supervisor.run(&arguments).exits(0)
+        };
+        let (told, csv) = (run("json").json(), run("csv").stdout);
+        let mut lines = csv.lines();
+        let head = cells(lines.next().expect("a head"));
+        for (item, line) in told.as_array().expect("a list").iter().zip(lines) {
+            for (name, cell) in head.iter().zip(cells(line)) {
+                let wanted = match &item[name] {
+                    Value::String(text) => text.clone(),
+                    one @ (Value::Bool(_) | Value::Number(_)) => one.to_string(),
+                    // Objects and lists have columns of their own; what is absent has none.
+                    Value::Null | Value::Array(_) | Value::Object(_) => continue,
+                };
+                let cell = cell.strip_prefix('\'').unwrap_or(&cell);
+                assert_eq!(cell, wanted, "{list}: {name} in {line}");
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 20, "only {compared} cells");
+
+    let services = supervisor.run(&["services", "--json"]).exits(0).json();
+    let top = supervisor.run(&["top", "--once"]).exits(0).stdout;
+    for (state, count) in [("stuck", 1), ("open", 0), ("settled", 0), ("unmatched", 0)] {
+        assert!(top.contains(&format!(" {count} {state}")), "{state} in {top}");
+    }
+    for service in services.as_array().expect("a list") {
+        let name = service["name"].as_str().expect("a name");
+        let line = top.lines().find(|line| line.starts_with(name)).expect(name);
+        let mut words = line.split_whitespace().rev();
+        let stuck = words.nth(2).expect("WAIT RETRY STUCK ERR P99");
+        assert_eq!(stuck, service["progress"]["stuck"].to_string(), "{line}");
+    }
+    assert!(top.contains("c-1 compensate billing.charge, refused"), "{top}");
 }
 
 #[test]
