@@ -1,10 +1,12 @@
-//! A small client of the supervisor's REST API: JSON in, JSON out, problems as failures. It never retries an act.
+//! A small client of the supervisor's REST API: JSON in, JSON out, problems as failures. What may have been done is
+//! never tried again.
 
 mod pool;
+mod token_in_use;
 
 use crate::failure::{Denied, Failure, Outcome};
 use crate::sealed::{self, Lines};
-use crate::target::{Credential, Target};
+use crate::target::Target;
 use amends_protocol::headers::AMENDS_ACTOR;
 use amends_protocol::wire::percent;
 use amends_protocol::{Problem, Timestamp, causes};
@@ -16,6 +18,7 @@ use pool::Pool;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::time::{Duration, UNIX_EPOCH};
+use token_in_use::TokenInUse;
 
 /// How long an answer may take: an act on 10,000 steps (the API's limit) is done long before.
 const ANSWER_LIMIT: Duration = Duration::from_secs(120);
@@ -28,7 +31,7 @@ pub struct Client {
     base: String,
     /// What every request has.
     headers: HeaderMap,
-    credential: Option<Credential>,
+    token: Option<TokenInUse>,
     pool: Pool,
     answer_limit: Duration,
 }
@@ -63,11 +66,9 @@ impl Client {
     /// A client of this supervisor, which acts as `actor` if that is said. Reads token and certificates now; connects
     /// when it is needed.
     pub fn new(target: &Target, actor: Option<&str>) -> Outcome<Self> {
-        let credential = target.credential()?;
+        let read = |(source, said_by): &(_, String)| TokenInUse::read(source, said_by);
+        let token = target.token.as_ref().map(read).transpose()?;
         let mut headers = target.headers.clone();
-        if let Some(credential) = &credential {
-            headers.insert(header::AUTHORIZATION, credential.token.header()?);
-        }
         if let Some(actor) = actor {
             let value = header::HeaderValue::from_str(actor).map_err(|_| {
                 Failure::Usage(format!("`{actor}` can't be sent as the name of who acts"))
@@ -78,12 +79,12 @@ impl Client {
         headers.entry(header::USER_AGENT).or_insert(header::HeaderValue::from_static(agent));
         let pool = Pool::of(&target.address, &target.tls)?;
         let base = target.address.as_str().to_owned();
-        Ok(Self { base, headers, credential, pool, answer_limit: ANSWER_LIMIT })
+        Ok(Self { base, headers, token, pool, answer_limit: ANSWER_LIMIT })
     }
 
-    /// How it identifies.
-    pub fn credential(&self) -> Option<&Credential> {
-        self.credential.as_ref()
+    /// By what it identifies, as people may see it.
+    pub fn identifies_by(&self) -> String {
+        self.token.as_ref().map_or("no token".to_owned(), TokenInUse::shown)
     }
 
     /// Waits longer (or shorter) for answers than is usual.
@@ -203,6 +204,9 @@ impl Client {
             .parse()
             .map_err(|e| Failure::Usage(format!("cannot make a request for `{path}`: {e}")))?;
         *request.headers_mut() = self.headers.clone();
+        if let Some(token) = &self.token {
+            token.put_into(request.headers_mut())?;
+        }
         if !content_type.is_empty() {
             let value = header::HeaderValue::from_str(content_type).map_err(anyhow::Error::from)?;
             request.headers_mut().insert(header::CONTENT_TYPE, value);
@@ -210,14 +214,24 @@ impl Client {
         Ok(request)
     }
 
-    async fn send(&self, request: Request<Full<Bytes>>) -> Outcome<Response<Incoming>> {
-        let lines = lines_of(request.uri().path());
-        let answer = tokio::time::timeout(self.answer_limit, self.pool.request(request))
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Outcome<Response<Incoming>> {
+        tokio::time::timeout(self.answer_limit, self.pool.request(request))
             .await
             .map_err(|_| {
                 self.unreachable(format!("no answer within {} s", self.answer_limit.as_secs()))
             })?
-            .map_err(|e| self.unreachable(causes::innermost(&e).to_string()))?;
+            .map_err(|e| self.unreachable(causes::innermost(&e).to_string()))
+    }
+
+    async fn send(&self, request: Request<Full<Bytes>>) -> Outcome<Response<Incoming>> {
+        let lines = lines_of(request.uri().path());
+        let mut again = request.clone();
+        let mut answer = self.exchange(request).await?;
+        let refused = answer.status() == StatusCode::UNAUTHORIZED;
+        if let Some(token) = self.token.as_ref().filter(|token| refused && token.has_changed()) {
+            token.put_into(again.headers_mut())?;
+            answer = self.exchange(again).await?;
+        }
         if answer.status().is_success() {
             return Ok(answer);
         }
@@ -235,7 +249,7 @@ impl Client {
             problem.detail = Some(elsewhere);
         }
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            let sent = self.credential.as_ref().map(Credential::shown);
+            let sent = self.token.as_ref().map(TokenInUse::shown);
             return Failure::Denied(Box::new(Denied { problem, sent }));
         }
         Failure::Problem(Box::new(problem))

@@ -5,11 +5,13 @@ mod support;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use support::{Done, Legacy, command, feed, finish, scratch, write};
 
 const TOKEN: &str = "amends_7f3a_s3cr3tRandomPart";
@@ -277,6 +279,34 @@ fn a_command_prints_the_token_each_time_anew() {
     desk.run(&failing).exits(0);
     let failed = desk.run(&["services"]).exits(6);
     assert!(failed.stderr.contains("exit status: 3"), "{}", failed.stderr);
+}
+
+#[test]
+fn a_token_that_was_changed_meanwhile_is_read_once_more() {
+    let desk = Desk::with(404);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    // Only the second one is taken.
+    let app = Router::new().fallback(move |headers: HeaderMap| async move {
+        count.fetch_add(1, Ordering::SeqCst);
+        let taken = headers.get("authorization").is_some_and(|shown| shown == "Bearer amends_1_2");
+        if taken { StatusCode::NOT_FOUND } else { StatusCode::UNAUTHORIZED }
+    });
+    runtime.spawn(async move { axum::serve(listener, app).await });
+    let next = "echo x >> calls; echo amends_1_$(wc -l < calls | tr -d ' ')";
+    let set = ["context", "set", "prod", "--url", &url, "--token-command", "sh", "-c", next];
+    desk.run(&set).exits(0);
+    desk.run(&["services"]).exits(4);
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+
+    // One that stays the same is shown once, and so is one that nobody can change.
+    write(desk.home.path(), "token", TOKEN);
+    desk.run(&["services", "--url", &url, "--token-file", "token"]).exits(8);
+    silent(finish(desk.command(&["services", "--url", &url]).env("AMENDS_TOKEN", TOKEN))).exits(8);
+    assert_eq!(asked.load(Ordering::SeqCst), 4);
 }
 
 #[test]

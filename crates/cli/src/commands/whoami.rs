@@ -23,7 +23,7 @@ pub struct WhoAmIOptions {
 pub(super) fn run(options: WhoAmIOptions) -> Outcome {
     let target = options.connection.target()?;
     let client = options.connection.client_of(&target)?;
-    let by = client.credential().map_or("no token".to_owned(), |one| one.shown());
+    let by = client.identifies_by();
     let place = format!("`{}` ({})", target.address.as_str(), target.named_by);
     let read = async || client.get::<WhoAmI>("/v1/whoami").await;
     block_on(options.printing.one(read, |who| tell(who, &place, &by)))

@@ -96,14 +96,6 @@ impl Target {
         Ok(target)
     }
 
-    /// The token, read now.
-    pub fn credential(&self) -> Outcome<Option<Credential>> {
-        let read = |(source, said_by): &(TokenSource, String)| {
-            Ok(Credential { token: source.read()?, said_by: said_by.clone() })
-        };
-        self.token.as_ref().map(read).transpose()
-    }
-
     /// What is secret stays secret on its way.
     fn check(&self, insecure_http: bool) -> Outcome {
         let secret = self.token.is_some() || headers::any_secret(&self.headers);

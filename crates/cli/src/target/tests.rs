@@ -32,8 +32,9 @@ fn resolve(said: &Said, environment: &[(&str, &str)], current: Option<&str>) -> 
 /// Address and token of what comes of it.
 fn found(said: &Said, environment: &[(&str, &str)], current: Option<&str>) -> (String, String) {
     let target = resolve(said, environment, current).expect("it fits together");
-    let credential = target.credential().expect("it can be read");
-    let token = credential.map_or("none".to_owned(), |one| one.token.shown());
+    let token = target
+        .token
+        .map_or("none".to_owned(), |(source, _)| source.read().expect("it can be read").shown());
     (target.address.as_str().to_owned(), token)
 }
 
@@ -95,7 +96,8 @@ fn a_token_file_of_the_line_stands_above_all_and_is_said_by_name() {
     std::fs::write(&path, "amends_file_s3cr3t\n").expect("ours");
     let said = Said { token_file: Some(path.clone()), ..named("prod") };
     let target = resolve(&said, &[("AMENDS_TOKEN", TOKEN)], None).expect("it fits together");
-    let shown = target.credential().expect("readable").expect("a token").shown();
+    let (source, said_by) = target.token.expect("a token");
+    let shown = Credential { token: source.read().expect("readable"), said_by }.shown();
     assert!(shown.contains("amends_file_…") && shown.contains("--token-file"), "{shown}");
     let path = path.to_str().expect("UTF-8");
     assert_eq!(found(&Said::default(), &[("AMENDS_TOKEN_FILE", path)], None).1, "amends_file_…");

@@ -19,7 +19,7 @@ pub(super) fn look(connection: &Connection, found: &mut Vec<Finding>) -> Option<
     });
     match made {
         Ok((target, client)) => {
-            let with = client.credential().map_or("no token".to_owned(), |one| one.shown());
+            let with = client.identifies_by();
             let text = format!(
                 "`{}`, named by {}, is asked with {with}",
                 target.address.as_str(),
