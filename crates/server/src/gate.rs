@@ -103,7 +103,7 @@ async fn known<S: Store>(
         },
         // A session that is over is as none: the login comes next, not an error.
         Shown::Session(session) => return Ok(app.access.keys.session(session, now).ok()),
-        Shown::Nothing => return Ok(None),
+        Shown::Nothing => return Ok(by_certificate(app, peer)),
     };
     let known = found.map_err(|why| unauthorized(why.sentence()))?;
     if known.break_glass {
@@ -124,6 +124,12 @@ async fn service(machines: &Machines, token: &str) -> Result<Known, ApiError> {
     // Its issuer can't take it back: it holds until it expires, which platforms make soon.
     let (session, token, break_glass, digest) = (None, None, false, None);
     Ok(Known { principal, expires_at, session, token, break_glass, digest })
+}
+
+/// Who shows nothing but a certificate, if something is allowed by it.
+fn by_certificate<S: Store>(app: &App<S>, peer: &Peer) -> Option<Known> {
+    let shown = peer.certificate.as_ref()?;
+    app.access.certificates.principal(shown).map(Known::by_certificate)
 }
 
 /// Lets a request through if its route's line in the table is kept.

@@ -1,7 +1,7 @@
 //! Our addresses: one for all, or one for people and one for services; encrypted if so configured.
 
-use crate::access::Networks;
 use crate::access::side::Side;
+use crate::access::{AccessOptions, Exposure, Networks};
 use crate::config::Config;
 use crate::connections::{self, DoorOptions};
 use crate::http::HttpLimits;
@@ -27,6 +27,9 @@ pub enum ListenError {
         /// What the system says.
         source: io::Error,
     },
+    /// Others than this machine would come there, and it is not safe.
+    #[error("{0}")]
+    Exposed(String),
     /// The certificate can't be used any more.
     #[error("our certificate cannot be used: {0}")]
     Certificate(String),
@@ -62,6 +65,30 @@ impl Listening {
             limits: config.http,
             proxies: config.access.trusted_proxies.clone(),
         })
+    }
+
+    /// What to say loudly of them.
+    ///
+    /// # Errors
+    /// When one of them must not be listened on.
+    pub(crate) fn judge(&self, access: &AccessOptions) -> Result<Option<String>, ListenError> {
+        let all = self.all();
+        let exposure = Exposure {
+            encrypted: self.tls.is_some(),
+            behind_proxy: access.behind_proxy,
+            controlled: all.iter().any(|address| access.required.at(*address)),
+            insecure: access.insecure,
+        };
+        let mut said = Vec::new();
+        for address in all {
+            said.extend(exposure.judge(address).map_err(ListenError::Exposed)?);
+        }
+        Ok((!said.is_empty()).then(|| said.join("; ")))
+    }
+
+    /// All addresses.
+    pub(crate) fn all(&self) -> Vec<SocketAddr> {
+        std::iter::once(self.address).chain(self.services_address()).collect()
     }
 
     /// The one for all, or for people; with the real port.

@@ -92,14 +92,13 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     // Before the store: a second supervisor by mistake should fail for the simplest reason.
     let listening = Listening::bind(&config).await?;
     let address = listening.address();
-    if let Some(why) = config.open_to_all(address) {
-        tracing::warn!("{why}");
-    }
+    let insecure = warn(&config, &listening)?;
     let store = SqliteStore::open(&config.data, &SqliteOptions::default())?;
     let (outbound, callbacks) = outbound(&config);
-    let access = Access::open(&store, &config.access, address)
+    let mut access = Access::open(&store, &config.access, &listening.all())
         .await?
         .believing(Believed::new(&config.identity, &config.outbound));
+    access.insecure = insecure.map(Into::into);
     let (supervisor, driver) = Driver::start(store, outbound, SystemClock, config.driver).await?;
     let rejections = Rejections::default();
     let books = match &config.rules {
@@ -114,20 +113,8 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
         },
     };
     let (stopping, stops) = watch::channel(false);
-    let (mut looks, mut upkeep) = (Vec::new(), Vec::new());
     let exporter = export_spans(&config, &supervisor);
-    let every = if config.reload_every.is_zero() { NEVER } else { config.reload_every };
-    if let Some(books) = books {
-        let (look, asked) = mpsc::channel(1);
-        looks.push(look);
-        upkeep.push(tokio::spawn(books.watch(supervisor.clone(), every, asked, stops.clone())));
-    }
-    if let Some(tls) = listening.tls() {
-        let (look, asked) = mpsc::channel(1);
-        looks.push(look);
-        let metrics = supervisor.metrics().clone();
-        upkeep.push(tokio::spawn(watch_certificate(tls, metrics, every, asked)));
-    }
+    let (looks, mut upkeep) = watch_files(&config, &supervisor, &listening, books, &stops);
     if let Some(keep) = config.keep_settled {
         upkeep.push(tokio::spawn(retention::watch(supervisor.clone(), keep, stops.clone())));
     }
@@ -175,6 +162,43 @@ async fn keep_keys(
             return;
         }
     }
+}
+
+/// Says what is not as safe as it could be, and gives what every page says of it.
+fn warn(config: &Config, listening: &Listening) -> Result<Option<String>, ListenError> {
+    config.loose_files.iter().for_each(|why| tracing::warn!("{why}"));
+    let insecure = listening.judge(&config.access)?;
+    if let Some(why) = &insecure {
+        tracing::warn!("INSECURE: {why}");
+    }
+    if let Some(why) = config.open_to_all(listening.address()) {
+        tracing::warn!("{why}");
+    }
+    Ok(insecure)
+}
+
+/// Looks at the files of rulebooks and of our certificate every now and then; what is given first asks for a look.
+fn watch_files(
+    config: &Config,
+    supervisor: &Supervisor<SqliteStore>,
+    listening: &Listening,
+    books: Option<Books>,
+    stops: &watch::Receiver<bool>,
+) -> (Vec<mpsc::Sender<()>>, Vec<JoinHandle<()>>) {
+    let (mut looks, mut watching) = (Vec::new(), Vec::new());
+    let every = if config.reload_every.is_zero() { NEVER } else { config.reload_every };
+    if let Some(books) = books {
+        let (look, asked) = mpsc::channel(1);
+        looks.push(look);
+        watching.push(tokio::spawn(books.watch(supervisor.clone(), every, asked, stops.clone())));
+    }
+    if let Some(tls) = listening.tls() {
+        let (look, asked) = mpsc::channel(1);
+        looks.push(look);
+        let metrics = supervisor.metrics().clone();
+        watching.push(tokio::spawn(watch_certificate(tls, metrics, every, asked)));
+    }
+    (looks, watching)
 }
 
 /// The rulebook files, read once; an error has what is wrong with them, if nothing is active from before.

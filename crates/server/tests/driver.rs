@@ -229,6 +229,43 @@ async fn a_full_queue_is_refused_as_overload_and_nothing_of_it_is_taken() {
 }
 
 #[tokio::test]
+async fn a_flood_of_one_service_leaves_room_and_turns_for_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let outside = Outside::open();
+    let options = DriverOptions { queue: 100, batch: 1, ..DriverOptions::default() };
+    let running = start(folder.path(), &outside, options).await;
+    let answered = std::cell::RefCell::new(Vec::new());
+    let send = async |source: &str, n: u32| {
+        let id = format!("{source}-{n}");
+        let report = Report { source: source.to_owned(), ..report(&id, &id) };
+        let taken = running.supervisor.report(report).await;
+        answered.borrow_mut().push((source.to_owned(), taken.is_ok()));
+        taken
+    };
+    // All of the flood is there before the first of the others, and before the loop has had a turn.
+    let flood = futures_util::future::join_all((0..200).map(|n| send("a", n)));
+    let others = futures_util::future::join_all((0..10).map(|n| send("b", n)));
+    let (flood, others) = futures_util::future::join(flood, others).await;
+    assert!(others.iter().all(Result::is_ok), "{others:?}");
+    let refused: Vec<_> = flood.iter().filter_map(|answer| answer.as_ref().err()).collect();
+    assert_eq!(refused.len(), 120, "four fifths of the queue are taken");
+    for problem in refused {
+        let detail = problem.detail.as_deref().unwrap_or_default();
+        assert!(problem.is(ProblemCode::Overloaded) && detail.contains("of `a` wait"), "{detail}");
+    }
+    let answered = answered.into_inner();
+    let taken: Vec<_> = answered.iter().filter(|(_, taken)| *taken).map(|(who, _)| who).collect();
+    let last = taken.iter().rposition(|who| *who == "b").expect("all of them");
+    assert!(
+        last < 25,
+        "each of the others waits for one turn of the flood: {last} of {}",
+        taken.len()
+    );
+    running.until_settled(90).await;
+    running.end().await;
+}
+
+#[tokio::test]
 async fn an_orderly_end_waits_for_what_is_under_way_and_writes_it_down() {
     let folder = tempfile::tempdir().expect("a folder");
     let outside = Outside::closed();

@@ -1,6 +1,7 @@
 //! A whole supervisor in this process, met over real sockets: reports in, requests to a service that knows nothing of
 //! Amends, and an orderly end and restart.
 
+use amends_server::access::Required;
 use amends_server::config::Layers;
 use amends_server::{Config, Running, ServeError, start};
 use axum::Router;
@@ -152,6 +153,79 @@ async fn what_cannot_start_says_why_and_leaves_nothing_running() {
     let running = start(clash.clone()).await.expect("nothing held the folder");
     let error = start(clash).await.expect_err("the folder is in use").to_string();
     assert!(error.contains("in use"), "{error}");
+    running.stop().await.expect("ended in order");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn beyond_this_machine_it_starts_only_where_it_is_safe_or_somebody_says_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut open = config(&folder);
+    open.rules = None;
+    open.listen = "0.0.0.0:0".to_owned();
+    let error = start(open.clone()).await.expect_err("no TLS").to_string();
+    assert!(error.contains("tls.certificate") && error.contains("--behind-proxy"), "{error}");
+    assert!(!folder.path().join("data").exists(), "nothing was begun");
+    open.access.behind_proxy = true;
+    open.access.required = Required::Off;
+    let error = start(open.clone()).await.expect_err("nobody is known").to_string();
+    assert!(error.contains("access.required") && error.contains("--insecure"), "{error}");
+    open.access.required = Required::Auto;
+    let running =
+        start(open.clone()).await.expect("a proxy speaks TLS, and whoever comes is known");
+    assert_eq!(call(at_home(&running), "GET /v1/cases", "").await.0, 401);
+    running.stop().await.expect("ended in order");
+    (open.access.behind_proxy, open.access.required) = (false, Required::Off);
+    open.access.insecure = true;
+    let running = start(open).await.expect("somebody says so");
+    let page = page(at_home(&running)).await;
+    assert!(page.contains("Not secure") && page.contains("read on the way"), "{page}");
+    running.stop().await.expect("ended in order");
+    let running = start(config_without_rules(&folder)).await.expect("this machine alone");
+    assert!(!self::page(running.address).await.contains("Not secure"));
+    running.stop().await.expect("ended in order");
+}
+
+fn config_without_rules(folder: &TempDir) -> Config {
+    Config { rules: None, ..config(folder) }
+}
+
+fn at_home(running: &Running) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], running.address.port()))
+}
+
+async fn page(at: SocketAddr) -> String {
+    let mut socket = TcpStream::connect(at).await.expect("a connection");
+    let ask = "GET / HTTP/1.1\r\nhost: x\r\naccept: text/html\r\nconnection: close\r\n\r\n";
+    socket.write_all(ask.as_bytes()).await.expect("sent");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.expect("an answer");
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn services_and_people_have_an_address_each() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let both =
+        Config { listen_services: Some("127.0.0.1:0".to_owned()), ..config_without_rules(&folder) };
+    let running = start(both).await.expect("started");
+    let (people, services) = (running.address, running.services_address.expect("one of their own"));
+    let report = "{\"code\": \"failed\"}";
+    assert_eq!(call(services, "POST /v1/reports", report).await.0, 202);
+    let (status, problem) = call(people, "POST /v1/reports", report).await;
+    assert_eq!(status, 404);
+    assert!(problem["detail"].as_str().is_some_and(|why| why.contains("listen_services")));
+    assert_eq!(call(people, "GET /v1/cases/c-1", "").await.0, 200);
+    for place in ["/v1/cases", "/v1/cases/c-1", "/v1/events", "/openapi.json", "/", "/v1/nothing"] {
+        assert_eq!(call(services, &format!("GET {place}"), "").await.0, 404, "{place}");
+    }
+    for act in ["/v1/cases/c-1/acts", "/v1/tokens", "/v1/backups", "/v1/services/payment/pause"] {
+        assert_eq!(call(services, &format!("POST {act}"), "{}").await.0, 404, "{act}");
+    }
+    for address in [people, services] {
+        for probe in ["/livez", "/readyz", "/metrics"] {
+            assert_eq!(call(address, &format!("GET {probe}"), "").await.0, 200, "{probe}");
+        }
+    }
     running.stop().await.expect("ended in order");
 }
 

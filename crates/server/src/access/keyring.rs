@@ -76,6 +76,20 @@ pub(crate) struct Known {
     pub(crate) digest: Option<[u8; 32]>,
 }
 
+impl Known {
+    /// By a certificate, which the connection has checked.
+    pub(crate) fn by_certificate(principal: Principal) -> Self {
+        Self {
+            principal,
+            expires_at: None,
+            session: None,
+            token: None,
+            break_glass: false,
+            digest: [0; 32],
+        }
+    }
+}
+
 /// Why somebody is not known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NotKnown {

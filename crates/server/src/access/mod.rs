@@ -5,9 +5,12 @@ use crate::identity::Believed;
 use amends_api::access::{Principal, PrincipalKind};
 use amends_store::{Credentials, StoreError};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 mod caller;
+mod certificates;
+mod exposure;
 mod kept;
 mod keyring;
 pub(crate) mod peer;
@@ -18,6 +21,8 @@ mod shown;
 pub(crate) mod side;
 mod stay;
 
+pub use certificates::CertificateGrants;
+pub use exposure::Exposure;
 pub use keyring::{Keyring, NewToken, TokenMistake, offline_token};
 pub use peer::{Peer, PeerCertificate};
 pub use settings::{AccessOptions, FixedToken, Networks, Required};
@@ -65,8 +70,12 @@ pub struct Access {
     pub believed: Believed,
     /// Whose word about who acts counts.
     pub trusted_proxies: Networks,
+    /// What certificates allow.
+    pub certificates: CertificateGrants,
     /// TLS ends at a proxy in front.
     pub behind_proxy: bool,
+    /// What is not secure by somebody's word; said on every page.
+    pub insecure: Option<Arc<str>>,
     /// How long a session lives without being used.
     pub session_idle: Duration,
     /// How long a session lives.
@@ -81,7 +90,9 @@ impl Default for Access {
             keys: Keyring::default(),
             believed: Believed::default(),
             trusted_proxies: Networks::default(),
+            certificates: CertificateGrants::default(),
             behind_proxy: false,
+            insecure: None,
             session_idle: AccessOptions::default().session_idle,
             session_end: AccessOptions::default().session_end,
         }
@@ -89,22 +100,23 @@ impl Default for Access {
 }
 
 impl Access {
-    /// Of a supervisor that listens there.
+    /// Of a supervisor that listens at these addresses.
     ///
     /// # Errors
     /// When the store or a file of a token can't be read.
     pub async fn open(
         store: &impl Credentials,
         options: &AccessOptions,
-        listening: SocketAddr,
+        listening: &[SocketAddr],
     ) -> Result<Self, AccessError> {
         let keys = Keyring::load(store).await?;
         let fixed = options.tokens.iter().map(fixed).collect::<Result<Vec<_>, _>>()?;
         keys.set_fixed(fixed);
-        let is_required = options.required.at(listening);
+        // Where one of them is open to others, whoever comes to any must be known.
+        let is_required = listening.iter().any(|address| options.required.at(*address));
         if !is_required {
             tracing::warn!(
-                %listening,
+                ?listening,
                 "access is not controlled: whoever reaches this address may do everything; set `access.required`"
             );
         } else if keys.is_empty() {
@@ -117,7 +129,9 @@ impl Access {
             keys,
             believed: Believed::default(),
             trusted_proxies: options.trusted_proxies.clone(),
-            behind_proxy: false,
+            certificates: options.certificates.clone(),
+            behind_proxy: options.behind_proxy,
+            insecure: None,
             session_idle: options.session_idle,
             session_end: options.session_end,
         })

@@ -1,5 +1,6 @@
 //! What the configuration says of access.
 
+use super::certificates::CertificateGrants;
 use crate::networks::Net;
 use amends_api::access::Grant;
 use std::net::{IpAddr, SocketAddr};
@@ -62,6 +63,12 @@ pub struct AccessOptions {
     pub required: Required,
     /// Whose word about who acts and where a request came from counts.
     pub trusted_proxies: Networks,
+    /// TLS ends at a proxy in front.
+    pub behind_proxy: bool,
+    /// An address that others reach needs neither TLS nor that whoever comes is known.
+    pub insecure: bool,
+    /// What the names of certificates allow.
+    pub certificates: CertificateGrants,
     /// Tokens of the configuration.
     pub tokens: Vec<FixedToken>,
     /// How long a session lives without being used.
@@ -75,6 +82,9 @@ impl Default for AccessOptions {
         Self {
             required: Required::Auto,
             trusted_proxies: Networks::default(),
+            behind_proxy: false,
+            insecure: false,
+            certificates: CertificateGrants::default(),
             tokens: Vec::new(),
             session_idle: Duration::from_secs(3_600),
             session_end: Duration::from_secs(12 * 3_600),

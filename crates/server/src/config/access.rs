@@ -1,7 +1,7 @@
 //! Who is let in.
 
 use super::value::Reader;
-use crate::access::{AccessOptions, FixedToken, Networks, Required};
+use crate::access::{AccessOptions, CertificateGrants, FixedToken, Networks, Required};
 use amends_api::access::{GRANTS_LIMIT, Grant};
 use std::time::Duration;
 
@@ -18,6 +18,9 @@ pub(super) fn read(read: &mut Reader<'_>) -> AccessOptions {
     let options = AccessOptions {
         required,
         trusted_proxies,
+        behind_proxy: read.flag("access.behind_proxy"),
+        insecure: read.flag("access.insecure"),
+        certificates: certificates(read),
         tokens: tokens(read),
         session_idle: read.duration("access.session_idle"),
         session_end: read.duration("access.session_end"),
@@ -30,6 +33,31 @@ pub(super) fn read(read: &mut Reader<'_>) -> AccessOptions {
         }
     }
     options
+}
+
+/// What the names of certificates allow.
+fn certificates(read: &mut Reader<'_>) -> CertificateGrants {
+    let mut certificates = CertificateGrants::default();
+    for (key, given) in read.lists_of(super::layers::CERTIFICATES) {
+        let name = key.strip_prefix(super::layers::CERTIFICATES).and_then(|n| n.strip_prefix('.'));
+        let texts = match given {
+            Some(texts) if (1..=GRANTS_LIMIT).contains(&texts.len()) => texts,
+            _ => {
+                let why = format!(
+                    "it must be a list of 1 to {GRANTS_LIMIT} grants, as in `[\"report:payment\"]`"
+                );
+                read.mistake(&key, &why);
+                continue;
+            }
+        };
+        let grants = texts.iter().map(|text| text.parse::<Grant>()).collect::<Result<Vec<_>, _>>();
+        let grants = grants.map_err(|wrong| wrong.to_string());
+        let added = grants.and_then(|grants| certificates.add(name.unwrap_or_default(), grants));
+        if let Err(why) = added {
+            read.mistake(&key, &why);
+        }
+    }
+    certificates
 }
 
 fn tokens(read: &mut Reader<'_>) -> Vec<FixedToken> {
@@ -46,7 +74,10 @@ fn tokens(read: &mut Reader<'_>) -> Vec<FixedToken> {
             }
             Ok((file, texts)) => match read_grants(&texts) {
                 Err(wrong) => read.mistake_of_secret(&key, &wrong.to_string()),
-                Ok(grants) => tokens.push(FixedToken { name, file, grants }),
+                Ok(grants) => {
+                    read.holds_a_secret(&file);
+                    tokens.push(FixedToken { name, file, grants });
+                }
             },
         }
     }

@@ -23,8 +23,11 @@ pub(super) const TOKENS: &str = "tokens";
 pub(super) const JWT: &str = "access.jwt";
 /// The table of people's roles, whose names are their provider's.
 pub(super) const ROLES: &str = "access.oidc.roles";
+/// The table of what certificates allow, whose names are theirs.
+pub(super) const CERTIFICATES: &str = "access.certificates";
 /// Tables whose names are the user's.
-const OPEN: [&str; 7] = [SIGNING_KEYS, SECRETS, CA, CLIENT_CERTIFICATES, TOKENS, JWT, ROLES];
+const OPEN: [&str; 8] =
+    [SIGNING_KEYS, SECRETS, CA, CLIENT_CERTIFICATES, TOKENS, JWT, ROLES, CERTIFICATES];
 /// Addresses that are secrets themselves.
 const SECRET_ADDRESSES: &str = "alerts.slack";
 /// What environment variables of ours begin with.
@@ -163,6 +166,11 @@ impl Layers {
                     None => text(),
                 }
             }
+            Some(Value::Boolean(_)) => match text().as_str().map(str::trim) {
+                Some("true" | "on" | "1") => Value::Boolean(true),
+                Some("false" | "off" | "0" | "") => Value::Boolean(false),
+                _ => text(),
+            },
             Some(Value::Array(_)) => {
                 let all = text();
                 let parts = all
@@ -209,7 +217,8 @@ pub(super) fn is_open(key: &str) -> bool {
 
 /// Whether the key is one of the user's own that holds no secret, whatever its type.
 fn is_shown(key: &str) -> bool {
-    key.strip_prefix(ROLES).is_some_and(|rest| rest.starts_with('.'))
+    let is_in = |table: &str| key.strip_prefix(table).is_some_and(|rest| rest.starts_with('.'));
+    [ROLES, CERTIFICATES].into_iter().any(is_in)
 }
 
 /// Tables become dotted keys; a value of an open table is one value, whatever its type.

@@ -63,6 +63,8 @@ pub struct Config {
     pub keep_settled: Option<Duration>,
     /// What of all this is never shown, by its value.
     pub withheld: Withheld,
+    /// What is to be told of files with secrets that others than their owner may use.
+    pub loose_files: Vec<String>,
     /// Shut down when the standard input ends: for a supervisor that is a child of something that may be killed.
     pub exit_with_parent: bool,
 }
@@ -120,6 +122,7 @@ impl Config {
             traces,
             keep_settled: (!keep.is_zero()).then_some(keep),
             withheld,
+            loose_files: read.loose(),
             exit_with_parent: false,
         };
         if !config.listen.contains(':') {

@@ -1,6 +1,6 @@
 //! What goes out: limits, keys, secrets, allowed hosts, proxies, certificates.
 
-use super::value::{Reader, Stands};
+use super::value::{GivenKeys, Reader, Stands};
 use crate::dispatch::{
     AllowedHosts, Authorities, Destinations, HttpOptions, Identities, MOST_KEYS_OF_A_NAME,
     OF_ENVIRONMENT, Proxies, Secrets, Signer,
@@ -109,6 +109,7 @@ fn identities(read: &mut Reader<'_>) -> Identities {
     for (key, given) in read.identities_of("client_certificates") {
         let name = key.trim_start_matches("client_certificates.");
         let taken = given.map_err(|why| vec![why]).and_then(|given| {
+            read.holds_a_secret(&given.key);
             identities.add(name, (&given.file, &given.key), given.hosts.as_deref())
         });
         if let Err(wrong) = taken {
@@ -124,7 +125,10 @@ fn secrets(read: &mut Reader<'_>) -> Secrets {
         let name = key.trim_start_matches("secrets.");
         let taken = given.and_then(|given| match given.stands {
             Stands::Here(value) => secrets.add(name, &value, given.hosts),
-            Stands::InFile(path) => secrets.add_file(name, &path, given.hosts),
+            Stands::InFile(path) => {
+                read.holds_a_secret(&path);
+                secrets.add_file(name, &path, given.hosts)
+            }
         });
         if let Err(why) = taken {
             read.mistake(&key, &why);
@@ -143,7 +147,14 @@ fn signers(read: &mut Reader<'_>) -> BTreeMap<String, Signer> {
                 continue;
             }
         };
-        match Signer::new(&keys) {
+        let read_keys = match &keys {
+            GivenKeys::Here(keys) => Signer::new(keys),
+            GivenKeys::InFile(path) => {
+                read.holds_a_secret(path);
+                Signer::of_file(path)
+            }
+        };
+        match read_keys {
             Ok(signer) => {
                 signers.insert(name.trim_start_matches("signing_keys.").to_owned(), signer);
             }

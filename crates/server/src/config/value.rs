@@ -2,17 +2,12 @@
 
 use super::ConfigError;
 use super::layers::{Layers, is_open};
-use crate::dispatch::MOST_KEYS_OF_A_NAME;
 use crate::duration::duration;
+use crate::key_files::readable_by_others;
 use serde::de::DeserializeOwned;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml::Value;
-
-/// Longest key file, in bytes: a few lines.
-const KEY_FILE_LIMIT: u64 = 4_096;
 
 /// A secret, and the hosts that it may go to.
 pub(super) struct GivenSecret {
@@ -37,6 +32,13 @@ pub(super) struct GivenIdentity {
 /// A file with a token, and what it allows.
 pub(super) type GivenToken = (PathBuf, Vec<String>);
 
+/// Where signing keys stand.
+pub(super) enum GivenKeys {
+    Here(Vec<String>),
+    /// One on each line.
+    InFile(PathBuf),
+}
+
 /// Where a secret stands.
 pub(super) enum Stands {
     Here(String),
@@ -48,15 +50,27 @@ pub(super) enum Stands {
 pub(super) struct Reader<'a> {
     layers: &'a Layers,
     mistakes: Vec<String>,
+    /// Files with secrets that others than their owner may use.
+    loose: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(layers: &'a Layers) -> Self {
-        Self { layers, mistakes: Vec::new() }
+        Self { layers, mistakes: Vec::new(), loose: Vec::new() }
     }
 
     pub(super) fn finish(self) -> Result<(), ConfigError> {
         if self.mistakes.is_empty() { Ok(()) } else { Err(ConfigError(self.mistakes)) }
+    }
+
+    /// Notes that a file holds a secret; who may read it is told of.
+    pub(super) fn holds_a_secret(&mut self, file: &Path) {
+        self.loose.extend(readable_by_others(file));
+    }
+
+    /// What is to be told of such files.
+    pub(super) fn loose(&self) -> Vec<String> {
+        self.loose.clone()
     }
 
     /// Notes a mistake with the key, its value and its origin.
@@ -121,6 +135,16 @@ impl<'a> Reader<'a> {
         }
     }
 
+    pub(super) fn flag(&mut self, key: &str) -> bool {
+        match self.value(key) {
+            Some(Value::Boolean(flag)) => *flag,
+            _ => {
+                self.mistake(key, "it must be true or false");
+                false
+            }
+        }
+    }
+
     pub(super) fn list(&mut self, key: &str) -> Vec<String> {
         match self.value(key).and_then(texts) {
             Some(list) => list,
@@ -132,8 +156,13 @@ impl<'a> Reader<'a> {
     }
 
     /// The keys of each name in the table; an error says why they can't be had.
-    pub(super) fn keys_of(&self, table: &str) -> Vec<(String, Result<Vec<String>, String>)> {
+    pub(super) fn keys_of(&self, table: &str) -> Vec<(String, Result<GivenKeys, String>)> {
         self.named(table).map(|(key, value)| (key.clone(), keys(value))).collect()
+    }
+
+    /// The texts of each name in a table; none where it is no list of texts.
+    pub(super) fn lists_of(&self, table: &str) -> Vec<(String, Option<Vec<String>>)> {
+        self.named(table).map(|(key, value)| (key.clone(), texts(value))).collect()
     }
 
     /// Value and hosts of each name in the table of secrets; an error says why they can't be had.
@@ -188,19 +217,14 @@ fn texts(value: &Value) -> Option<Vec<String>> {
     all.iter().map(|v| v.as_str().map(str::to_owned)).collect()
 }
 
-fn keys(value: &Value) -> Result<Vec<String>, String> {
+fn keys(value: &Value) -> Result<GivenKeys, String> {
     let wrong = || "it must be a key, a list of keys, or `{ file = \"…\" }`".to_owned();
     match value {
-        Value::String(key) => Ok(vec![key.clone()]),
-        Value::Array(_) => texts(value).ok_or_else(wrong),
+        Value::String(key) => Ok(GivenKeys::Here(vec![key.clone()])),
+        Value::Array(_) => texts(value).map(GivenKeys::Here).ok_or_else(wrong),
         Value::Table(table) if table.len() == 1 => {
             let path = table.get("file").and_then(Value::as_str).ok_or_else(wrong)?;
-            let mut text = String::new();
-            File::open(path)
-                .and_then(|file| file.take(KEY_FILE_LIMIT).read_to_string(&mut text))
-                .map_err(|e| format!("the key file `{path}` cannot be read: {e}"))?;
-            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-            Ok(lines.take(MOST_KEYS_OF_A_NAME + 1).map(str::to_owned).collect())
+            Ok(GivenKeys::InFile(path.into()))
         }
         _ => Err(wrong()),
     }

@@ -6,6 +6,8 @@ use amends_engine::Actor;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::Response;
 
+/// Most fields of a form: each takes far more memory than its `&`, and the longest selection has ten thousand.
+const MOST_FIELDS: usize = 20_000;
 /// Longest form, in bytes: a rulebook of the largest size, percent-encoded, still fits.
 const FORM_LIMIT: usize = 24 << 20;
 /// A form.
@@ -21,6 +23,10 @@ impl<T: Send + Sync> FromRequest<T> for Form {
         let (mut head, body) = request.into_parts();
         let Ok(visitor) = Visitor::from_request_parts(&mut head, &()).await;
         let bytes = read_body(&head, body, FORM_LIMIT).await?;
+        if bytes.iter().filter(|byte| **byte == b'&').count() >= MOST_FIELDS {
+            let detail = format!("the form has more than {MOST_FIELDS} fields");
+            return Err(ApiError::invalid(detail).into());
+        }
         let pairs = form_urlencoded::parse(&bytes).into_owned().collect();
         Ok(Self { visitor, pairs })
     }

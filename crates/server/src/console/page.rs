@@ -11,6 +11,7 @@ use amends_store::Store;
 use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use std::sync::Arc;
 
 /// Everything comes from this host, nothing is written into a page that runs, and no other page may frame it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
@@ -55,6 +56,8 @@ pub(super) struct Frame {
     pub(super) who: Who,
     /// Who looks at it: what they may not do is not offered. None on a page of which that is not known.
     pub(super) caller: Option<Caller>,
+    /// What is not secure by somebody's word.
+    pub(super) insecure: Option<Arc<str>>,
     /// Whether there is something that can't be worked on: else that part is not offered.
     pub(super) has_quarantined: bool,
 }
@@ -80,7 +83,8 @@ impl Frame {
     ) -> Self {
         let has_quarantined = !app.supervisor.quarantine().is_empty();
         let (who, caller) = (visitor.who.clone(), Some(visitor.caller.clone()));
-        Self { has_quarantined, who, caller, ..Self::bare(part, title) }
+        let insecure = app.access.insecure.clone();
+        Self { has_quarantined, who, caller, insecure, ..Self::bare(part, title) }
     }
 
     /// The frame of a page that knows nothing of the supervisor.
@@ -93,6 +97,7 @@ impl Frame {
             watches: String::new(),
             who: Who::default(),
             caller: None,
+            insecure: None,
             has_quarantined: false,
         }
     }

@@ -44,6 +44,12 @@ pub struct ConfigArguments {
     /// Address for services alone; `--listen` is for people and their tools then
     #[arg(long, value_name = "HOST:PORT")]
     listen_services: Option<String>,
+    /// A proxy in front speaks TLS, and nobody can read along between it and here
+    #[arg(long)]
+    behind_proxy: bool,
+    /// Listen where others can come without TLS, or without asking who they are
+    #[arg(long)]
+    insecure: bool,
     /// Certificate to be reached by `https` with, a PEM file
     #[arg(long, value_name = "FILE")]
     tls_certificate: Option<PathBuf>,
@@ -92,6 +98,13 @@ impl ConfigArguments {
             if let Some(address) = address {
                 layers.flag(name, key, address);
             }
+        }
+        let flags = [
+            ("behind-proxy", "access.behind_proxy", self.behind_proxy),
+            ("insecure", "access.insecure", self.insecure),
+        ];
+        for (name, key, _) in flags.iter().filter(|(_, _, given)| *given) {
+            layers.flag(name, key, "true");
         }
         Ok((layers, mistakes))
     }

@@ -3,6 +3,7 @@
 use super::Finding;
 use amends_protocol::Timestamp;
 use amends_rulebook::{Diagnostic, Rulebook, Severity};
+use amends_server::access::Exposure;
 use amends_server::books::load_path;
 use amends_server::{Config, certificate_standing};
 use amends_store::{StoreError, inspect};
@@ -97,18 +98,42 @@ pub(super) fn outbound(config: &Config) -> Vec<Finding> {
 
 /// The way in: whether what is said there is encrypted, and until when its certificate is valid.
 pub(super) fn inbound(config: &Config, now: Timestamp) -> Vec<Finding> {
-    let Some(tls) = &config.tls else { return Vec::new() };
+    let help = "`chmod 600` keeps it to its owner";
+    let loose = config.loose_files.iter().map(|why| Finding::warn("key files", why.clone(), help));
+    let mut found: Vec<Finding> = loose.collect();
+    let addresses = std::iter::once(&config.listen).chain(&config.listen_services);
+    for address in addresses.filter_map(|address| address.parse().ok()) {
+        let exposure = Exposure {
+            encrypted: config.tls.is_some(),
+            behind_proxy: config.access.behind_proxy,
+            controlled: config.access.required.at(address),
+            insecure: config.access.insecure,
+        };
+        let help = "docs/guides/tls.md tells what an address needs that others reach";
+        match exposure.judge(address) {
+            Ok(None) => {}
+            Ok(Some(why)) => found.push(Finding::warn("listen", why, help)),
+            Err(why) => found.push(Finding::fail("listen", why, help)),
+        }
+    }
+    found.extend(certificate(config, now));
+    found
+}
+
+/// Until when the certificate is valid that it is reached by.
+fn certificate(config: &Config, now: Timestamp) -> Option<Finding> {
+    let tls = config.tls.as_ref()?;
     let check = "certificate";
     let shown = tls.certificate.display();
     let help = "put a new certificate and its key into their files; a running supervisor takes them by itself";
-    vec![match certificate_standing(tls, now) {
+    Some(match certificate_standing(tls, now) {
         Ok((ends, None)) => Finding::ok(check, format!("`{shown}` is valid until {ends}")),
         Ok((ends, Some(why))) if ends > now => {
             Finding::warn(check, format!("{why} ({ends})"), help)
         }
         Ok((ends, Some(why))) => Finding::fail(check, format!("{why} ({ends})"), help),
         Err(why) => Finding::fail(check, why, help),
-    }]
+    })
 }
 
 /// The store: whether it can be read, is of a known version, and is whole.
