@@ -85,7 +85,7 @@ impl Known {
             session: None,
             token: None,
             break_glass: false,
-            digest: [0; 32],
+            digest: None,
         }
     }
 }

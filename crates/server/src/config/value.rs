@@ -200,11 +200,6 @@ impl<'a> Reader<'a> {
         self.named(table).map(|(key, value)| (key.clone(), read(value))).collect()
     }
 
-    /// The list of texts under each name in a table.
-    pub(super) fn lists_of(&self, table: &str) -> Vec<(String, Option<Vec<String>>)> {
-        self.named(table).map(|(key, value)| (key.clone(), texts(value))).collect()
-    }
-
     fn named(&self, table: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
         let prefix = format!("{table}.");
         let all = self.layers.values.iter().filter(move |(key, _)| key.starts_with(&prefix));

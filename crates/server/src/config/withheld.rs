@@ -1,7 +1,7 @@
 //! What of the configuration is never shown, by its value. A key that holds something secret gets a line here.
 
 use super::layers::{Layers, TOKENS};
-use super::value::{Reader, Stands};
+use super::value::{GivenKeys, Reader, Stands};
 use crate::withheld::Withheld;
 use std::path::Path;
 use toml::Value;
@@ -13,7 +13,12 @@ const PROXIES: [&str; 6] =
 /// Takes all of it. What can't be read is somebody else's mistake to tell of.
 pub(super) fn gather(withheld: &Withheld, layers: &Layers, read: &Reader<'_>) {
     for (_, keys) in read.keys_of("signing_keys") {
-        keys.unwrap_or_default().iter().for_each(|key| withheld.add_key(key));
+        let keys = match keys {
+            Ok(GivenKeys::Here(keys)) => keys,
+            Ok(GivenKeys::InFile(path)) => lines(&path),
+            Err(_) => continue,
+        };
+        keys.iter().for_each(|key| withheld.add_key(key));
     }
     for (_, secret) in read.secrets_of("secrets") {
         if let Ok(Stands::Here(value)) = secret.map(|secret| secret.stands) {
@@ -49,6 +54,12 @@ pub(super) fn gather(withheld: &Withheld, layers: &Layers, read: &Reader<'_>) {
     for address in PROXIES.iter().filter_map(|name| std::env::var(name).ok()) {
         withheld.add_address(&address, false);
     }
+}
+
+/// The keys of a file, one on each line.
+fn lines(path: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()
 }
 
 fn addresses(value: &Value, take: &mut impl FnMut(&str)) {
