@@ -160,12 +160,9 @@ impl Spent {
 
 /// A path of ours that somebody may be led to: nobody is led to another site.
 pub(crate) fn local_path(path: &str) -> Option<String> {
-    let odd = |c: char| c == '\\' || c.is_control() || c.is_whitespace();
-    if !path.starts_with('/')
-        || path.starts_with("//")
-        || path.len() > NEXT_LIMIT
-        || path.contains(odd)
-    {
+    // As it stands in an address: whatever else there is in a path is encoded there.
+    let is_plain = path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    if !path.starts_with('/') || path.starts_with("//") || path.len() > NEXT_LIMIT || !is_plain {
         return None;
     }
     // As a browser would read it.
@@ -335,6 +332,7 @@ mod tests {
             "/a\nSet-Cookie: x",
             "/\t/evil.example",
             " //evil.example",
+            "/cases?q=\u{fc}",
         ] {
             assert_eq!(local_path(path), None, "{path:?}");
             assert_eq!(begun(path).next, "/", "{path:?}");

@@ -28,6 +28,8 @@ use std::time::Duration;
 
 /// How long what a provider says of itself is believed before it is asked again.
 const FRESH: Duration = Duration::from_secs(10 * 60);
+/// How long a provider that is away is not asked again.
+const PAUSE: Duration = Duration::from_secs(5);
 /// How long it may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest answer with tokens, in bytes.
@@ -72,6 +74,10 @@ pub(crate) struct Provider {
     options: OidcOptions,
     client: WebClient,
     known: Mutex<Option<Known>>,
+    /// When it could not be reached last, and why.
+    away: Mutex<Option<(Duration, String)>>,
+    /// Whoever holds it asks for all.
+    asking: tokio::sync::Mutex<()>,
     /// What seals logins that are under way: a restart ends them.
     key: [u8; 32],
     spent: Mutex<Spent>,
@@ -87,8 +93,15 @@ struct Known {
 impl Provider {
     /// Asks nobody yet.
     pub(crate) fn new(options: OidcOptions, client: WebClient) -> Self {
-        let (known, spent) = (Mutex::default(), Mutex::default());
-        Self { options, client, known, key: random::bytes(), spent }
+        Self {
+            options,
+            client,
+            known: Mutex::default(),
+            away: Mutex::default(),
+            asking: tokio::sync::Mutex::default(),
+            key: random::bytes(),
+            spent: Mutex::default(),
+        }
     }
 
     /// Whose word counts.
@@ -154,7 +167,11 @@ impl Provider {
         now: Timestamp,
     ) -> Result<Claims, LoginError> {
         let token = Unverified::read(&tokens.id_token)?;
-        let keys = known.keys.for_token(token.seal(), SystemClock.monotonic()).await?;
+        let keys = known.keys.for_token(token.seal(), SystemClock.monotonic()).await;
+        let keys = keys.map_err(|why| match why {
+            Refused::KeysAway(why) => LoginError::Away(why),
+            why => LoginError::Refused(why),
+        })?;
         let claims = token.verified(&keys, &self.options.algorithms)?;
         let OidcOptions { issuer, client_id, .. } = &self.options;
         let audiences = std::slice::from_ref(client_id);
@@ -175,24 +192,28 @@ impl Provider {
         Ok(Person { name, subject, grants, next })
     }
 
-    /// What the provider says of itself, asked for when it is not known or old.
+    /// What the provider says of itself, asked for when it is not known or old. Anybody may begin a login: however many
+    /// do, one asks for all, and one that is away is left in peace for a while.
     async fn known(&self) -> Result<Known, LoginError> {
-        let asked_at = SystemClock.monotonic();
-        let kept = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(known) =
-            kept.as_ref().filter(|known| asked_at.saturating_sub(known.asked) < FRESH)
-        {
-            return Ok(known.clone());
+        if let Some(known) = self.fresh() {
+            return Ok(known);
         }
-        let metadata = match (self.discover().await, kept) {
+        let _turn = self.asking.lock().await;
+        if let Some(known) = self.fresh() {
+            return Ok(known);
+        }
+        let asked_at = SystemClock.monotonic();
+        let found = match self.lately_away(asked_at) {
+            Some(why) => Err(LoginError::Away(why)),
+            None => self.discover().await,
+        };
+        let kept = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let metadata = match (found, kept) {
             (Ok(metadata), _) => metadata,
-            // It said so before; who it is has not changed by its being away.
-            (Err(LoginError::Away(why)), Some(known)) => {
-                tracing::warn!(
-                    why,
-                    "the identity provider can't be asked; what it said before counts"
-                );
-                return Ok(known);
+            (Err(LoginError::Away(why)), kept) => {
+                self.is_away(SystemClock.monotonic(), &why);
+                // It said so before; who it is has not changed by its being away.
+                return kept.ok_or(LoginError::Away(why));
             }
             (Err(error), _) => return Err(error),
         };
@@ -208,6 +229,25 @@ impl Provider {
         };
         let now = Known { metadata: Arc::new(metadata), keys, asked: asked_at };
         Ok(known.insert(now).clone())
+    }
+
+    fn fresh(&self) -> Option<Known> {
+        let now = SystemClock.monotonic();
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        known.filter(|known| now.saturating_sub(known.asked) < FRESH)
+    }
+
+    fn lately_away(&self, now: Duration) -> Option<String> {
+        let away = self.away.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        away.filter(|(at, _)| now.saturating_sub(*at) < PAUSE).map(|(_, why)| why)
+    }
+
+    fn is_away(&self, now: Duration, why: &str) {
+        let mut away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
+        if away.as_ref().is_none_or(|(at, _)| now.saturating_sub(*at) >= PAUSE) {
+            tracing::warn!(why, "the identity provider can't be asked; what it said before counts");
+            *away = Some((now, why.to_owned()));
+        }
     }
 
     async fn discover(&self) -> Result<Metadata, LoginError> {
