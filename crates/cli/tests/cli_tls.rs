@@ -1,4 +1,5 @@
-//! A supervisor behind https: whom a command believes, whom it shows a certificate, and that a token goes to nobody else.
+//! A supervisor behind https: whom a command believes, whom it shows a certificate, and that a token goes to nobody
+//! else.
 #![cfg(all(unix, feature = "tls"))]
 
 mod support;

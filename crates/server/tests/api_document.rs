@@ -88,8 +88,8 @@ struct Answer {
     status: u16,
 }
 
-/// The scope that a request needs, by the document: an empty one for whoever is known; none for what is open to all, and
-/// for what is not there.
+/// The scope that a request needs, by the document: an empty one for whoever is known; none for what is open to all,
+/// and for what is not there.
 fn needed(method: &str, path: &str) -> Option<String> {
     let document: &Value = {
         static DOCUMENT: OnceLock<Value> = OnceLock::new();

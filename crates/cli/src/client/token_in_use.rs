@@ -1,5 +1,5 @@
-//! The token that requests show: read at the start, and once more when it is not taken. Tokens in files are changed while
-//! commands run that follow something, and a request that was not let in has done nothing.
+//! The token that requests show: read at the start, and once more when it is not taken. Tokens in files are changed
+//! while commands run that follow something, and a request that was not let in has done nothing.
 
 use crate::failure::Outcome;
 use crate::target::Credential;
