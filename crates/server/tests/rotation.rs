@@ -97,10 +97,14 @@ async fn call(
     let name = ServerName::try_from(NAME).expect("a name");
     let mut stream = believer.connect(name, socket).await?;
     let shown = stream.get_ref().1.peer_certificates().expect("a certificate")[0].clone();
+    let kind = match request.ends_with("/v1/reports") {
+        true => "application/cloudevents+json",
+        false => "application/json",
+    };
     let body = if body.is_null() { String::new() } else { body.to_string() };
     let head = format!(
         "{request} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\
-         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+         content-type: {kind}\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
     stream.write_all(head.as_bytes()).await?;
