@@ -289,7 +289,7 @@ fn config(folder: &Path, access: &str) -> Config {
         token("all", "[\"admin\", \"report:*\"]", ALL),
         token("nearly-nothing", "[\"report:nobody\"]", NEARLY_NOTHING),
     ];
-    // No stream of events has an end, so none is begun: what is wrong with a request for one is told all the same.
+    // No stream of events has an end, so none is begun; what is wrong with a request for one is told.
     let text = format!("{access}[limits]\nevent_streams = 0\n[tokens]\n{}", tokens.concat());
     layers.file(Path::new("amends.toml"), &text).expect("a valid file");
     layers.flag("listen", "listen", "127.0.0.1:0");
