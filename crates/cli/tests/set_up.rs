@@ -1,0 +1,165 @@
+//! What the guide to production shows is what can be set up: its files are read as those who read them would, as far as
+//! that goes without a cluster.
+
+mod support;
+
+use amends_workbench::as_json;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+use support::{amends, scratch, write};
+
+const MANIFESTS: &str = include_str!("../../../deploy/kubernetes/amends.yaml");
+const GUIDE: &str = include_str!("../../../docs/guides/set-up-for-production.md");
+const CERTIFICATE: &str = include_str!("../../server/src/dispatch/certificates/service.pem");
+const KEY: &str = include_str!("../../server/src/dispatch/certificates/service.key.pem");
+const AUTHORITY: &str = include_str!("../../server/src/dispatch/certificates/authority-a.pem");
+
+/// The blocks of one language in the guide.
+fn blocks(language: &str) -> Vec<&'static str> {
+    let fence = format!("```{language}\n");
+    GUIDE.split(&*fence).skip(1).filter_map(|rest| rest.split("```").next()).collect()
+}
+
+fn manifests() -> Vec<Value> {
+    let read = |text: &str| as_json(text).unwrap_or_else(|mistake| panic!("{mistake:?}\n{text}"));
+    MANIFESTS.split("\n---\n").map(|text| serde_json::to_value(read(text)).expect("JSON")).collect()
+}
+
+fn of_kind(kind: &str) -> Value {
+    let all = manifests();
+    let found = all.iter().find(|one| one["kind"] == kind);
+    found.unwrap_or_else(|| panic!("there is no {kind}")).clone()
+}
+
+/// The texts of one member, in all items of a list.
+fn texts(list: &Value, path: &str) -> BTreeSet<String> {
+    let items = list.as_array().expect("a list").iter();
+    items.filter_map(|one| one.pointer(path)?.as_str()).map(str::to_owned).collect()
+}
+
+/// A configuration with its files in a folder of ours.
+fn checked(configuration: &str, at: &str) -> String {
+    let folder = scratch();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("ours");
+        std::fs::write(&path, text).expect("ours");
+        for_its_owner(&path);
+    };
+    let key = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n";
+    for name in ["admin", "metrics", "payment", "delivery"] {
+        file(&format!("keys/{name}"), &format!("{name}{key}"));
+    }
+    for (name, text) in [("tls.crt", CERTIFICATE), ("tls.key", KEY), ("ca.crt", AUTHORITY)] {
+        file(&format!("tls/{name}"), text);
+    }
+    file("tls/amends.pem", CERTIFICATE);
+    file("tls/amends.key", KEY);
+    std::fs::create_dir(folder.path().join("rules")).expect("ours");
+    let here = folder.path().display().to_string();
+    let path = write(folder.path(), "amends.toml", &configuration.replace(at, &here));
+    amends(&["config", "check", "--config", &path]).exits(0).stderr
+}
+
+#[cfg(unix)]
+fn for_its_owner(path: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("ours");
+}
+
+#[cfg(not(unix))]
+fn for_its_owner(_: &Path) {}
+
+#[test]
+fn both_configurations_are_taken() {
+    let of_pod = of_kind("ConfigMap");
+    let of_pod = of_pod["data"]["amends.toml"].as_str().expect("a configuration");
+    checked(of_pod, "/etc/amends");
+    let [of_machine] = blocks("toml")[..] else { panic!("one configuration is shown") };
+    checked(of_machine, "/etc/amends");
+}
+
+#[test]
+fn the_pod_listens_and_is_asked_where_its_configuration_says() {
+    let (deployment, config) = (of_kind("Deployment"), of_kind("ConfigMap"));
+    let config = config["data"]["amends.toml"].as_str().expect("a configuration");
+    let pod = &deployment["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    for port in container["ports"].as_array().expect("ports") {
+        assert!(config.contains(&format!("\"0.0.0.0:{}\"", port["containerPort"])), "{port}");
+    }
+    let named = texts(&container["ports"], "/name");
+    for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
+        let asked = &container[probe]["httpGet"];
+        assert!(named.contains(asked["port"].as_str().expect("a name")), "{probe}");
+        assert_eq!(asked["scheme"], "HTTPS", "{probe}");
+        assert!(["/livez", "/readyz"].contains(&asked["path"].as_str().expect("a path")));
+    }
+    assert!(texts(&of_kind("Service")["spec"]["ports"], "/targetPort").is_subset(&named));
+    let policy = of_kind("NetworkPolicy");
+    for rule in policy["spec"]["ingress"].as_array().expect("rules") {
+        assert!(texts(&rule["ports"], "/port").is_subset(&named), "{rule}");
+        assert!(rule["from"].as_array().is_some_and(|from| !from.is_empty()), "{rule}");
+    }
+}
+
+#[test]
+fn what_is_mounted_is_there() {
+    let deployment = of_kind("Deployment");
+    let pod = &deployment["spec"]["template"]["spec"];
+    let mounted = texts(&pod["containers"][0]["volumeMounts"], "/name");
+    assert_eq!(mounted, texts(&pod["volumes"], "/name"));
+    let shell = blocks("sh").concat();
+    let made: BTreeSet<(String, String)> = manifests()
+        .iter()
+        .map(|one| (one["kind"].to_string(), one["metadata"]["name"].to_string()))
+        .collect();
+    let has =
+        |kind: &str, name: &str| made.contains(&(format!("\"{kind}\""), format!("\"{name}\"")));
+    for name in texts(&pod["volumes"], "/configMap/name") {
+        let by_hand = shell.contains(&format!("create configmap {name} "));
+        assert!(has("ConfigMap", &name) || by_hand, "nobody makes the ConfigMap {name}");
+    }
+    for name in texts(&pod["volumes"], "/secret/secretName") {
+        let by_hand = shell.contains(&format!("create secret generic {name} "));
+        let by_issuer = of_kind("Certificate")["spec"]["secretName"] == *name;
+        assert!(by_hand || by_issuer, "nobody makes the Secret {name}");
+    }
+    for name in texts(&pod["volumes"], "/persistentVolumeClaim/claimName") {
+        assert!(has("PersistentVolumeClaim", &name), "nobody makes the claim {name}");
+    }
+    let account = pod["serviceAccountName"].as_str().expect("an account");
+    assert!(has("ServiceAccount", account), "nobody makes the account {account}");
+}
+
+#[test]
+fn the_pod_can_do_no_more_than_it_must() {
+    let deployment = of_kind("Deployment");
+    assert_eq!(deployment["spec"]["replicas"].to_string(), "1");
+    assert_eq!(deployment["spec"]["strategy"]["type"], "Recreate");
+    let pod = &deployment["spec"]["template"]["spec"];
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
+    let container = &pod["containers"][0]["securityContext"];
+    assert_eq!(container["allowPrivilegeEscalation"], false);
+    assert_eq!(container["readOnlyRootFilesystem"], true);
+    assert_eq!(container["capabilities"]["drop"][0], "ALL");
+    let grace: u64 = pod["terminationGracePeriodSeconds"].to_string().parse().expect("seconds");
+    assert!(grace > 35, "the pod is killed before the supervisor has ended");
+}
+
+/// systemd reads the unit; where there is no systemd, this says nothing.
+#[test]
+fn systemd_takes_the_unit() {
+    let [unit] = blocks("ini")[..] else { panic!("one unit is shown") };
+    let folder = scratch();
+    let unit = unit.replace("/usr/local/bin/amends", env!("CARGO_BIN_EXE_amends"));
+    let path = write(folder.path(), "amends.service", &unit);
+    let Ok(verified) = Command::new("systemd-analyze").args(["verify", &path]).output() else {
+        return;
+    };
+    let told = String::from_utf8_lossy(&verified.stderr);
+    assert!(verified.status.success() && told.is_empty(), "{told}");
+}
