@@ -40,6 +40,7 @@ pub const TARGETS: &[Target] = &[
     target("signature", texts::signature),
     target("signing_key", texts::signing_key),
     target("cursor", texts::cursor),
+    target("grant", texts::grant),
     target("configuration", configuration::configuration),
     target("event_stream", streams::events),
     target("baggage", texts::baggage),

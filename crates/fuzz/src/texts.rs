@@ -1,6 +1,7 @@
 //! Short texts: what stands in headers, cursors and keys, and what people are shown.
 
 use crate::message::split;
+use amends_api::access::Grant;
 use amends_api::plain::{on_one_line, steers};
 use amends_protocol::wire::signature::{Signed, SigningKey, TOLERANCE_SECONDS, key_bytes, verify};
 use amends_protocol::wire::{Traceparent, baggage, cloudevents, percent};
@@ -54,6 +55,15 @@ pub fn cursor(data: &[u8]) {
     let Ok(text) = from_utf8(data) else { return };
     if let Some(again) = amends_store::fuzz::cursor(text) {
         assert_eq!(amends_store::fuzz::cursor(&again).as_deref(), Some(again.as_str()));
+    }
+}
+
+/// What somebody is allowed: as it is written it is read again, and it allows the same.
+pub fn grant(data: &[u8]) {
+    let Ok(text) = from_utf8(data) else { return };
+    if let Ok(grant) = text.parse::<Grant>() {
+        assert_eq!(grant.to_string().parse::<Grant>().as_ref(), Ok(&grant), "{text}");
+        assert!(!text.contains(char::is_whitespace), "`{text}` is a grant");
     }
 }
 

@@ -198,6 +198,7 @@ targets!(
     signature,
     signing_key,
     cursor,
+    grant,
     configuration,
     event_stream,
     baggage,
