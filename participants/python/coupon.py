@@ -13,6 +13,7 @@ NAME = "coupon"  # as the rulebook calls this service
 HOST, _, PORT = os.environ.get("COUPON_LISTEN", "127.0.0.1:7103").rpartition(":")  # port 0 takes a free one
 DATABASE = os.environ.get("COUPON_DATABASE", "coupon.sqlite")  # a file, or postgres://…
 SUPERVISOR = os.environ.get("SUPERVISOR_URL", "http://127.0.0.1:7100")
+TOKEN_FILE = os.environ.get("SUPERVISOR_TOKEN_FILE")
 PRINTER = os.environ.get("PRINTER_URL", "http://127.0.0.1:7199")
 KEYS = [base64.b64decode(key.removeprefix("whsec_")) for key in os.environ.get("SIGNING_KEYS", "").split()]
 if not all(24 <= len(key) <= 64 for key in KEYS): sys.exit("SIGNING_KEYS: a key is whsec_ and base64 of 24 to 64 bytes")
@@ -453,8 +454,13 @@ async def relay():
             RELAYED.add(task := begin(tell(row)))
             task.add_done_callback(RELAYED.discard)
 
+def known(headers):
+    """The same with the token that the supervisor knows us by, read anew each time so that it can be renewed."""
+    if not TOKEN_FILE: return headers
+    with open(TOKEN_FILE) as file: return headers | {"Authorization": f"Bearer {file.read().strip()}"}
+
 async def tell_report(report):
-    headers = {"Content-Type": "application/cloudevents+json"}
+    headers = known({"Content-Type": "application/cloudevents+json"})
     status, said, text = await post(f"{SUPERVISOR}/v1/reports", headers, report["event"])
     what = f"report `{report['id']}` of saga `{report['saga']}`: {status} {text[:500]}"
     if status in (200, 202):
@@ -469,7 +475,9 @@ async def tell_report(report):
 async def tell_outcome(owed):
     url = owed["url"] or f"{SUPERVISOR}/v1/steps/{quote(owed['id'], '')}/outcome"
     told = {"outcome": owed["outcome"]} | ({"proof": owed["proof"]} if owed["proof"] else {})
-    status, said, text = await post(url, {"Content-Type": "application/json"}, json.dumps(told))
+    headers = {"Content-Type": "application/json"}
+    if url.startswith(f"{SUPERVISOR}/"): headers = known(headers)  # nobody else is shown the token
+    status, said, text = await post(url, headers, json.dumps(told))
     is_refused = 400 <= status < 500 and status not in (401, 429) and problem_kind(said, text) is not None
     if is_refused: shout(f"the outcome of step `{owed['id']}` is not taken: {status} {text[:500]}")
     if is_refused or 200 <= status < 300:

@@ -3,6 +3,7 @@
 // calls to others, reports, steps of the supervisor, what goes on beside them, the wire. To make it yours, replace the
 // business and keep the rest. What belongs together is one transaction, and is written by its `tx`.
 import { createHash, createHmac, randomBytes, randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import { serve } from "@hono/node-server";
@@ -13,6 +14,7 @@ import pg from "pg";
 const { COUPON_LISTEN = "127.0.0.1:7103", SIGNING_KEYS = "", UNDO_TAKES_S = "0", LEASE_S = "10" } = process.env;
 const { COUPON_DATABASE = "coupon.sqlite" } = process.env; // a file, or postgres://…
 const { SUPERVISOR_URL = "http://127.0.0.1:7100", PRINTER_URL = "http://127.0.0.1:7199" } = process.env;
+const { SUPERVISOR_TOKEN_FILE } = process.env;
 const KEYS = SIGNING_KEYS.split(" ").filter(Boolean).map((key) => Buffer.from(key.replace(/^whsec_/, ""), "base64"));
 if (!KEYS.every(({ length }) => length >= 24 && length <= 64)) throw new Error("a key has 24 to 64 bytes");
 const NAME = "coupon"; // as the rulebook calls this service
@@ -540,8 +542,13 @@ async function relay(): Promise<void> {
     }
   }
 }
+/** The same with the token that the supervisor knows us by, read anew each time so that it can be renewed. */
+function known(headers: Record<string, string>): Record<string, string> {
+  if (!SUPERVISOR_TOKEN_FILE) return headers;
+  return { ...headers, Authorization: `Bearer ${readFileSync(SUPERVISOR_TOKEN_FILE, "utf8").trim()}` };
+}
 async function tellReport({ id, seq, saga, event, tries }: Row): Promise<void> {
-  const said = await post(`${SUPERVISOR_URL}/v1/reports`, { "Content-Type": "application/cloudevents+json" }, event);
+  const said = await post(`${SUPERVISOR_URL}/v1/reports`, known({ "Content-Type": "application/cloudevents+json" }), event);
   const what = `report \`${id}\` of saga \`${saga}\`: ${said.status} ${said.text.slice(0, 500)}`;
   if (said.status === 200 || said.status === 202) {
     await db.one("DELETE FROM outbox WHERE seq = ?", seq);
@@ -557,7 +564,9 @@ async function tellReport({ id, seq, saga, event, tries }: Row): Promise<void> {
 async function tellOutcome({ id, url, proof, outcome, tries }: Row): Promise<void> {
   const address = url ?? `${SUPERVISOR_URL}/v1/steps/${encodeURIComponent(id)}/outcome`;
   const told = JSON.stringify({ outcome, ...(proof && { proof }) });
-  const said = await post(address, { "Content-Type": "application/json" }, told);
+  const headers = { "Content-Type": "application/json" };
+  const isOwn = address.startsWith(`${SUPERVISOR_URL}/`); // nobody else is shown the token
+  const said = await post(address, isOwn ? known(headers) : headers, told);
   const { ok, status, text } = said;
   const isRefused = status >= 400 && status < 500 && ![401, 429].includes(status) && problemKind(said) !== undefined;
   if (isRefused) shout(`the outcome of step \`${id}\` is not taken: ${status} ${text.slice(0, 500)}`);

@@ -27,10 +27,11 @@ impl<S: HistoryStore> Kit<S> {
     /// [`KitError::Config`] when a setting is wrong.
     pub fn builder(config: KitConfig, store: S) -> Result<KitBuilder<S>, KitError> {
         config.check()?;
-        let transport = Transport::new();
+        let transport = Transport::new()?;
         let sink = match &config.supervisor {
             Some(supervisor) => {
-                Some(HttpSink::new(&config.service, supervisor, transport.clone())?)
+                let token = config.supervisor_token.clone();
+                Some(HttpSink::new(&config.service, supervisor, token, transport.clone())?)
             }
             None => None,
         };

@@ -8,11 +8,12 @@ use crate::saga_context::put;
 use crate::sink::TRY_TIMEOUT;
 use crate::steps;
 use crate::store::{BoxFuture, HistoryStore, HistoryTx, OwedRow};
+use crate::supervisor_token::is_of;
 use crate::transport::Reply;
 use amends_protocol::wire::percent;
 use amends_protocol::{CallbackProof, OutcomeCallback, PROBLEM_TYPE_BASE, SagaId};
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, Uri};
+use http::{HeaderMap, StatusCode, Uri, header};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -145,6 +146,14 @@ async fn tell<S: HistoryStore>(kit: &Kit<S>, owed: &OwedRow) -> Told {
     };
     let mut headers = HeaderMap::new();
     put(&mut headers, "content-type", "application/json");
+    if let Some(token) =
+        kit.inner.config.supervisor_token.as_ref().filter(|_| is_of(supervisor, &uri))
+    {
+        match token.authorization() {
+            Ok(value) => drop(headers.insert(header::AUTHORIZATION, value)),
+            Err(why) => return Told::Later(why),
+        }
+    }
     match kit.inner.transport.post(uri, headers, Bytes::from(body), TRY_TIMEOUT).await {
         Ok(reply) => judge(&reply),
         Err(why) => Told::Later(why),

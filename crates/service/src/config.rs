@@ -1,5 +1,6 @@
 //! What a service says of itself before the kit opens, and why opening or the database may fail.
 
+use crate::supervisor_token::SupervisorToken;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,9 +9,12 @@ use std::time::Duration;
 pub struct KitConfig {
     /// The service's name in the rulebook: 1 to 128 of `a-z A-Z 0-9 _ -`.
     pub service: String,
-    /// Base URL of the supervisor, e.g. `http://amends:7000`. Without one (and without a
-    /// [`ReportSink`](crate::ReportSink)), reports stay in the outbox.
+    /// Base URL of the supervisor, e.g. `http://amends:7000`, or `https://…` with the feature `tls`. Without one (and
+    /// without a [`ReportSink`](crate::ReportSink)), reports stay in the outbox.
     pub supervisor: Option<String>,
+    /// What the service shows the supervisor to be known. Without it, reports are taken only by a supervisor that wants
+    /// to know nobody.
+    pub supervisor_token: Option<SupervisorToken>,
     /// Keys of Standard Webhooks signatures that steps may carry, decoded (see
     /// [`signing_key`](crate::signing_key)). Empty: signatures are not checked.
     pub signing_keys: Vec<Vec<u8>>,
@@ -44,6 +48,7 @@ impl KitConfig {
         Self {
             service: service.to_owned(),
             supervisor: None,
+            supervisor_token: None,
             signing_keys: Vec::new(),
             starts_sagas: true,
             manifest: None,
@@ -64,10 +69,14 @@ impl KitConfig {
         }
         if let Some(url) = &self.supervisor
             && !url.starts_with("http://")
+            && !(cfg!(feature = "tls") && url.starts_with("https://"))
         {
             return Err(KitError::Config(format!(
-                "`{url}` is not a supervisor's address: it must start with `http://` (TLS belongs to a proxy)"
+                "`{url}` is not a supervisor's address: it must start with `http://`, or with `https://` and the kit's feature `tls`"
             )));
+        }
+        if let Some(token) = &self.supervisor_token {
+            token.check()?;
         }
         match self.keep_history_for {
             Some(kept) if kept < SHORTEST_KEPT => Err(KitError::Config(format!(

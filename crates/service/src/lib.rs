@@ -219,6 +219,7 @@ mod signature;
 mod sink;
 mod steps;
 pub mod store;
+mod supervisor_token;
 #[cfg(test)]
 mod tests;
 mod transport;
@@ -251,4 +252,5 @@ pub use sqlx;
 pub use store::postgres::{Postgres, PostgresConfig};
 #[cfg(feature = "sqlite")]
 pub use store::sqlite::Sqlite;
+pub use supervisor_token::SupervisorToken;
 pub use undo::{DoneRequest, Notice, UncertainRequest, Undo};

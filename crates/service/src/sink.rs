@@ -4,6 +4,7 @@
 use crate::config::KitError;
 use crate::saga_context::put;
 use crate::store::{BoxFuture, OutgoingReport};
+use crate::supervisor_token::SupervisorToken;
 use crate::transport::{Reply, Transport};
 use amends_protocol::wire::percent;
 use amends_protocol::{REPORT_TYPE, Timestamp, headers};
@@ -47,6 +48,7 @@ pub enum Delivery {
 pub(crate) struct HttpSink {
     service: String,
     uri: Uri,
+    token: Option<SupervisorToken>,
     transport: Transport,
 }
 
@@ -54,13 +56,14 @@ impl HttpSink {
     pub(crate) fn new(
         service: &str,
         supervisor: &str,
+        token: Option<SupervisorToken>,
         transport: Transport,
     ) -> Result<Self, KitError> {
         let address = format!("{}/v1/reports", supervisor.trim_end_matches('/'));
         let uri = address.parse().map_err(|error| {
             KitError::Config(format!("`{supervisor}` is not a supervisor's address: {error}"))
         })?;
-        Ok(Self { service: service.to_owned(), uri, transport })
+        Ok(Self { service: service.to_owned(), uri, token, transport })
     }
 
     fn envelope(&self, sent: &OutgoingReport) -> HeaderMap {
@@ -84,7 +87,18 @@ impl HttpSink {
 impl ReportSink for HttpSink {
     fn deliver<'a>(&'a self, sent: &'a OutgoingReport) -> BoxFuture<'a, Delivery> {
         let body = Bytes::from(sent.report.data.clone());
-        let posted = self.transport.post(self.uri.clone(), self.envelope(sent), body, TRY_TIMEOUT);
+        let mut written = self.envelope(sent);
+        if let Some(token) = &self.token {
+            match token.authorization() {
+                Ok(value) => drop(written.insert(header::AUTHORIZATION, value)),
+                Err(why) => {
+                    let later =
+                        Delivery::Later { why, at_least: Duration::ZERO, turned_away: true };
+                    return Box::pin(async move { later });
+                }
+            }
+        }
+        let posted = self.transport.post(self.uri.clone(), written, body, TRY_TIMEOUT);
         Box::pin(async move { judge(posted.await) })
     }
 }

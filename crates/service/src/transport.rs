@@ -1,5 +1,7 @@
-//! Outgoing HTTP: one pooled client, plain HTTP/1.1, bounded in time and size. No TLS, no redirects, no repetitions.
+//! Outgoing HTTP: one pooled client, HTTP/1.1, bounded in time and size; with the feature `tls` also `https://`, by the
+//! authorities that the system trusts. No redirects, no repetitions.
 
+use crate::config::KitError;
 use amends_protocol::causes;
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode, Uri};
@@ -18,8 +20,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// A pooled HTTP client; clones share the pool.
 #[derive(Clone, Debug)]
 pub(crate) struct Transport {
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Client<Connector, Full<Bytes>>,
 }
+
+#[cfg(feature = "tls")]
+type Connector = hyper_rustls::HttpsConnector<HttpConnector>;
+#[cfg(not(feature = "tls"))]
+type Connector = HttpConnector;
 
 /// An answer, whatever its status.
 #[derive(Debug)]
@@ -30,12 +37,12 @@ pub(crate) struct Reply {
 }
 
 impl Transport {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new() -> Result<Self, KitError> {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let client = Client::builder(TokioExecutor::new()).build(connector);
-        Self { client }
+        let client = Client::builder(TokioExecutor::new()).build(secured(connector)?);
+        Ok(Self { client })
     }
 
     /// Posts and waits for the whole answer.
@@ -67,4 +74,20 @@ impl Transport {
             Err(_) => Err(format!("no answer within {} ms", limit.as_millis())),
         }
     }
+}
+
+#[cfg(feature = "tls")]
+fn secured(mut connector: HttpConnector) -> Result<Connector, KitError> {
+    connector.enforce_http(false);
+    let builder =
+        hyper_rustls::HttpsConnectorBuilder::new().with_native_roots().map_err(|error| {
+            KitError::Config(format!("the system's certificate authorities can't be read: {error}"))
+        })?;
+    Ok(builder.https_or_http().enable_http1().wrap_connector(connector))
+}
+
+#[cfg(not(feature = "tls"))]
+#[allow(clippy::unnecessary_wraps)] // with TLS it can fail
+fn secured(connector: HttpConnector) -> Result<Connector, KitError> {
+    Ok(connector)
 }
