@@ -1,8 +1,8 @@
 //! A case: as a row of a list, and with all that is known of it. Plain data.
 
 use crate::{
-    ActView, AnswerView, CaseActName, CaseState, Cause, ClosedOn, MayStand, Money, QuestionView,
-    ReportStanding, StepStateName, StepView,
+    ActView, AnswerView, CaseActName, CaseState, Cause, ClosedOn, Hidden, MayStand, Money,
+    QuestionView, ReportStanding, StepStateName, StepView,
 };
 use amends_protocol::{CaseId, Evidence, ReportData, SagaId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,9 @@ pub struct CaseSummary {
     pub closed_on: Option<ClosedOn>,
     /// The first report, `service/code`.
     pub report: String,
+    /// Why its business data is not shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<Hidden>,
     /// The first report's message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,

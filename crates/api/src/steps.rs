@@ -1,6 +1,6 @@
 //! A step and its tries, as people see them.
 
-use crate::{AttemptResult, Cause, RuleHoldView, StepActName, StepStateName, StuckReason};
+use crate::{AttemptResult, Cause, Hidden, RuleHoldView, StepActName, StepStateName, StuckReason};
 use amends_protocol::{ActionName, CaseId, Outcome, SagaId, StepId, Timestamp, Verb};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -55,6 +55,9 @@ pub struct StepView {
     pub due_at: Option<Timestamp>,
     /// Tries so far.
     pub attempts: u32,
+    /// Why its business data is not shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<Hidden>,
     /// What the last try brought, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,

@@ -33,6 +33,11 @@ impl Caller {
         self.principal.as_ref().is_some_and(|principal| may(principal, right, within))
     }
 
+    /// Whether they may see business data of everything.
+    pub(crate) fn sees_data(&self) -> bool {
+        self.may(Right::ReadData, Within::Everywhere)
+    }
+
     /// Who acts, for the audit: under which name, let in as whom, from where.
     pub(crate) fn acts_as(&self) -> Actor {
         self.acts_under(&self.actor)

@@ -42,7 +42,8 @@ pub(super) async fn list<S: Store>(
         .acts(ActFilter { case, ..ActFilter::default() }, page)
         .await
         .map_err(|e| wrong(e.into()))?;
-    let rows = views::page(rows, views::act);
+    let with_data = visitor.caller.sees_data();
+    let rows = views::page(rows, |entry| views::act(entry, with_data));
     Ok(show(&Page { frame, filter, rows }))
 }
 

@@ -9,6 +9,7 @@ use super::words::{date_and_time, relative};
 use crate::bulk::{LISTED, Purpose, preview};
 use crate::clock::{Clock, SystemClock};
 use crate::http::{ApiError, App, BulkId, Selection, may_act_on, resolve_targets, within_bulk};
+use crate::views::bare_bulk;
 use amends_api::access::Right;
 use amends_api::signs::Signed;
 use amends_api::{BulkDeed, BulkState, BulkView, StepStateName};
@@ -112,7 +113,10 @@ pub(super) async fn show_one<S: Store>(
     let job = app.bulks.job(&app.supervisor, number).await;
     let job = job.map_err(|problem| PageError::from(problem).back("/bulk"))?;
     within_bulk(&app, &visitor.caller, Right::Read, number).await?;
-    let (bulk, is_ending) = (job.view(), job.is_ending());
+    let (mut bulk, is_ending) = (job.view(), job.is_ending());
+    if !visitor.caller.sees_data() {
+        bulk = bare_bulk(bulk);
+    }
     let frame =
         Frame::live(&app, Part::Bulk, format!("Bulk act {id}"), format!("/bulk/{id}"), &visitor);
     Ok(show(&BulkPage { frame, bulk, id, is_ending }))

@@ -6,10 +6,13 @@ use super::questions::values_of;
 use super::story::{Timeline, graph};
 use super::visitor::Visitor;
 use super::words::{between, case_sign, date_and_time, relative, step_sign, upcoming};
+use crate::access::Caller;
 use crate::dispatch::{ShownRoutes, Try, redacted, shown_request, unredacted};
 use crate::http::{
     ApiError, App, Behind, Looked, active_for, case_detail, told_in_full, within_bounds,
+    within_case,
 };
+use amends_api::access::Right;
 use amends_api::plain::escaped_json;
 use amends_api::remedies::Remedied;
 use amends_api::signs::{self, Signed};
@@ -71,10 +74,11 @@ pub(super) async fn show_case<S: Store>(
 ) -> Result<Response, PageError> {
     let id: CaseId = known(&id)?;
     let is_quarantined = app.supervisor.quarantine().holds(id);
-    let (case, Behind { looked, asked }) = match told_in_full(&app, id, REPORTS).await {
-        Err(_) if is_quarantined => return Ok(see(&format!("/quarantine/{id}"))),
-        found => found.map_err(|e| PageError::from(e).back("/cases"))?,
-    };
+    let (case, Behind { looked, asked }) =
+        match told_in_full(&app, &visitor.caller, id, REPORTS).await {
+            Err(_) if is_quarantined => return Ok(see(&format!("/quarantine/{id}"))),
+            found => found.map_err(|e| PageError::from(e).back("/cases"))?,
+        };
     let mut frame =
         Frame::live(&app, Part::Cases, format!("Case {id}"), format!("/cases/{id}"), &visitor);
     frame.watches = format!("?case={id}");
@@ -217,7 +221,9 @@ pub(super) async fn act_on_step<S: Store>(
     let wrong = |error: ApiError| PageError::from(error).back(&back).sent(&form);
     let (mut act, who) = (step_act(&form).map_err(wrong)?, form.who().map_err(wrong)?);
     if let StepAct::Edit { data, .. } = &mut act {
-        *data = with_secrets(&app, id, std::mem::take(data)).await.map_err(wrong)?;
+        *data = with_secrets(&app, &form.visitor.caller, id, std::mem::take(data))
+            .await
+            .map_err(wrong)?;
     }
     app.supervisor.act_on_step(id, act, &who).await.map_err(|e| wrong(e.into()))?;
     Ok(form.remember(see(&back)))
@@ -441,10 +447,13 @@ fn request_data(case: &CaseDetail, step: &StepView) -> Map<String, Value> {
 /// Edited data with the values that the form did not show.
 async fn with_secrets<S: Store>(
     app: &App<S>,
+    caller: &Caller,
     id: StepId,
     edited: Map<String, Value>,
 ) -> Result<Map<String, Value>, ApiError> {
-    let case = case_detail(app, id.case).await?;
+    // Who can't see data would put something else in its place without knowing what.
+    within_case(app, caller, Right::ReadData, id.case).await?;
+    let case = case_detail(app, caller, id.case).await?;
     let parts = case.plan.iter().flat_map(|step| std::iter::once(step).chain(&step.parts));
     let step = parts.clone().find(|step| step.id == id);
     let before = step.map(|step| request_data(&case, step)).unwrap_or_default();

@@ -5,7 +5,8 @@ use super::page::{Frame, PageError, Part, see, show};
 use super::visitor::Visitor;
 use super::words::{case_sign, date_and_time, relative, upcoming};
 use crate::clock::{Clock, SystemClock};
-use crate::http::{App, Query, case_filter, summaries};
+use crate::http::{App, Query, case_filter, may_search, summaries};
+use crate::views::bare_groups;
 use amends_api::remedies::{Remedied, Remedy};
 use amends_api::signs::Signed;
 use amends_api::{
@@ -86,7 +87,10 @@ pub(super) async fn list<S: Store>(
     let itself = uri.path_and_query().map_or_else(|| "/cases".to_owned(), ToString::to_string);
     if filter.get("view") == "causes" {
         let frame = Frame::live(&app, Part::Cases, "Cases by cause", itself, &visitor);
-        let groups = app.supervisor.groups().await?;
+        let mut groups = app.supervisor.groups().await?;
+        if !visitor.caller.sees_data() {
+            bare_groups(&mut groups);
+        }
         return Ok(show(&CausesPage { frame, groups }));
     }
     let frame = Frame::live(&app, Part::Cases, "Cases", itself, &visitor);
@@ -94,6 +98,7 @@ pub(super) async fn list<S: Store>(
     let wrong = |error| PageError::from(error).back("/cases");
     let (mut wanted, page) =
         (case_filter(&mut query, SystemClock.now()).map_err(wrong)?, query.page().map_err(wrong)?);
+    may_search(&visitor.caller, &wanted).map_err(wrong)?;
     let id = query.group().map_err(wrong)?;
     query.finish().map_err(wrong)?;
     let mut group = None;
@@ -102,7 +107,7 @@ pub(super) async fn list<S: Store>(
         wanted.among = Some(app.supervisor.members(id).await?.cases);
     }
     let rows = app.supervisor.store().cases(wanted, page).await.map_err(|e| wrong(e.into()))?;
-    let rows = summaries(&app, rows).await;
+    let rows = summaries(&app, &visitor.caller, rows).await;
     let known = Known::of(&app, &filter);
     Ok(show(&ListPage { frame, filter, rows, group, known }))
 }

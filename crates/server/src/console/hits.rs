@@ -1,6 +1,7 @@
 //! How the rules have fared lately: which rule answered which report how often, and what became of its steps. Looks at the
 //! newest cases only, so that a page comes soon however much is stored.
 
+use crate::access::Caller;
 use crate::http::{ApiError, App, Doubts, case_detail};
 use amends_api::signs::Signed;
 use amends_api::{CaseDetail, CaseState, ClosedOn, StepStateName, StepView};
@@ -38,12 +39,16 @@ pub(super) struct Hits {
 
 impl Hits {
     /// Counts those of the newest cases of a rulebook that were planned with this version.
-    pub(super) async fn of<S: Store>(app: &App<S>, book: &Rulebook) -> Result<Self, ApiError> {
+    pub(super) async fn of<S: Store>(
+        app: &App<S>,
+        caller: &Caller,
+        book: &Rulebook,
+    ) -> Result<Self, ApiError> {
         let filter = CaseFilter { rulebook: Some(book.name().to_owned()), ..CaseFilter::default() };
         let newest = app.supervisor.store().cases(filter, PageRequest::first(CASES)).await?;
         let mut hits = Self::default();
         for listed in newest.items {
-            let detail = case_detail(app, listed.case.id).await;
+            let detail = case_detail(app, caller, listed.case.id).await;
             if let Ok(detail) = &detail {
                 hits.doubt(detail);
             }

@@ -6,6 +6,7 @@ use super::picture::{Bar, Spark};
 use super::visitor::Visitor;
 use super::words::{date_and_time, millis, relative, upcoming};
 use crate::http::App;
+use crate::views::{bare_groups, bare_overview};
 use amends_api::remedies::{Remedied, Remedy};
 use amends_api::signs::{self, QUARANTINED, Sign, Signed, Tone};
 use amends_api::{
@@ -44,7 +45,11 @@ pub(super) async fn show_overview<S: Store>(
     headers: HeaderMap,
 ) -> Result<Response, PageError> {
     let frame = Frame::live(&app, Part::Overview, "Overview", "/".to_owned(), &visitor);
-    let (overview, mut groups) = app.supervisor.overview_and_groups(frame.now).await?;
+    let (mut overview, mut groups) = app.supervisor.overview_and_groups(frame.now).await?;
+    if !visitor.caller.sees_data() {
+        bare_overview(&mut overview);
+        bare_groups(&mut groups);
+    }
     groups.retain(|group| group.cause.is_trouble());
     let more_groups = groups.len().saturating_sub(GROUPS);
     groups.truncate(GROUPS);

@@ -30,7 +30,7 @@ pub(super) async fn show_proof<S: Store>(
 ) -> Result<Response, PageError> {
     let wrong = |error: ApiError| PageError::from(error).back("/cases");
     let id: CaseId = id.parse().map_err(|e| wrong(ApiError::not_found(format!("{e}"))))?;
-    let proof = case_proof(&app, id).await.map_err(wrong)?;
+    let proof = case_proof(&app, &visitor.caller, id).await.map_err(wrong)?;
     let itself = format!("/cases/{id}/proof");
     let mut frame = Frame::live(&app, Part::Cases, format!("Proof of {id}"), itself, &visitor);
     frame.watches = format!("?case={id}");

@@ -136,7 +136,7 @@ async fn page<S: Store>(
     let comparison = active.as_ref().map(|active| compare(active, &book));
     let mut waiting = found_strangers(app, Some(book.name())).await?;
     waiting.retain(|one| is_active && one.declared && one.waiting > 0);
-    let mut hits = Hits::of(app, &book).await?;
+    let mut hits = Hits::of(app, &visitor.caller, &book).await?;
     // What an old version would leave behind is not worked out because somebody looks at it.
     let depth = if is_active { Depth::Begun } else { Depth::Known };
     let page = BookPage {

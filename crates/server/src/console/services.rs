@@ -6,6 +6,7 @@ use super::picture::Bar;
 use super::visitor::Visitor;
 use super::words::{date_and_time, relative};
 use crate::http::{ApiError, App};
+use crate::views::bare_services;
 use amends_api::signs::Signed;
 use amends_api::{ServiceHealth, ServiceView};
 use amends_engine::NewLimits;
@@ -27,7 +28,10 @@ pub(super) async fn list<S: Store>(
     visitor: Visitor,
 ) -> Result<Response, PageError> {
     let frame = Frame::live(&app, Part::Services, "Services", "/services".to_owned(), &visitor);
-    let services = app.supervisor.services(frame.now).await?;
+    let mut services = app.supervisor.services(frame.now).await?;
+    if !visitor.caller.sees_data() {
+        bare_services(&mut services);
+    }
     Ok(show(&Page { frame, services }))
 }
 

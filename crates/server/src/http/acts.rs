@@ -2,6 +2,7 @@
 
 use super::filters::{Asked, Paging, questions};
 use super::{ApiError, App};
+use crate::access::Caller;
 use crate::views;
 use amends_api::{ActView, AuditHead, Page};
 use amends_protocol::CaseId;
@@ -22,11 +23,13 @@ questions! {
 /// `GET /v1/acts`
 pub(crate) async fn list<S: Store>(
     State(app): State<App<S>>,
+    caller: Caller,
     Asked((of, page)): Asked<(OfActs, Paging)>,
 ) -> Result<Json<Page<ActView>>, ApiError> {
     let filter = ActFilter { case: of.case, order: of.sort.unwrap_or_default() };
     let rows = app.supervisor.store().acts(filter, page.request()).await?;
-    Ok(Json(views::page(rows, views::act)))
+    let with_data = caller.sees_data();
+    Ok(Json(views::page(rows, |entry| views::act(entry, with_data))))
 }
 
 /// `GET /v1/acts/head`

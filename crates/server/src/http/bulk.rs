@@ -10,6 +10,7 @@ use super::{ApiError, App};
 use crate::access::Caller;
 use crate::bulk::{Purpose, preview};
 use crate::clock::{Clock, SystemClock};
+use crate::views::bare_bulk;
 use amends_api::access::Right;
 use amends_api::{BulkDeed, BulkSteering, BulkView, BulkWanted};
 use amends_store::Store;
@@ -61,13 +62,13 @@ pub(crate) async fn make<S: Store>(
     may_act_on(&app, &caller, &found.targets).await?;
     let (view, targets) = preview(purpose, found, &app.supervisor.kept_back(), SystemClock.now());
     if dry_run {
-        return Ok(Previewed::Only(view));
+        return Ok(Previewed::Only(seen(view, &caller)));
     }
     if targets.len() == 0 {
         return Err(ApiError::invalid("nothing matches, so there is nothing to do"));
     }
     let job = app.bulks.make(&app.supervisor, view, &targets).await?;
-    Ok(Previewed::Kept(job.view()))
+    Ok(Previewed::Kept(seen(job.view(), &caller)))
 }
 
 /// A bulk act that has been looked at.
@@ -96,8 +97,12 @@ impl Answered for Previewed {
 }
 
 /// `GET /v1/bulk`
-pub(crate) async fn list<S: Store>(State(app): State<App<S>>) -> Result<Rows<BulkView>, ApiError> {
-    Ok(Rows(app.bulks.list(&app.supervisor).await?))
+pub(crate) async fn list<S: Store>(
+    State(app): State<App<S>>,
+    caller: Caller,
+) -> Result<Rows<BulkView>, ApiError> {
+    let bulks = app.bulks.list(&app.supervisor).await?;
+    Ok(Rows(bulks.into_iter().map(|view| seen(view, &caller)).collect()))
 }
 
 /// `GET /v1/bulk/{id}`
@@ -108,7 +113,7 @@ pub(crate) async fn show<S: Store>(
 ) -> Result<Json<BulkView>, ApiError> {
     let job = app.bulks.job(&app.supervisor, number).await?;
     within_bulk(&app, &caller, Right::Read, number).await?;
-    Ok(Json(job.view()))
+    Ok(Json(seen(job.view(), &caller)))
 }
 
 /// `POST /v1/bulk/{id}/start`
@@ -122,7 +127,7 @@ pub(crate) async fn start<S: Store>(
     let job = app.bulks.job(&app.supervisor, number).await?;
     within_bulk(&app, &caller, Right::Act, number).await?;
     app.bulks.start(&app.supervisor, &job, &caller.acts_as(), reason).await?;
-    Ok(Json(job.view()))
+    Ok(Json(seen(job.view(), &caller)))
 }
 
 /// `POST /v1/bulk/{id}/stop`
@@ -136,7 +141,12 @@ pub(crate) async fn stop<S: Store>(
     let job = app.bulks.job(&app.supervisor, number).await?;
     within_bulk(&app, &caller, Right::Act, number).await?;
     app.bulks.stop(&app.supervisor, &job, &caller.acts_as(), reason).await?;
-    Ok(Json(job.view()))
+    Ok(Json(seen(job.view(), &caller)))
+}
+
+/// As whoever asks may see it.
+fn seen(view: BulkView, caller: &Caller) -> BulkView {
+    if caller.sees_data() { view } else { bare_bulk(view) }
 }
 
 fn checked(BulkSteering { reason }: BulkSteering) -> Result<Option<String>, ApiError> {

@@ -1,11 +1,12 @@
 //! Cases: `GET /v1/cases`, `GET /v1/cases/{id}`, `POST /v1/cases/{id}/acts`.
 
-use super::body::{Actor, Sent, check_reason};
+use super::body::{Sent, check_reason};
 use super::filters::{Asked, OfCases, OfGroup, Paging};
 use super::parameters::Position;
 use super::path::{Id, Pair};
-use super::secrets::{secrets_of, summaries};
+use super::secrets::{may_search, sight_of, summaries};
 use super::{ApiError, App};
+use crate::access::Caller;
 use crate::clock::{Clock, SystemClock};
 use crate::views::{self, Veiled};
 use amends_api::{CaseAct, CaseDetail, CaseProof, CaseSummary, ClosedOn, Page, ReportView};
@@ -22,30 +23,34 @@ use tokio::sync::SemaphorePermit;
 /// `GET /v1/cases`
 pub(crate) async fn list<S: Store>(
     State(app): State<App<S>>,
+    caller: Caller,
     Asked((of, group, page)): Asked<(OfCases, OfGroup, Paging)>,
 ) -> Result<Json<Page<CaseSummary>>, ApiError> {
     let mut filter = of.filter(SystemClock.now());
+    may_search(&caller, &filter)?;
     if let Some(group) = group.id() {
         filter.among = Some(app.supervisor.members(group).await?.cases);
     }
     let rows = app.supervisor.store().cases(filter, page.request()).await?;
-    Ok(Json(summaries(&app, rows).await))
+    Ok(Json(summaries(&app, &caller, rows).await))
 }
 
 /// `GET /v1/cases/{id}`
 pub(crate) async fn show<S: Store>(
     State(app): State<App<S>>,
+    caller: Caller,
     Id(id): Id<CaseId>,
 ) -> Result<Json<CaseDetail>, ApiError> {
-    Ok(Json(within_bounds(detail(&app, id).await?)))
+    Ok(Json(within_bounds(detail(&app, &caller, id).await?)))
 }
 
 /// `GET /v1/cases/{id}/reports/{position}`: one report, whole. Positions count from 0, in the order of `reports`.
 pub(crate) async fn report<S: Store>(
     State(app): State<App<S>>,
+    caller: Caller,
     Pair(case, Position(position)): Pair<CaseId, Position>,
 ) -> Result<Json<ReportView>, ApiError> {
-    let detail = detail(&app, case).await?;
+    let detail = detail(&app, &caller, case).await?;
     let report = detail.reports.into_iter().nth(position);
     report.map(Json).ok_or_else(|| {
         ApiError::not_found(format!("there is no report `{position}` of case `{case}`"))
@@ -55,13 +60,13 @@ pub(crate) async fn report<S: Store>(
 /// `POST /v1/cases/{id}/acts`
 pub(crate) async fn act<S: Store>(
     State(app): State<App<S>>,
+    caller: Caller,
     Id(id): Id<CaseId>,
-    Actor(actor): Actor,
     Sent(act): Sent<CaseAct>,
 ) -> Result<Json<CaseDetail>, ApiError> {
     check_reason(act.reason())?;
-    app.supervisor.act_on_case(id, act, &actor).await?;
-    Ok(Json(within_bounds(detail(&app, id).await?)))
+    app.supervisor.act_on_case(id, act, caller.acts_as()).await?;
+    Ok(Json(within_bounds(detail(&app, &caller, id).await?)))
 }
 
 /// What the reports of one answer may bring, in bytes of JSON: people read the first, programs ask for the rest.
@@ -104,23 +109,32 @@ fn json_length(value: &impl serde::Serialize) -> usize {
 /// `GET /v1/cases/{id}/proof`
 pub(crate) async fn proof<S: Store>(
     State(app): State<App<S>>,
+    caller: Caller,
     Id(id): Id<CaseId>,
 ) -> Result<Json<CaseProof>, ApiError> {
-    Ok(Json(case_proof(&app, id).await?))
+    Ok(Json(case_proof(&app, &caller, id).await?))
 }
 
 /// What a case's closing word rests on, judged by the version that it was planned with.
-pub(crate) async fn case_proof<S: Store>(app: &App<S>, id: CaseId) -> Result<CaseProof, ApiError> {
+pub(crate) async fn case_proof<S: Store>(
+    app: &App<S>,
+    caller: &Caller,
+    id: CaseId,
+) -> Result<CaseProof, ApiError> {
     let _turn = turn(app).await;
     let (record, book) = found(app, id).await?;
-    let secrets = secrets_of(app, record.stored.case.rulebook.as_ref()).await;
-    let record = Veiled::case(app.supervisor.on_the_wall().case(record), secrets);
+    let sight = sight_of(app, caller, record.stored.case.rulebook.as_ref()).await;
+    let record = Veiled::case(app.supervisor.on_the_wall().case(record), sight);
     Ok(views::proof(record, book, &app.supervisor.kept_back()))
 }
 
 /// All that is known of a case, with its rules by their labels.
-pub(crate) async fn detail<S: Store>(app: &App<S>, id: CaseId) -> Result<CaseDetail, ApiError> {
-    Ok(told_in_full(app, id, 0).await?.0)
+pub(crate) async fn detail<S: Store>(
+    app: &App<S>,
+    caller: &Caller,
+    id: CaseId,
+) -> Result<CaseDetail, ApiError> {
+    Ok(told_in_full(app, caller, id, 0).await?.0)
 }
 
 /// For each of a case's first reports, the rules that were looked at for it.
@@ -138,6 +152,7 @@ pub(crate) struct Behind {
 /// hold, secrets included, and told without them.
 pub(crate) async fn told_in_full<S: Store>(
     app: &App<S>,
+    caller: &Caller,
     id: CaseId,
     reports: usize,
 ) -> Result<(CaseDetail, Behind), ApiError> {
@@ -161,8 +176,13 @@ pub(crate) async fn told_in_full<S: Store>(
         },
         _ => Behind::default(),
     };
-    let secrets = secrets_of(app, case.rulebook.as_ref()).await;
-    let record = Veiled::case(app.supervisor.on_the_wall().case(record), secrets);
+    let sight = sight_of(app, caller, case.rulebook.as_ref()).await;
+    // Questions and requests are put into words from the data itself.
+    let (questions, behind) = match sight.data {
+        true => (questions, behind),
+        false => (Vec::new(), Behind::default()),
+    };
+    let record = Veiled::case(app.supervisor.on_the_wall().case(record), sight);
     let several = !sharing.is_empty();
     let books = CaseBooks { own: book.as_deref(), active: active.as_deref(), several };
     let case = views::case(record, books, &app.supervisor.kept_back());

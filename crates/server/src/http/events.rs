@@ -5,6 +5,7 @@ use super::filters::{Asked, questions};
 use super::openapi::{Answered, Taken, Told};
 use super::parameters::Text;
 use super::{ApiError, App};
+use crate::access::Caller;
 use crate::event_stream::EventSubscription;
 use amends_api::{EventKind, EventView};
 use amends_protocol::{CaseId, Problem, ProblemCode, UnknownWord};
@@ -37,6 +38,7 @@ questions! {
 /// `GET /v1/events`
 pub(crate) async fn stream<S: Store>(
     State(app): State<App<S>>,
+    caller: Caller,
     Asked(wanted): Asked<OfEvents>,
     LastEvent(last): LastEvent,
 ) -> Result<EventStreamed, ApiError> {
@@ -50,6 +52,7 @@ pub(crate) async fn stream<S: Store>(
         last,
         held: None,
         wanted,
+        with_data: caller.sees_data(),
         stopping: app.stopping.clone(),
         _permit: permit,
     };
@@ -142,6 +145,8 @@ struct Reader {
     /// An event that a gap comes before.
     held: Option<(u64, EventView)>,
     wanted: OfEvents,
+    /// Whether what reports and services say is shown.
+    with_data: bool,
     stopping: watch::Receiver<bool>,
     _permit: OwnedSemaphorePermit,
 }
@@ -170,6 +175,8 @@ impl Reader {
                 }
             };
             if self.wanted.has(&event) {
+                let event =
+                    if self.with_data { event } else { EventView { message: None, ..event } };
                 let data = serde_json::to_string(&event).unwrap_or_default();
                 return Some(
                     Event::default().id(id.to_string()).event(event.kind.as_str()).data(data),

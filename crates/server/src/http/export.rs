@@ -4,8 +4,9 @@
 use super::filters::{Asked, OfCases, OfGroup, questions};
 use super::openapi::{Answered, Told};
 use super::parameters::Text;
-use super::secrets::summaries;
+use super::secrets::{may_search, summaries};
 use super::{ApiError, App};
+use crate::access::Caller;
 use crate::clock::{Clock, SystemClock};
 use amends_api::plain::escaped_json;
 use amends_api::{CaseSummary, Money, csv};
@@ -73,9 +74,11 @@ const COLUMNS: &str = "id,saga_id,state,closed_on,rulebook,report,message,opened
 /// `GET /v1/cases:export`
 pub(crate) async fn cases<S: Store>(
     State(app): State<App<S>>,
+    caller: Caller,
     Asked((of, group, written)): Asked<(OfCases, OfGroup, Written)>,
 ) -> Result<CasesFile, ApiError> {
     let mut filter = of.filter(SystemClock.now());
+    may_search(&caller, &filter)?;
     let format = written.format.unwrap_or_default();
     if let Some(group) = group.id() {
         filter.among = Some(app.supervisor.members(group).await?.cases);
@@ -83,6 +86,7 @@ pub(crate) async fn cases<S: Store>(
     let rows = Rows {
         _turn: app.long_read()?,
         app,
+        caller,
         filter,
         format,
         next: Some(PageRequest::first(PAGE_LIMIT)),
@@ -129,6 +133,7 @@ struct Rows<S: Store> {
     /// Until the last row is written, or the client has gone.
     _turn: OwnedSemaphorePermit,
     app: App<S>,
+    caller: Caller,
     filter: CaseFilter,
     format: Format,
     next: Option<PageRequest>,
@@ -148,7 +153,7 @@ impl<S: Store> Rows<S> {
         if std::mem::take(&mut self.first) && self.format == Format::Csv {
             out.push_str(COLUMNS);
         }
-        for case in summaries(&self.app, page).await.items {
+        for case in summaries(&self.app, &self.caller, page).await.items {
             match self.format {
                 Format::Ndjson => {
                     out.push_str(&escaped_json(&serde_json::to_string(&case).unwrap_or_default()));

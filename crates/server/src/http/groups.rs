@@ -2,11 +2,20 @@
 
 use super::answers::Rows;
 use super::{ApiError, App};
+use crate::access::Caller;
+use crate::views::bare_groups;
 use amends_api::GroupView;
 use amends_store::Store;
 use axum::extract::State;
 
 /// `GET /v1/groups`
-pub(crate) async fn list<S: Store>(State(app): State<App<S>>) -> Result<Rows<GroupView>, ApiError> {
-    Ok(Rows(app.supervisor.groups().await?))
+pub(crate) async fn list<S: Store>(
+    State(app): State<App<S>>,
+    caller: Caller,
+) -> Result<Rows<GroupView>, ApiError> {
+    let mut groups = app.supervisor.groups().await?;
+    if !caller.sees_data() {
+        bare_groups(&mut groups);
+    }
+    Ok(Rows(groups))
 }

@@ -1,9 +1,10 @@
 //! Open questions: `GET /v1/questions`, `GET /v1/questions/{id}`, `POST /v1/questions/{id}/acts`.
 
-use super::body::{Actor, Sent, check_reason};
+use super::body::{Sent, check_reason};
 use super::filters::{Asked, OfQuestions, Paging};
 use super::path::Id;
 use super::{ApiError, App, cases};
+use crate::access::Caller;
 use crate::views;
 use amends_api::{Page, QuestionAct, QuestionAnswered, QuestionId, QuestionView};
 use amends_engine::{CaseRow, FoundQuestions, QuestionFilter};
@@ -24,9 +25,10 @@ pub(crate) async fn list<S: Store>(
 /// `GET /v1/questions/{id}`: with its statements.
 pub(crate) async fn show<S: Store>(
     State(app): State<App<S>>,
+    caller: Caller,
     Id(id): Id<QuestionId>,
 ) -> Result<Json<QuestionView>, ApiError> {
-    let case = cases::detail(&app, id.case).await?;
+    let case = cases::detail(&app, &caller, id.case).await?;
     let question = case.questions.into_iter().find(|question| question.id == id);
     let missing = || {
         ApiError::not_found(format!(
@@ -40,13 +42,13 @@ pub(crate) async fn show<S: Store>(
 /// `POST /v1/questions/{id}/acts`
 pub(crate) async fn act<S: Store>(
     State(app): State<App<S>>,
+    caller: Caller,
     Id(id): Id<QuestionId>,
-    Actor(actor): Actor,
     Sent(act): Sent<QuestionAct>,
 ) -> Result<Json<QuestionAnswered>, ApiError> {
     check_reason(act.reason())?;
-    app.supervisor.act_on_question(id, act, &actor).await?;
-    let open = cases::detail(&app, id.case).await?.questions;
+    app.supervisor.act_on_question(id, act, caller.acts_as()).await?;
+    let open = cases::detail(&app, &caller, id.case).await?.questions;
     Ok(Json(QuestionAnswered { id, open }))
 }
 

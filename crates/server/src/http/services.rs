@@ -4,7 +4,9 @@ use super::answers::Rows;
 use super::body::{Actor, Sent, check_reason};
 use super::path::Id;
 use super::{ApiError, App};
+use crate::access::Caller;
 use crate::clock::{Clock, SystemClock};
+use crate::views::bare_services;
 use amends_api::{LimitsWanted, ReasonGiven, ServiceView};
 use amends_engine::NewLimits;
 use amends_store::Store;
@@ -14,8 +16,13 @@ use axum::extract::State;
 /// `GET /v1/services`
 pub(crate) async fn list<S: Store>(
     State(app): State<App<S>>,
+    caller: Caller,
 ) -> Result<Rows<ServiceView>, ApiError> {
-    Ok(Rows(app.supervisor.services(SystemClock.now()).await?))
+    let mut services = app.supervisor.services(SystemClock.now()).await?;
+    if !caller.sees_data() {
+        bare_services(&mut services);
+    }
+    Ok(Rows(services))
 }
 
 /// `POST /v1/services/{name}/pause`: nothing more is sent to it until it is resumed.

@@ -1,18 +1,19 @@
 //! Steps: `GET /v1/steps`, `GET /v1/steps/{id}`, `POST /v1/steps/{id}/acts`, `POST /v1/steps/{id}/outcome`,
 //! `POST /v1/steps:act`.
 
-use super::access::speaks_for;
-use super::body::{Actor, Sent, check_reason};
+use super::access::{speaks_for, within_case};
+use super::body::{Sent, check_reason};
 use super::filters::{Asked, OfGroup, OfSteps, Paging};
 use super::openapi::{Answered, Told};
 use super::path::Id;
-use super::secrets::{listed_steps, secrets_of};
+use super::secrets::{listed_steps, sight_of};
 use super::targets::{Selection, TargetAct, may_act_on, resolve_targets};
 use super::{ApiError, App};
 use crate::access::Caller;
 use crate::bulk::Targets;
 use crate::supervisor::CalledBack;
 use crate::views::{self, Veiled};
+use amends_api::access::{Right, Within};
 use amends_api::{BulkAct, BulkFailure, BulkResult, Page, StepAct, StepView};
 use amends_protocol::{Outcome, OutcomeCallback, StepId};
 use amends_store::Store;
@@ -30,34 +31,44 @@ const LISTED: usize = 1_000;
 /// `GET /v1/steps`
 pub(crate) async fn list<S: Store>(
     State(app): State<App<S>>,
+    caller: Caller,
     Asked((of, group, page)): Asked<(OfSteps, OfGroup, Paging)>,
 ) -> Result<Json<Page<StepView>>, ApiError> {
     let mut filter = of.filter();
+    if filter.text.is_some() {
+        let within = filter.rulebook.as_deref().map_or(Within::Everywhere, Within::Rulebook);
+        caller.must(Right::ReadData, within)?;
+    }
     if let Some(group) = group.id() {
         filter.ids = Some(app.supervisor.members(group).await?.steps);
     }
     let rows = app.supervisor.store().steps(filter, page.request()).await?;
-    Ok(Json(listed_steps(&app, rows).await))
+    Ok(Json(listed_steps(&app, &caller, rows).await))
 }
 
 /// `GET /v1/steps/{id}`
 pub(crate) async fn show<S: Store>(
     State(app): State<App<S>>,
+    caller: Caller,
     Id(id): Id<StepId>,
 ) -> Result<Json<StepView>, ApiError> {
-    view(&app, id).await.map(Json)
+    view(&app, &caller, id).await.map(Json)
 }
 
 /// `POST /v1/steps/{id}/acts`
 pub(crate) async fn act<S: Store>(
     State(app): State<App<S>>,
+    caller: Caller,
     Id(id): Id<StepId>,
-    Actor(actor): Actor,
     Sent(act): Sent<StepAct>,
 ) -> Result<Json<StepView>, ApiError> {
     check_reason(act.reason())?;
-    app.supervisor.act_on_step(id, act, &actor).await?;
-    view(&app, id).await.map(Json)
+    if matches!(act, StepAct::Edit { .. }) {
+        // Who can't see data would put something else in its place without knowing what.
+        within_case(&app, &caller, Right::ReadData, id.case).await?;
+    }
+    app.supervisor.act_on_step(id, act, caller.acts_as()).await?;
+    view(&app, &caller, id).await.map(Json)
 }
 
 /// `POST /v1/steps/{id}/outcome`: a service tells how a step ended that it had taken with 202.
@@ -155,11 +166,11 @@ pub(crate) async fn act_on_many<S: Store>(
     Ok(Json(result))
 }
 
-async fn view<S: Store>(app: &App<S>, id: StepId) -> Result<StepView, ApiError> {
+async fn view<S: Store>(app: &App<S>, caller: &Caller, id: StepId) -> Result<StepView, ApiError> {
     let record = app.supervisor.store().step(id).await?;
     let missing = || ApiError::not_found(format!("there is no step `{id}`"));
     let record = record.ok_or_else(missing)?;
-    let secrets = secrets_of(app, record.listed.rulebook.as_ref()).await;
-    let record = Veiled::step(app.supervisor.on_the_wall().step(record), secrets);
+    let sight = sight_of(app, caller, record.listed.rulebook.as_ref()).await;
+    let record = Veiled::step(app.supervisor.on_the_wall().step(record), sight);
     Ok(views::step(record, &app.supervisor.kept_back()))
 }

@@ -2,10 +2,16 @@
 
 use amends_api::{ActView, Hidden};
 use amends_store::AuditEntry;
+use serde_json::Value;
 
-/// An entry of the audit.
-pub(crate) fn act(entry: AuditEntry) -> ActView {
+/// An entry of the audit; its details hold business data.
+pub(crate) fn act(entry: AuditEntry, with_data: bool) -> ActView {
     let AuditEntry { number, digest, reason_digest, detail_digest, is_erased, row } = entry;
+    let hidden = match (is_erased, with_data) {
+        (_, false) => Some(Hidden::NeedsReadData),
+        (true, true) => Some(Hidden::Erased),
+        (false, true) => None,
+    };
     ActView {
         at: row.at,
         number,
@@ -16,8 +22,8 @@ pub(crate) fn act(entry: AuditEntry) -> ActView {
         reason: row.reason.to_string(),
         case_id: row.case,
         step_id: row.step,
-        detail: row.detail,
-        hidden: is_erased.then_some(Hidden::Erased),
+        detail: if with_data { row.detail } else { Value::Null },
+        hidden,
         digest,
         reason_digest: Some(reason_digest),
         detail_digest: Some(detail_digest),

@@ -23,8 +23,10 @@ use std::sync::Arc;
 
 /// A case as a row of a list.
 pub(crate) fn case_summary(listed: Veiled<ListedCase>, kept_back: &KeptBack) -> CaseSummary {
+    let hidden = listed.hidden();
     let listed = listed.rows();
-    summary(&listed.case, listed.first_report.as_ref(), &listed.steps, kept_back)
+    let summary = summary(&listed.case, listed.first_report.as_ref(), &listed.steps, kept_back);
+    CaseSummary { hidden, ..summary }
 }
 
 /// All that is known of a case but its open questions. Without the version that it was planned with, its reports have
@@ -34,10 +36,11 @@ pub(crate) fn case(
     books: CaseBooks<'_>,
     kept_back: &KeptBack,
 ) -> CaseDetail {
-    let book = books.own;
+    let (book, hidden) = (books.own, record.hidden());
     let CaseRecord { stored, attempts, acts } = record.rows();
     let StoredCase { case, reports, steps } = stored;
     let summary = summary(&case, reports.first(), &steps, kept_back);
+    let summary = CaseSummary { hidden, ..summary };
     let may = case.may(&steps, books);
     let may_not = case.may_not(&steps, books).into_iter().collect();
     let CaseExtra {
@@ -60,7 +63,7 @@ pub(crate) fn case(
         questions: Vec::new(),
         answers: answers.into_iter().map(answer).collect(),
         notes: notes.collect(),
-        acts: acts.into_iter().map(act).collect(),
+        acts: acts.into_iter().map(|entry| act(entry, hidden.is_none())).collect(),
         may,
         may_not,
         quiet_at: quiet_at.map(Timestamp),
@@ -160,6 +163,7 @@ fn summary(
         *counts.entry(step.speaker().state.name()).or_insert(0) += 1;
     }
     CaseSummary {
+        hidden: None,
         sentence: sentence(case, first, &steps, kept_back),
         id: case.id,
         saga_id: case.saga.clone(),
@@ -193,6 +197,7 @@ pub(crate) fn proof(
     book: Option<Arc<Rulebook>>,
     kept_back: &KeptBack,
 ) -> CaseProof {
+    let hidden = record.hidden();
     let CaseRecord { stored, acts, .. } = record.rows();
     let (case, detail) = (&stored.case, &stored.case.extra);
     let head = CaseProof {
@@ -210,7 +215,7 @@ pub(crate) fn proof(
         without_rulebook: book.is_none(),
         actions: Vec::new(),
         may_still_stand: Vec::new(),
-        acts: acts.into_iter().map(act).collect(),
+        acts: acts.into_iter().map(|entry| act(entry, hidden.is_none())).collect(),
     };
     let Proof { actions, may_still_stand } = Proof::of(stored, book);
     CaseProof { actions, may_still_stand, ..head }

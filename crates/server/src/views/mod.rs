@@ -6,6 +6,7 @@ mod case;
 mod kept_back;
 mod question;
 mod rule_hold;
+mod sight;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ pub(crate) use case::{case, case_summary, proof};
 pub(crate) use kept_back::KeptBack;
 pub(crate) use question::{found_question, question, stranger};
 pub(crate) use rule_hold::rule_hold;
+pub(crate) use sight::{Sight, bare_bulk, bare_groups, bare_overview, bare_services};
 pub(crate) use step::{listed_step, step};
 pub(crate) use veiled::Veiled;
 pub(crate) use wall::OnTheWall;

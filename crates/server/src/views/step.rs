@@ -10,12 +10,14 @@ use std::collections::{BTreeMap, HashMap};
 
 /// A step of a list, without its tries.
 pub(crate) fn listed_step(listed: Veiled<ListedStep>, kept_back: &KeptBack) -> StepView {
+    let hidden = listed.hidden();
     let ListedStep { step, saga, because, would_have_asked, .. } = listed.rows();
-    of_row(step, saga, (because, would_have_asked), kept_back)
+    StepView { hidden, ..of_row(step, saga, (because, would_have_asked), kept_back) }
 }
 
 /// One step with its tries.
 pub(crate) fn step(record: Veiled<StepRecord>, kept_back: &KeptBack) -> StepView {
+    let hidden = record.hidden();
     let StepRecord { listed, others, attempts } = record.rows();
     let ListedStep { step, saga, because, would_have_asked, .. } = listed;
     let mut tries: HashMap<StepId, Vec<AttemptRow>> = HashMap::new();
@@ -28,7 +30,7 @@ pub(crate) fn step(record: Veiled<StepRecord>, kept_back: &KeptBack) -> StepView
         let log = log(tries.remove(&row.id).unwrap_or_default(), row);
         let demands = (because.clone(), would_have_asked.clone());
         let view = of_row(row.clone(), saga.clone(), demands, kept_back);
-        StepView { log, may_not: reasons(row.may_not()), ..view }
+        StepView { log, may_not: reasons(row.may_not()), hidden, ..view }
     })
 }
 
@@ -96,6 +98,7 @@ pub(super) fn of_row(
     let awaits = row.awaits_callers().filter(|_| held.is_none()).cloned();
     let due_at = kept_back.next(&row).or(awaits.as_ref().map(|awaits| Timestamp(awaits.until)));
     StepView {
+        hidden: None,
         cause: kept_back.cause(&row),
         may: row.may(),
         may_not: BTreeMap::new(),

@@ -311,7 +311,7 @@ fn an_outcome_that_a_person_wrote_down_is_not_shown_as_a_try() {
 #[test]
 fn an_act_keeps_every_word() {
     let entry = entry("waive", None);
-    let shown = act(entry.clone());
+    let shown = act(entry.clone(), true);
     let row = entry.row;
     assert_eq!((shown.act, shown.reason), ("waive".to_owned(), "asked by phone".to_owned()));
     assert_eq!((shown.at, shown.case_id, shown.detail), (row.at, row.case, row.detail));

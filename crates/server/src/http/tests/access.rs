@@ -455,3 +455,85 @@ async fn a_stream_of_events_ends_when_its_token_is_revoked() {
         assert!(!String::from_utf8_lossy(&data).contains("two"), "{data:?}");
     }
 }
+
+/// A case that holds something in every place where business data can be.
+async fn case_with_data(gate: &Gate, all: &str) -> (String, String) {
+    gate.desk.script.answer("payment.pay", amends_engine::StepReading::Refused);
+    gate.desk.script.say("the bank of PLANTED says no");
+    let evidence = json!([{
+        "service": "payment", "action": "pay", "requestId": "q-1", "state": "succeeded",
+        "data": { "iban": "PLANTED" },
+    }]);
+    let data = json!({
+        "code": "failed", "action": "place", "message": "no rider for PLANTED",
+        "data": { "iban": "PLANTED" }, "history": evidence,
+    });
+    let reported = gate.desk.send(of(binary("o-1", "r-1", &data), all)).await;
+    let case = reported.body["caseId"].as_str().expect("a case").to_owned();
+    let path = format!("/v1/cases/{case}");
+    let began = Instant::now();
+    loop {
+        let shown = gate.get(&path, all).await.body;
+        if let Some(step) = payment(&shown).filter(|step| step["state"] == "stuck") {
+            return (case, step["id"].as_str().expect("an id").to_owned());
+        }
+        assert!(began.elapsed() < PATIENCE, "in vain: {shown}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Whoever may only `read` sees how everything stands, and nothing of what it is about, in any answer and on any page;
+/// nor do they find it out by searching, or change what they can't see.
+#[tokio::test]
+async fn who_may_read_sees_no_business_data_anywhere() {
+    let gate = Gate::open().await;
+    let all = gate.token(&["report:*", "read:data", "act"]).await;
+    let (read, act) = (gate.token(&["read"]).await, gate.token(&["act"]).await);
+    let (case, step) = case_with_data(&gate, &all).await;
+    let shown = gate.get(&format!("/v1/cases/{case}"), &all).await.body.to_string();
+    assert!(shown.contains("PLANTED") && !shown.contains("needs_read_data"), "{shown}");
+    let waived = json!({"act": "edit", "reason": "x", "data": { "iban": "PLANTED-2" }});
+    let edited =
+        gate.ask("POST", &format!("/v1/steps/{step}/acts"), &all, Some(waived.clone())).await;
+    assert_eq!(edited.status, StatusCode::OK, "{edited:?}");
+    let mut looked_at = 0;
+    for (method, path, _) in
+        ROUTES.iter().filter(|(method, path, _)| *method == "GET" && !["/v1/events", "/live"].contains(path))
+    {
+        let id = if path.contains("steps") { &step } else { &case };
+        let path = path.replace("{id}", id).replace("{position}", "0").replace("{name}", "shop");
+        for token in [&read, &act] {
+            let reply = gate.ask(method, &path, token, None).await;
+            let answer = format!("{} {:?}", reply.body, reply.headers);
+            assert!(!answer.contains("PLANTED"), "{path}: {answer}");
+            looked_at += usize::from(reply.status == StatusCode::OK);
+        }
+    }
+    assert!(looked_at > 40, "only {looked_at} answers were looked at");
+    for path in [
+        "/v1/cases:export?format=csv",
+        "/cases?view=causes",
+        "/v1/steps?state=stuck",
+        "/v1/acts?case=c-1",
+    ] {
+        let answer = gate.get(path, &read).await;
+        assert!(
+            answer.status == StatusCode::OK && !answer.body.to_string().contains("PLANTED"),
+            "{path}: {answer:?}"
+        );
+    }
+    let case_of_read = gate.get(&format!("/v1/cases/{case}"), &read).await.body;
+    assert_eq!(case_of_read["hidden"], "needs_read_data");
+    for search in [
+        "/v1/cases?q=PLANTED",
+        "/v1/cases?customer=kim",
+        "/v1/steps?q=PLANTED",
+        "/v1/cases:export?q=PLANTED",
+    ] {
+        let refused = gate.get(search, &read).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{search}: {refused:?}");
+        assert!(refused.detail().contains("read:data"), "{}", refused.detail());
+    }
+    let blind = gate.ask("POST", &format!("/v1/steps/{step}/acts"), &act, Some(waived)).await;
+    assert_eq!(blind.status, StatusCode::FORBIDDEN, "who can't see data edits none: {blind:?}");
+}

@@ -178,6 +178,15 @@ impl Desk {
         Self { router: router(app), script, supervisor, driver, stop, folder }
     }
 
+    /// The same supervisor with values that no answer shows.
+    pub(super) fn withholding(mut self, values: crate::Withheld) -> Self {
+        let (stopping, limits) = (self.stop.subscribe(), HttpLimits::default());
+        let app = App::new(self.supervisor.clone(), Rejections::default(), limits, stopping)
+            .withholding(values);
+        self.router = router(app);
+        self
+    }
+
     /// The same supervisor behind a gate that lets in only who is known.
     pub(super) fn guarded(mut self) -> (Self, Keyring) {
         let stopping = self.stop.subscribe();

@@ -25,3 +25,4 @@ mod strangers;
 mod verdicts;
 mod watching;
 mod which_rulebook;
+mod withheld;

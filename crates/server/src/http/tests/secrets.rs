@@ -55,7 +55,7 @@ async fn desk_with_a_secret() -> (Desk, String, String) {
 }
 
 /// Every address of the API that can be read, and every page.
-fn addresses(case: &str, step: &str) -> Vec<String> {
+pub(super) fn addresses(case: &str, step: &str) -> Vec<String> {
     let api: Value = serde_json::from_str(&openapi_json()).expect("JSON");
     let paths = api["paths"].as_object().expect("paths");
     let readable = paths.iter().filter(|(_, what)| what.get("get").is_some());
