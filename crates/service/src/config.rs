@@ -76,7 +76,7 @@ impl KitConfig {
             )));
         }
         if let Some(token) = &self.supervisor_token {
-            token.check()?;
+            token.check().map_err(KitError::Config)?;
         }
         match self.keep_history_for {
             Some(kept) if kept < SHORTEST_KEPT => Err(KitError::Config(format!(

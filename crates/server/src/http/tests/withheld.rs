@@ -1,5 +1,5 @@
-//! Everything secret of a configuration comes back: in reports, in evidence, in what services say, each value in several
-//! writings. Every answer of the API and every page is looked through for all of it.
+//! Everything secret of a configuration comes back: in reports, in evidence, in what services say, each value in
+//! several writings. Every answer of the API and every page is looked through for all of it.
 
 use super::desk::{Desk, binary};
 use super::secrets::addresses;
