@@ -236,6 +236,9 @@ impl Metrics {
             self.spans_dropped.clone(),
         );
         let what = "Requests that the gate has refused";
+        for result in ["unknown", "denied", "malformed"] {
+            drop(self.access_refused.get_or_create(&CallbackLabels { result }));
+        }
         registry.register("access_refused", what, self.access_refused.clone());
         registry.register(
             "log_lines_dropped",

@@ -497,8 +497,9 @@ async fn who_may_read_sees_no_business_data_anywhere() {
         gate.ask("POST", &format!("/v1/steps/{step}/acts"), &all, Some(waived.clone())).await;
     assert_eq!(edited.status, StatusCode::OK, "{edited:?}");
     let mut looked_at = 0;
-    for (method, path, _) in
-        ROUTES.iter().filter(|(method, path, _)| *method == "GET" && !["/v1/events", "/live"].contains(path))
+    for (method, path, _) in ROUTES
+        .iter()
+        .filter(|(method, path, _)| *method == "GET" && !["/v1/events", "/live"].contains(path))
     {
         let id = if path.contains("steps") { &step } else { &case };
         let path = path.replace("{id}", id).replace("{position}", "0").replace("{name}", "shop");
