@@ -1,6 +1,6 @@
 //! A whole supervisor in one process: store, rulebooks, driver, API, upkeep; started and ended in order.
 
-use crate::access::{Access, AccessError, Keyring};
+use crate::access::{Access, AccessError, FixedToken, Keyring, read_tokens};
 use crate::alerts::AlertOptions;
 use crate::alerts::watch as watch_alerts;
 use crate::books::{Books, BooksError, Rejections};
@@ -114,11 +114,14 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     };
     let (stopping, stops) = watch::channel(false);
     let exporter = export_spans(&config, &supervisor);
-    let (looks, mut upkeep) = watch_files(&config, &supervisor, &listening, books, &stops);
+    let (mut looks, mut upkeep) = watch_files(&config, &supervisor, &listening, books, &stops);
     if let Some(keep) = config.keep_settled {
         upkeep.push(tokio::spawn(retention::watch(supervisor.clone(), keep, stops.clone())));
     }
-    upkeep.push(tokio::spawn(keep_keys(access.keys.clone(), supervisor.clone(), stops.clone())));
+    let (look, asked) = mpsc::channel(1);
+    looks.push(look);
+    let keeper = Keeper { keys: access.keys.clone(), tokens: config.access.tokens.clone() };
+    upkeep.push(tokio::spawn(keeper.keep(supervisor.clone(), asked, stops.clone())));
     upkeep.extend(tell_alerts(&config, address, &supervisor, stops.clone()));
     // Absolute, so that the path in an answer means the same to whoever reads it.
     let data = std::path::absolute(&config.data).unwrap_or(config.data);
@@ -147,19 +150,35 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     })
 }
 
-/// Writes down once a minute, and at the end, which tokens and sessions were used.
-async fn keep_keys(
+/// Who is known, and what the configuration says of it.
+struct Keeper {
     keys: Keyring,
-    supervisor: Supervisor<SqliteStore>,
-    mut stops: watch::Receiver<bool>,
-) {
-    loop {
-        let told = tokio::time::timeout(KEYS_EVERY, stops.wait_for(|stop| *stop)).await.is_ok();
-        if let Err(error) = keys.tidy(supervisor.store(), SystemClock.now()).await {
-            tracing::warn!(%error, "which tokens were used can't be written down");
-        }
-        if told {
-            return;
+    tokens: Vec<FixedToken>,
+}
+
+impl Keeper {
+    /// Once a minute, and when it is asked to: reads the tokens that stand in files, and writes down which were used.
+    async fn keep(
+        self,
+        supervisor: Supervisor<SqliteStore>,
+        mut asked: mpsc::Receiver<()>,
+        mut stops: watch::Receiver<bool>,
+    ) {
+        loop {
+            let told = tokio::select! {
+                _ = stops.wait_for(|stop| *stop) => true,
+                Some(()) = asked.recv() => false,
+                () = tokio::time::sleep(KEYS_EVERY) => false,
+            };
+            if let Err(error) = read_tokens(&self.keys, &self.tokens) {
+                tracing::error!(%error, "a changed token can't be used; those before stay in force");
+            }
+            if let Err(error) = self.keys.tidy(supervisor.store(), SystemClock.now()).await {
+                tracing::warn!(%error, "which tokens were used can't be written down");
+            }
+            if told {
+                return;
+            }
         }
     }
 }
@@ -256,14 +275,14 @@ fn tell_alerts(
     Some(tokio::spawn(watch_alerts(supervisor.clone(), client, options, alert, stops)))
 }
 
-/// How often uses of tokens are written down: they are told to the minute.
+/// How often tokens in files are read, and uses of tokens written down: they are told to the minute.
 const KEYS_EVERY: Duration = Duration::from_secs(60);
 
 /// A year: longer than a process lives without being looked at.
 const NEVER: Duration = Duration::from_secs(365 * 86_400);
 
 impl Running {
-    /// Looks at the files of rulebooks and of our certificate now, and reads rulebooks that look unchanged too.
+    /// Looks at the files of rulebooks, tokens and our certificate now, and reads rulebooks that look unchanged too.
     pub fn look_at_files(&self) {
         for look in &self.looks {
             let _ = look.try_send(()); // a look is due already

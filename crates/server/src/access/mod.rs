@@ -110,8 +110,7 @@ impl Access {
         listening: &[SocketAddr],
     ) -> Result<Self, AccessError> {
         let keys = Keyring::load(store).await?;
-        let fixed = options.tokens.iter().map(fixed).collect::<Result<Vec<_>, _>>()?;
-        keys.set_fixed(fixed);
+        read_tokens(&keys, &options.tokens)?;
         // Where one of them is open to others, whoever comes to any must be known.
         let is_required = listening.iter().any(|address| options.required.at(*address));
         if !is_required {
@@ -150,6 +149,16 @@ impl Access {
     }
 }
 
+/// Takes the tokens of the configuration as their files hold them now; with a mistake in one, all stay as they were.
+///
+/// # Errors
+/// The first mistake.
+pub(crate) fn read_tokens(keys: &Keyring, tokens: &[FixedToken]) -> Result<(), AccessError> {
+    let all = tokens.iter().map(fixed).collect::<Result<Vec<_>, _>>()?;
+    keys.set_fixed(all);
+    Ok(())
+}
+
 fn fixed(token: &FixedToken) -> Result<(String, Principal), AccessError> {
     let FixedToken { name, file, grants } = token;
     let wrong = |why: String| AccessError::Token { name: name.clone(), why };
@@ -168,4 +177,33 @@ fn fixed(token: &FixedToken) -> Result<(String, Principal), AccessError> {
         grants: grants.clone(),
     };
     Ok((text.to_owned(), principal))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use amends_protocol::Timestamp;
+
+    #[test]
+    fn a_token_that_stands_in_a_file_can_be_renewed_and_a_broken_one_changes_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("payment");
+        let grants = vec!["report:payment".parse().expect("a grant")];
+        let tokens = [FixedToken { name: "payment".to_owned(), file: file.clone(), grants }];
+        let keys = Keyring::default();
+        let (old, new) = ("o".repeat(SHORTEST_TOKEN), "n".repeat(SHORTEST_TOKEN));
+        let is_known = |shown: &str| keys.token(shown, Timestamp(0)).is_ok();
+        std::fs::write(&file, format!("{old}\n")).expect("written");
+        read_tokens(&keys, &tokens).expect("a token");
+        assert!(is_known(&old) && !is_known(&new));
+        for broken in ["", "too short", &" ".repeat(40), &format!("{new} {new}")] {
+            std::fs::write(&file, broken).expect("written");
+            let told = read_tokens(&keys, &tokens).expect_err(broken).to_string();
+            assert!(told.contains("`payment`") && !told.contains(&new), "{told}");
+            assert!(is_known(&old), "{broken}");
+        }
+        std::fs::write(&file, &new).expect("written");
+        read_tokens(&keys, &tokens).expect("a token");
+        assert!(is_known(&new) && !is_known(&old), "the old one works no more");
+    }
 }

@@ -230,21 +230,15 @@ impl Metrics {
             "Transactions that failed; each reloads the open cases",
             self.store_failures.clone(),
         );
-        registry.register(
-            "spans_dropped",
-            "Spans that could not be exported",
-            self.spans_dropped.clone(),
-        );
+        let what = "Spans that could not be exported";
+        registry.register("spans_dropped", what, self.spans_dropped.clone());
         let what = "Requests that the gate has refused";
         for result in ["unknown", "denied", "malformed"] {
             drop(self.access_refused.get_or_create(&CallbackLabels { result }));
         }
         registry.register("access_refused", what, self.access_refused.clone());
-        registry.register(
-            "log_lines_dropped",
-            "Log lines that nobody read in time",
-            self.log_lines_dropped.clone(),
-        );
+        let what = "Log lines that nobody read in time";
+        registry.register("log_lines_dropped", what, self.log_lines_dropped.clone());
     }
 
     fn register_cases(&self, registry: &mut Registry) {
