@@ -1,5 +1,5 @@
-//! Removes what was settled long ago: slowly, and only while the wall clock can be trusted, so that a clock that is
-//! wrong for a while removes nothing.
+//! Removes what was settled or done long ago: slowly, and only while the wall clock can be trusted, so that a clock
+//! that is wrong for a while removes nothing.
 
 use crate::clock::{Clock, SystemClock};
 use crate::supervisor::Supervisor;
@@ -76,6 +76,44 @@ pub(crate) async fn watch<S: Store>(
     }
 }
 
+/// Removes entries of the audit that were made longer than `keep` ago, slice by slice.
+pub(crate) async fn watch_audit<S: Store>(
+    supervisor: Supervisor<S>,
+    keep: Duration,
+    mut stopping: watch::Receiver<bool>,
+) {
+    loop {
+        let pause = match look_at_audit(&supervisor, keep).await {
+            Ok(removed) if removed >= SLICE as usize => PAUSE,
+            Ok(_) => EVERY,
+            Err(error) => {
+                tracing::warn!(%error, "old entries of the audit could not be removed");
+                EVERY
+            }
+        };
+        tokio::select! {
+            _ = stopping.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+pub(crate) async fn look_at_audit<S: Store>(
+    supervisor: &Supervisor<S>,
+    keep: Duration,
+) -> Result<usize, StoreError> {
+    if !supervisor.shared().clock.is_trusted() {
+        return Ok(0);
+    }
+    supervisor.store().prune_audit(before(keep), SLICE as usize).await
+}
+
+/// The moment that was so long ago.
+fn before(keep: Duration) -> Timestamp {
+    let keep_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
+    Timestamp(SystemClock.now().0.saturating_sub(keep_ms))
+}
+
 async fn look<S: Store>(
     supervisor: &Supervisor<S>,
     keep: Duration,
@@ -89,10 +127,8 @@ async fn look<S: Store>(
     if most == 0 {
         return Ok(0);
     }
-    let keep_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
-    let before = Timestamp(SystemClock.now().0.saturating_sub(keep_ms));
     let most = usize::try_from(most).unwrap_or(usize::MAX);
-    let removed = supervisor.store().prune(before, most).await?;
+    let removed = supervisor.store().prune(before(keep), most).await?;
     let removed = u64::try_from(removed).unwrap_or(u64::MAX);
     budget.take(removed);
     Ok(removed)

@@ -118,6 +118,10 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     if let Some(keep) = config.keep_settled {
         upkeep.push(tokio::spawn(retention::watch(supervisor.clone(), keep, stops.clone())));
     }
+    if let Some(keep) = config.keep_audit {
+        let audit = retention::watch_audit(supervisor.clone(), keep, stops.clone());
+        upkeep.push(tokio::spawn(audit));
+    }
     let (look, asked) = mpsc::channel(1);
     looks.push(look);
     let keeper = Keeper { keys: access.keys.clone(), tokens: config.access.tokens.clone() };

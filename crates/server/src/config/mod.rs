@@ -61,6 +61,8 @@ pub struct Config {
     pub traces: Option<Uri>,
     /// After what time settled cases are removed; none keeps them.
     pub keep_settled: Option<Duration>,
+    /// After what time entries of the audit are removed; none keeps them.
+    pub keep_audit: Option<Duration>,
     /// What of all this is never shown, by its value.
     pub withheld: Withheld,
     /// What is to be told of files with secrets that others than their owner may use.
@@ -102,6 +104,7 @@ impl Config {
         withheld::gather(&withheld, layers, &read);
         let identity = identity::read(&mut read);
         let keep = read.duration("retention.settled");
+        let audit = read.duration("retention.audit");
         let traces = traces(&mut read);
         let rules = read.text("rules");
         let of_services = read.text("listen_services");
@@ -121,6 +124,7 @@ impl Config {
             identity,
             traces,
             keep_settled: (!keep.is_zero()).then_some(keep),
+            keep_audit: (!audit.is_zero()).then_some(audit),
             withheld,
             loose_files: read.loose(),
             exit_with_parent: false,

@@ -154,10 +154,14 @@ impl Desk {
     }
 
     pub(super) async fn with(limits: HttpLimits) -> Self {
+        Self::driven(limits, DriverOptions::default()).await
+    }
+
+    /// One whose loop is told otherwise.
+    pub(super) async fn driven(limits: HttpLimits, options: DriverOptions) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let store = SqliteStore::open(folder.path(), &SqliteOptions::default()).expect("a store");
         let script = Script::default();
-        let options = DriverOptions::default();
         let (supervisor, driver) =
             Driver::start(store, script.clone(), SystemClock, options).await.expect("a driver");
         let book = Rulebook::from_yaml(BOOK).expect("a valid rulebook");

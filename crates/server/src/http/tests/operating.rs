@@ -1,10 +1,14 @@
 //! Operators at work: finding cases, acting on them, and what the audit says afterwards.
 
 use super::desk::{BOOK, Desk};
+use crate::http::HttpLimits;
+use crate::retention::look_at_audit;
+use crate::shell::DriverOptions;
 use amends_engine::StepReading;
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, StatusCode};
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 #[tokio::test]
 async fn a_refused_step_is_waived_with_a_reason_and_the_audit_knows_who() {
@@ -262,4 +266,30 @@ async fn a_case_shows_the_rule_that_holds_its_steps_back_too() {
         let shown = desk.get(&format!("/v1/cases/{case}")).await.body;
         assert_eq!(shown["reports"][0]["rule"], "order/failed", "{saga}: {shown}");
     }
+}
+
+#[tokio::test]
+async fn old_entries_of_the_audit_go_and_its_chain_stays_whole() {
+    let options = DriverOptions { trust_after: Duration::ZERO, ..DriverOptions::default() };
+    let desk = Desk::driven(HttpLimits::default(), options).await;
+    for path in ["pause", "resume", "pause"] {
+        let acted =
+            desk.post(&format!("/v1/services/payment/{path}"), &json!({"reason": "x"})).await;
+        assert_eq!(acted.status, StatusCode::OK, "{acted:?}");
+    }
+    let head = desk.get("/v1/acts/head").await.body;
+    let kept = look_at_audit(&desk.supervisor, Duration::from_secs(3_600)).await.expect("looks");
+    assert_eq!(kept, 0, "they are young");
+    // The clock of the wall goes on by a millisecond at least.
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_millis(2) {
+        tokio::task::yield_now().await;
+    }
+    let gone = look_at_audit(&desk.supervisor, Duration::ZERO).await.expect("looks");
+    assert!(gone > 0, "nothing went");
+    let after = desk.get("/v1/acts/head").await.body;
+    assert_eq!((&after["number"], &after["digest"]), (&head["number"], &head["digest"]), "{after}");
+    assert_eq!(after["removed"]["number"].as_u64(), Some(gone as u64), "{after}");
+    let left = desk.get("/v1/acts?sort=oldest").await.body;
+    assert_eq!(left["items"].as_array().map(Vec::len), Some(1), "the newest stays: {left}");
 }
