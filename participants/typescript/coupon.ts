@@ -548,7 +548,8 @@ function known(headers: Record<string, string>): Record<string, string> {
   return { ...headers, Authorization: `Bearer ${readFileSync(SUPERVISOR_TOKEN_FILE, "utf8").trim()}` };
 }
 async function tellReport({ id, seq, saga, event, tries }: Row): Promise<void> {
-  const said = await post(`${SUPERVISOR_URL}/v1/reports`, known({ "Content-Type": "application/cloudevents+json" }), event);
+  const headers = known({ "Content-Type": "application/cloudevents+json" });
+  const said = await post(`${SUPERVISOR_URL}/v1/reports`, headers, event);
   const what = `report \`${id}\` of saga \`${saga}\`: ${said.status} ${said.text.slice(0, 500)}`;
   if (said.status === 200 || said.status === 202) {
     await db.one("DELETE FROM outbox WHERE seq = ?", seq);
