@@ -62,6 +62,7 @@ impl<T> Renewed<T> {
     }
 
     /// Has not read the files yet; the first look does.
+    #[cfg_attr(not(feature = "tls"), allow(dead_code))] // only certificates are begun so
     pub(crate) const fn unread(files: Vec<PathBuf>, value: T) -> Self {
         Self { files, stamps: Vec::new(), value, times: 0 }
     }
@@ -89,6 +90,7 @@ impl<T> Renewed<T> {
     }
 
     /// How often it was read: another number is another content.
+    #[cfg_attr(not(feature = "tls"), allow(dead_code))] // only a client of TLS is built anew
     pub(crate) const fn times(&self) -> u64 {
         self.times
     }

@@ -17,6 +17,7 @@ pub(super) const KEYS_LIMIT: usize = 256 << 10;
 const MOST_KEYS: usize = 64;
 
 /// What says of a token that it was signed, and is not believed yet.
+#[cfg_attr(not(feature = "tls"), allow(dead_code))] // without TLS no signature is looked at
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seal<'t> {
     pub(super) algorithm: Algorithm,
