@@ -49,6 +49,13 @@ impl Archive for NullStore {
         Ok(None)
     }
 
+    async fn rulebooks_of(
+        &self,
+        _cases: Vec<CaseId>,
+    ) -> Result<BTreeMap<CaseId, Option<Arc<str>>>, StoreError> {
+        Ok(BTreeMap::new())
+    }
+
     async fn steps(
         &self,
         _f: StepFilter,

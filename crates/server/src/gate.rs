@@ -179,7 +179,7 @@ async fn judge<S: Store>(app: &App<S>, head: &mut Parts, needs: Needs) -> Result
     }
     caller.must(right, Within::Somewhere)?;
     match about {
-        About::Sent => Ok(()),
+        About::Sent | About::Each => Ok(()),
         About::All => Ok(caller.must(right, Within::Everywhere)?),
         About::Found => narrow(head, &caller, right),
         About::Rulebook(name) => match parameter(head, name).await {
@@ -204,27 +204,26 @@ fn case_of(about: About, id: &str) -> Option<CaseId> {
     }
 }
 
-/// A list of what belongs to one rulebook: the one that is named, or the only one that there is.
+/// A list of what belongs to rulebooks: those that are named, or else all of theirs. What they don't name is written
+/// into the query, so that the handler finds it as if they had.
 fn narrow(head: &mut Parts, caller: &Caller, right: Right<'_>) -> Result<(), ApiError> {
-    let some = caller.principal.as_ref().and_then(|principal| principal.only_for(right));
-    let some = some.unwrap_or_default();
-    let query = head.uri.query().unwrap_or_default();
-    let mut named = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "rulebook");
-    match (named.next(), named.next(), some.first()) {
-        (Some((_, name)), None, _) => Ok(caller.must(right, Within::Rulebook(&name))?),
-        (None, None, Some(only)) if some.len() == 1 => {
-            let rest = if query.is_empty() { String::new() } else { format!("{query}&") };
-            let only = amends_protocol::wire::percent::strict(only);
-            let address = format!("{}?{rest}rulebook={only}", head.uri.path());
-            head.uri = address.parse().map_err(|_| ApiError::filter("the query can't be read"))?;
-            Ok(())
-        }
-        _ => {
-            let some = some.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-            let detail = format!("say for which of your rulebooks by `rulebook`: {some}");
-            Err(Problem::new(ProblemCode::Forbidden, detail).into())
-        }
+    let query = head.uri.query().unwrap_or_default().to_owned();
+    let named = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "rulebook");
+    let named: Vec<String> = named
+        .flat_map(|(_, value)| {
+            value.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>()
+        })
+        .filter(|name| !name.is_empty())
+        .collect();
+    let is_named = !named.is_empty();
+    let rulebooks = caller.narrowed(right, named)?;
+    if !is_named {
+        let mut more = form_urlencoded::Serializer::new(query);
+        more.append_pair("rulebook", &rulebooks.join(","));
+        let address = format!("{}?{}", head.uri.path(), more.finish());
+        head.uri = address.parse().map_err(|_| ApiError::filter("the query can't be read"))?;
     }
+    Ok(())
 }
 
 async fn parameter(head: &mut Parts, name: &str) -> Option<String> {

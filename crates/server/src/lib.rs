@@ -32,6 +32,7 @@ mod open_case_queries;
 mod open_files;
 mod outbound;
 mod overview;
+mod random;
 mod renewed;
 mod retention;
 mod routes;

@@ -33,6 +33,16 @@ pub trait Archive: Clone + Send + Sync + 'static {
         id: CaseId,
     ) -> impl Future<Output = Result<Option<CaseRecord>, StoreError>> + Send;
 
+    /// The name of the rulebook that each of these cases is planned with, if with any; cases that are not there are
+    /// absent. It reads no more than that.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn rulebooks_of(
+        &self,
+        cases: Vec<CaseId>,
+    ) -> impl Future<Output = Result<BTreeMap<CaseId, Option<Arc<str>>>, StoreError>> + Send;
+
     /// Steps, newest case first, without their tries.
     ///
     /// # Errors

@@ -48,8 +48,8 @@ pub struct CaseFilter {
     pub closed_on: Vec<ClosedOn>,
     /// Of this saga.
     pub saga: Option<SagaId>,
-    /// Planned with a version of the rulebook of this name.
-    pub rulebook: Option<String>,
+    /// Planned with a version of a rulebook of one of these names.
+    pub rulebooks: Vec<String>,
     /// With this first report: `service/code`, or a beginning of it and `*`, as in `payment/*`.
     pub report: Option<String>,
     /// That has a step for this service, or whose first report came from it.
@@ -127,8 +127,8 @@ pub struct StepFilter {
     pub cases: Option<Vec<CaseId>>,
     /// Of this saga.
     pub saga: Option<SagaId>,
-    /// Of cases that are planned with a version of the rulebook of this name.
-    pub rulebook: Option<String>,
+    /// Of cases that are planned with a version of a rulebook of one of these names.
+    pub rulebooks: Vec<String>,
     /// Asked of this service.
     pub service: Option<String>,
     /// On this action.

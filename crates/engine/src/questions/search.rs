@@ -17,8 +17,8 @@ pub struct QuestionFilter {
     pub service: Option<String>,
     /// Of this case.
     pub case: Option<CaseId>,
-    /// Of cases that are planned with this rulebook, by name.
-    pub rulebook: Option<String>,
+    /// Of cases that are planned with one of these rulebooks, by name.
+    pub rulebooks: Vec<String>,
     /// That come after this one in the list.
     pub after: Option<QuestionId>,
 }
@@ -98,7 +98,8 @@ impl QuestionFilter {
     fn of(&self, case: CaseId, brief: &Brief) -> Vec<FoundQuestion> {
         let rulebook = brief.version.as_ref().map(|version| &*version.name);
         if brief.questions.is_empty()
-            || (self.rulebook.is_some() && self.rulebook.as_deref() != rulebook)
+            || !(self.rulebooks.is_empty()
+                || rulebook.is_some_and(|name| self.rulebooks.iter().any(|one| one == name)))
         {
             return Vec::new();
         }

@@ -33,6 +33,44 @@ impl Caller {
         self.principal.as_ref().is_some_and(|principal| may(principal, right, within))
     }
 
+    /// Whether they may read what belongs to a rulebook; of what belongs to none, who reads everything.
+    pub(crate) fn reads(&self, rulebook: Option<&str>) -> bool {
+        self.may(Right::Read, rulebook.map_or(Within::Everywhere, Within::Rulebook))
+    }
+
+    /// That they may for each of these rulebooks; for all there are, if none is named.
+    ///
+    /// # Errors
+    /// As [`must`](Self::must).
+    pub(crate) fn must_for(
+        &self,
+        right: Right<'_>,
+        rulebooks: &[String],
+    ) -> Result<(), Box<Problem>> {
+        if rulebooks.is_empty() {
+            return self.must(right, Within::Everywhere);
+        }
+        rulebooks.iter().try_for_each(|name| self.must(right, Within::Rulebook(name)))
+    }
+
+    /// The rulebooks among which they may look, where these are asked for: the same, or all of theirs where none is
+    /// named; none if they may look everywhere.
+    ///
+    /// # Errors
+    /// As [`must`](Self::must), if one is not theirs.
+    pub(crate) fn narrowed(
+        &self,
+        right: Right<'_>,
+        mut rulebooks: Vec<String>,
+    ) -> Result<Vec<String>, Box<Problem>> {
+        let own = self.principal.as_ref().and_then(|principal| principal.only_for(right));
+        if rulebooks.is_empty() {
+            rulebooks.extend(own.into_iter().flatten().map(str::to_owned));
+        }
+        self.must_for(right, &rulebooks)?;
+        Ok(rulebooks)
+    }
+
     /// Whether they may see business data of everything.
     pub(crate) fn sees_data(&self) -> bool {
         self.may(Right::ReadData, Within::Everywhere)

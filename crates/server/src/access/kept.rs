@@ -1,4 +1,4 @@
-//! What is kept of tokens and sessions, as rows of the store, and what is drawn by chance for them.
+//! What is kept of tokens and sessions, as rows of the store.
 
 use amends_api::access::{Grant, Principal, PrincipalKind, TokenView};
 use amends_protocol::Timestamp;
@@ -55,12 +55,6 @@ pub(super) fn session_row(digest: Digest, id: &str, kept: &KeptSession) -> Crede
 
 pub(super) fn digest(shown: &str) -> Digest {
     Sha256::digest(shown.as_bytes()).into()
-}
-
-pub(super) fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes)?;
-    Ok(bytes)
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

@@ -1,6 +1,7 @@
 //! Tokens and sessions: made, known again by their digests, revoked, forgotten. What is shown is never kept.
 
-use super::kept::{Digest, KeptSession, cut, digest, hex, random, session_row, token_row};
+use super::kept::{Digest, KeptSession, cut, digest, hex, session_row, token_row};
+use crate::random::{self, NoRandomness};
 use amends_api::access::{
     GRANTS_LIMIT, Grant, Principal, PrincipalKind, SessionView, TokenMade, TokenView,
 };
@@ -8,8 +9,6 @@ use amends_protocol::Timestamp;
 use amends_store::{
     CredentialKind, CredentialRow, Credentials, SqliteOptions, SqliteStore, StoreError,
 };
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::Path;
@@ -164,9 +163,9 @@ pub enum TokenMistake {
     /// There are too many.
     #[error("there are {TOKENS_LIMIT} tokens already; revoke some")]
     TooMany,
-    /// The system gives no random numbers.
-    #[error("the system gives no random numbers: {0}")]
-    Random(#[from] getrandom::Error),
+    /// Nothing can be drawn by chance.
+    #[error("{0}")]
+    Random(#[from] NoRandomness),
     /// The store.
     #[error("{0}")]
     Store(#[from] StoreError),
@@ -289,8 +288,8 @@ impl Keyring {
         if self.read().tokens.len() >= TOKENS_LIMIT {
             return Err(TokenMistake::TooMany);
         }
-        let id = hex(&random::<6>()?);
-        let token = format!("amends_{id}_{}", URL_SAFE_NO_PAD.encode(random::<32>()?));
+        let id = hex(&random::bytes::<6>()?);
+        let token = format!("amends_{id}_{}", random::text()?);
         let view = TokenView {
             id,
             name: wanted.name,
@@ -361,7 +360,7 @@ impl Keyring {
                 return Err(TokenMistake::Wrong(what));
             }
         }
-        let (id, shown) = (hex(&random::<6>()?), URL_SAFE_NO_PAD.encode(random::<32>()?));
+        let (id, shown) = (hex(&random::bytes::<6>()?), random::text()?);
         let kept = KeptSession {
             name: new.principal.name,
             kind: new.principal.kind,

@@ -29,11 +29,13 @@ pub(crate) enum About {
     Rulebook(&'static str),
     /// What its query finds: for who has the right for some rulebooks only, `rulebook` must name one of them.
     Found,
+    /// What it lists: its handler shows of it what they may see.
+    Each,
     /// What is in its body: its handler judges.
     Sent,
 }
 
-use About::{All, Case, Found, Question, Rulebook, Sent, Step};
+use About::{All, Case, Each, Found, Question, Rulebook, Sent, Step};
 use Needs::{Known, Nothing, The};
 use Right::{Act, Admin, Read, ReadData, Rules, Tokens};
 
@@ -79,7 +81,7 @@ pub(crate) const ROUTES: &[(&str, &str, Needs)] = &[
     ("POST",    "/v1/bulk/{id}/start",                      The(Act, Sent)),
     ("POST",    "/v1/bulk/{id}/stop",                       The(Act, Sent)),
     // Rulebooks.
-    ("GET",     "/v1/rulebooks",                            The(Read, All)),
+    ("GET",     "/v1/rulebooks",                            The(Read, Each)),
     ("POST",    "/v1/rulebooks:check",                      The(Rules, Sent)),
     ("GET",     "/v1/rulebooks/{name}",                     The(Read, Rulebook("name"))),
     ("PUT",     "/v1/rulebooks/{name}",                     The(Rules, Rulebook("name"))),
@@ -117,7 +119,7 @@ pub(crate) const ROUTES: &[(&str, &str, Needs)] = &[
     ("GET",     "/readyz",                                  Nothing),
     ("GET",     "/healthz",                                 Nothing),
     // The console.
-    ("GET",     "/",                                        The(Read, All)),
+    ("GET",     "/",                                        The(Read, Each)), // others begin at their cases
     ("GET",     "/cases",                                   The(Read, Found)),
     ("GET",     "/cases/{id}",                              The(Read, Case)),
     ("GET",     "/cases/{id}/proof",                        The(Read, Case)),
@@ -131,7 +133,7 @@ pub(crate) const ROUTES: &[(&str, &str, Needs)] = &[
     ("POST",    "/quarantine/{id}/acts",                    The(Admin, All)),
     ("GET",     "/services",                                The(Read, All)),
     ("POST",    "/services/{name}/acts",                    The(Act, All)),
-    ("GET",     "/rules",                                   The(Read, All)),
+    ("GET",     "/rules",                                   The(Read, Each)),
     ("GET",     "/rules/new",                               The(Rules, Sent)),
     ("POST",    "/rules/preview",                           The(Rules, Sent)),
     ("POST",    "/rules/activate",                          The(Rules, Sent)),
@@ -183,6 +185,7 @@ mod tests {
                         Case | Step | Question => "its case",
                         Rulebook(_) => "its rulebook",
                         Found => "found",
+                        Each => "each for itself",
                         Sent => "sent",
                     };
                     (format!("`{}`", scope_for(*right)), about)

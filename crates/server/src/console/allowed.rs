@@ -8,10 +8,15 @@ impl Frame {
     /// Whether they may look at a part. Where it is not known who looks, each is named: the gate will say.
     pub(super) fn may_see(&self, part: Part) -> bool {
         let within = match part {
-            Part::Cases | Part::Questions => Within::Somewhere,
+            Part::Cases | Part::Questions | Part::Rules => Within::Somewhere,
             _ => Within::Everywhere,
         };
         self.caller.as_ref().is_none_or(|caller| caller.may(Right::Read, within))
+    }
+
+    /// Whether they may look at what is counted over all rulebooks.
+    pub(super) fn sees_everything(&self) -> bool {
+        self.may(Right::Read, Within::Everywhere)
     }
 
     /// Whether they may act on what belongs to a rulebook; on what belongs to none, who may do so everywhere.

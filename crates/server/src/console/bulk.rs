@@ -68,7 +68,8 @@ pub(super) async fn propose<S: Store>(
     let frame = Frame::still(&app, Part::Bulk, "A bulk act", &visitor);
     let wrong = |error: ApiError| PageError::from(error).back("/cases");
     let selection = selection(deed, filter.pairs()).map_err(wrong)?;
-    let found = resolve_targets(&app, deed.into(), selection).await.map_err(wrong)?;
+    let found =
+        resolve_targets(&app, &visitor.caller, deed.into(), selection).await.map_err(wrong)?;
     may_act_on(&app, &visitor.caller, &found.targets).await.map_err(wrong)?;
     let purpose = Purpose {
         act: deed,
@@ -91,7 +92,8 @@ pub(super) async fn make<S: Store>(
     let (reason, who) = (form.reason().map_err(wrong)?, form.who().map_err(wrong)?);
     let deed = deed(form.text("act")).map_err(wrong)?;
     let selection = selection(deed, &pairs).map_err(wrong)?;
-    let found = resolve_targets(&app, deed.into(), selection).await.map_err(wrong)?;
+    let found =
+        resolve_targets(&app, &form.visitor.caller, deed.into(), selection).await.map_err(wrong)?;
     may_act_on(&app, &form.visitor.caller, &found.targets).await.map_err(wrong)?;
     let purpose = Purpose { act: deed, reason, actor: who };
     let (view, targets) = preview(purpose, found, &app.supervisor.kept_back(), SystemClock.now());

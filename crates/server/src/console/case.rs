@@ -9,8 +9,8 @@ use super::words::{between, case_sign, date_and_time, relative, step_sign, upcom
 use crate::access::Caller;
 use crate::dispatch::{ShownRoutes, Try, redacted, shown_request, unredacted};
 use crate::http::{
-    ApiError, App, Behind, Looked, active_for, case_detail, told_in_full, within_bounds,
-    within_case,
+    ApiError, App, Behind, Looked, active_for, case_detail, may_lead_to, told_in_full,
+    within_bounds, within_case,
 };
 use amends_api::access::Right;
 use amends_api::plain::escaped_json;
@@ -206,6 +206,7 @@ pub(super) async fn act_on_case<S: Store>(
     let back = format!("/cases/{id}");
     let wrong = |error: ApiError| PageError::from(error).back(&back).sent(&form);
     let (act, who) = (case_act(&form).map_err(wrong)?, form.who().map_err(wrong)?);
+    may_lead_to(&form.visitor.caller, &act).map_err(wrong)?;
     app.supervisor.act_on_case(id, act, &who).await.map_err(|e| wrong(e.into()))?;
     Ok(form.remember(see(&back)))
 }

@@ -4,9 +4,11 @@
 use super::page::{Frame, PageError, Part, see, show};
 use super::visitor::Visitor;
 use super::words::{case_sign, date_and_time, relative, upcoming};
+use crate::access::Caller;
 use crate::clock::{Clock, SystemClock};
 use crate::http::{App, Query, case_filter, may_search, summaries};
 use crate::views::bare_groups;
+use amends_api::access::{Right, Within};
 use amends_api::remedies::{Remedied, Remedy};
 use amends_api::signs::Signed;
 use amends_api::{
@@ -86,6 +88,9 @@ pub(super) async fn list<S: Store>(
     }
     let itself = uri.path_and_query().map_or_else(|| "/cases".to_owned(), ToString::to_string);
     if filter.get("view") == "causes" {
+        // A cause is one over all rulebooks.
+        let everything = visitor.caller.must(Right::Read, Within::Everywhere);
+        everything.map_err(|problem| PageError::from(*problem).back("/cases"))?;
         let frame = Frame::live(&app, Part::Cases, "Cases by cause", itself, &visitor);
         let mut groups = app.supervisor.groups().await?;
         if !visitor.caller.sees_data() {
@@ -103,12 +108,14 @@ pub(super) async fn list<S: Store>(
     query.finish().map_err(wrong)?;
     let mut group = None;
     if let Some(id) = id {
-        group = app.supervisor.groups().await?.into_iter().find(|g| g.id == id);
+        if visitor.caller.reads(None) {
+            group = app.supervisor.groups().await?.into_iter().find(|g| g.id == id);
+        }
         wanted.among = Some(app.supervisor.members(id).await?.cases);
     }
     let rows = app.supervisor.store().cases(wanted, page).await.map_err(|e| wrong(e.into()))?;
     let rows = summaries(&app, &visitor.caller, rows).await;
-    let known = Known::of(&app, &filter);
+    let known = Known::of(&app, &visitor.caller, &filter);
     Ok(show(&ListPage { frame, filter, rows, group, known }))
 }
 
@@ -157,7 +164,7 @@ impl Filter {
 }
 
 impl Known {
-    fn of<S: Store>(app: &App<S>, filter: &Filter) -> Self {
+    fn of<S: Store>(app: &App<S>, caller: &Caller, filter: &Filter) -> Self {
         let mut known = Self {
             services: Vec::new(),
             actions: Vec::new(),
@@ -165,7 +172,8 @@ impl Known {
             rulebooks: Vec::new(),
             has_roles: false,
         };
-        for book in app.supervisor.active_books() {
+        let active = app.supervisor.active_books().into_iter();
+        for book in active.filter(|book| caller.reads(Some(book.name()))) {
             known.has_roles |= book.has_roles();
             known.rulebooks.push(book.name().to_owned());
             known.services.extend(book.services().iter().map(|s| s.name.to_string()));

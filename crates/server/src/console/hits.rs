@@ -44,7 +44,8 @@ impl Hits {
         caller: &Caller,
         book: &Rulebook,
     ) -> Result<Self, ApiError> {
-        let filter = CaseFilter { rulebook: Some(book.name().to_owned()), ..CaseFilter::default() };
+        let filter =
+            CaseFilter { rulebooks: vec![book.name().to_owned()], ..CaseFilter::default() };
         let newest = app.supervisor.store().cases(filter, PageRequest::first(CASES)).await?;
         let mut hits = Self::default();
         for listed in newest.items {

@@ -1,7 +1,7 @@
 //! `/`: what is open, what is wrong, how each service is doing; and, when nothing ever came, how to begin.
 
 use super::cases::{group_deeds, totals};
-use super::page::{Frame, PageError, Part, show};
+use super::page::{Frame, PageError, Part, see, show};
 use super::picture::{Bar, Spark};
 use super::visitor::Visitor;
 use super::words::{date_and_time, millis, relative, upcoming};
@@ -44,6 +44,10 @@ pub(super) async fn show_overview<S: Store>(
     visitor: Visitor,
     headers: HeaderMap,
 ) -> Result<Response, PageError> {
+    if !visitor.caller.reads(None) {
+        // It counts everything, and is for who may see that.
+        return Ok(see("/cases"));
+    }
     let frame = Frame::live(&app, Part::Overview, "Overview", "/".to_owned(), &visitor);
     let (mut overview, mut groups) = app.supervisor.overview_and_groups(frame.now).await?;
     if !visitor.caller.sees_data() {

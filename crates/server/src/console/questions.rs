@@ -45,10 +45,16 @@ pub(super) async fn list<S: Store>(
     let wrong = |error: ApiError| PageError::from(error).back("/questions");
     let mut query = Query::of(&uri).map_err(wrong)?;
     let wanted = question_filter(&mut query).map_err(wrong)?;
+    let rulebooks = wanted.rulebooks.clone();
     let page = query.page().map_err(wrong)?;
     query.finish().map_err(wrong)?;
     let found = found_questions(&app, wanted, &page).await.map_err(wrong)?;
-    let survey = app.supervisor.survey().await?;
+    // Counts are of everything; they are for who may see everything.
+    let survey = match visitor.caller.reads(None) {
+        true => Some(app.supervisor.survey().await?),
+        false => None,
+    };
+    let counted = survey.iter().flat_map(|survey| &survey.questions);
     let filter = Filter::of(&uri);
     let itself = uri.path_and_query().map_or("/questions", |path| path.as_str()).to_owned();
     let frame = Frame::live(&app, Part::Questions, "Questions", itself, &visitor);
@@ -58,11 +64,11 @@ pub(super) async fn list<S: Store>(
         frame,
         is_narrow: !filter.pairs().is_empty(),
         questions: found.items,
-        kinds: survey.questions.iter().map(|(kind, count)| (*kind, *count)).collect(),
-        noted: survey.noted.values().sum(),
+        kinds: counted.map(|(kind, count)| (*kind, *count)).collect(),
+        noted: survey.iter().flat_map(|survey| survey.noted.values()).sum(),
         next,
         accept_all,
-        strangers: found_strangers(&app, None).await.map_err(wrong)?,
+        strangers: found_strangers(&app, &rulebooks).await.map_err(wrong)?,
     }))
 }
 

@@ -88,6 +88,7 @@ pub(super) async fn list<S: Store>(
     let books = app.supervisor.active_books();
     let books = books
         .into_iter()
+        .filter(|book| visitor.caller.reads(Some(book.name())))
         .map(|book| {
             let rejected = crate::books::views(&app.rejections, book.name());
             let differs = app.rejections.differs(book.name(), book.hash());
@@ -134,7 +135,7 @@ async fn page<S: Store>(
     let mut versions = app.supervisor.store().rulebooks().await?;
     versions.retain(|row| *row.name == *book.name());
     let comparison = active.as_ref().map(|active| compare(active, &book));
-    let mut waiting = found_strangers(app, Some(book.name())).await?;
+    let mut waiting = found_strangers(app, &[book.name().to_owned()]).await?;
     waiting.retain(|one| is_active && one.declared && one.waiting > 0);
     let mut hits = Hits::of(app, &visitor.caller, &book).await?;
     // What an old version would leave behind is not worked out because somebody looks at it.

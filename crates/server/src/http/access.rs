@@ -183,20 +183,29 @@ pub(crate) async fn within_case<S: Store>(
     right: Right<'_>,
     case: CaseId,
 ) -> Result<(), ApiError> {
+    within_cases(app, caller, right, vec![case]).await
+}
+
+/// The same for many, which are looked up at once.
+pub(crate) async fn within_cases<S: Store>(
+    app: &App<S>,
+    caller: &Caller,
+    right: Right<'_>,
+    cases: Vec<CaseId>,
+) -> Result<(), ApiError> {
     if caller.may(right, Within::Everywhere) {
         return Ok(());
     }
-    let record = app.supervisor.store().case(case).await?;
-    let rulebook = record.as_ref().and_then(|record| record.stored.case.rulebook.as_ref());
-    let Some(rulebook) = rulebook else {
+    let rulebooks = app.supervisor.store().rulebooks_of(cases.clone()).await?;
+    for case in cases {
         // What is nobody's, or not there, is shown to who may see everything.
-        return Err(ApiError::not_found(format!("there is no case `{case}` that you may see")));
-    };
-    let within = Within::Rulebook(&rulebook.name);
-    if !caller.may(Right::Read, within) {
-        return Err(ApiError::not_found(format!("there is no case `{case}` that you may see")));
+        let found = rulebooks.get(&case).and_then(Option::as_deref);
+        let Some(rulebook) = found.filter(|name| caller.reads(Some(name))) else {
+            return Err(ApiError::not_found(format!("there is no case `{case}` that you may see")));
+        };
+        caller.must(right, Within::Rulebook(rulebook))?;
     }
-    Ok(caller.must(right, within)?)
+    Ok(())
 }
 
 impl Taken for Caller {

@@ -58,7 +58,7 @@ pub(crate) async fn make<S: Store>(
         BulkDeed::Retry | BulkDeed::Waive | BulkDeed::Approve => Selection::Steps(parsed(&ids)?),
     };
     let _turn = app.long_read()?;
-    let found = resolve_targets(&app, act.into(), ids.or_filter(filter)?).await?;
+    let found = resolve_targets(&app, &caller, act.into(), ids.or_filter(filter)?).await?;
     may_act_on(&app, &caller, &found.targets).await?;
     let (view, targets) = preview(purpose, found, &app.supervisor.kept_back(), SystemClock.now());
     if dry_run {

@@ -9,6 +9,7 @@ use super::{ApiError, App};
 use crate::access::Caller;
 use crate::clock::{Clock, SystemClock};
 use crate::views::{self, Veiled};
+use amends_api::access::{Right, Within};
 use amends_api::{CaseAct, CaseDetail, CaseProof, CaseSummary, ClosedOn, Page, ReportView};
 use amends_engine::{CaseBooks, Question, Veil, asked, claiming, open_questions, sharing};
 use amends_protocol::{CaseId, Problem, ProblemCode, StepId};
@@ -65,8 +66,22 @@ pub(crate) async fn act<S: Store>(
     Sent(act): Sent<CaseAct>,
 ) -> Result<Json<CaseDetail>, ApiError> {
     check_reason(act.reason())?;
+    may_lead_to(&caller, &act)?;
     app.supervisor.act_on_case(id, act, caller.acts_as()).await?;
     Ok(Json(within_bounds(detail(&app, &caller, id).await?)))
+}
+
+/// That somebody may act on what belongs to the rulebook that a case is to be answered by from now on.
+///
+/// # Errors
+/// `forbidden`, with the scope that is missing.
+pub(crate) fn may_lead_to(caller: &Caller, act: &CaseAct) -> Result<(), ApiError> {
+    match act {
+        CaseAct::Replan { rulebook: Some(name), .. } => {
+            Ok(caller.must(Right::Act, Within::Rulebook(name))?)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What the reports of one answer may bring, in bytes of JSON: people read the first, programs ask for the rest.

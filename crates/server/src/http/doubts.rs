@@ -25,7 +25,7 @@ pub(crate) async fn show<S: Store>(
     let none = || ApiError::not_found(format!("there is no active rulebook `{name}`"));
     let book = book.ok_or_else(none)?;
     let _turn = app.long_read()?;
-    let filter = CaseFilter { rulebook: Some(name.clone()), ..CaseFilter::default() };
+    let filter = CaseFilter { rulebooks: vec![name.clone()], ..CaseFilter::default() };
     let newest = app.supervisor.store().cases(filter, PageRequest::first(CASES)).await?;
     let mut doubts = Doubts::default();
     for listed in newest.items {

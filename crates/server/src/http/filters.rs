@@ -69,8 +69,8 @@ questions! {
         closed_on: OneOrMore<ClosedOn>,
         /// Of this saga.
         saga: Option<SagaId>,
-        /// Planned with this rulebook, by name.
-        rulebook: Option<String>,
+        /// Planned with one of these rulebooks, by name.
+        rulebook: Vec<String>,
         /// With this first report: `service/code` or `service/*`.
         report: Option<ReportName>,
         /// That has to do with this service.
@@ -109,8 +109,8 @@ questions! {
         service: Option<String>,
         /// Of this case.
         case: Option<CaseId>,
-        /// Of cases that are planned with this rulebook, by name.
-        rulebook: Option<String>,
+        /// Of cases that are planned with one of these rulebooks, by name.
+        rulebook: Vec<String>,
     }
 
     /// What steps can be asked for.
@@ -119,8 +119,8 @@ questions! {
         case: Vec<CaseId>,
         /// Of this saga.
         saga: Option<SagaId>,
-        /// Of cases planned with this rulebook, by name.
-        rulebook: Option<String>,
+        /// Of cases planned with one of these rulebooks, by name.
+        rulebook: Vec<String>,
         /// Asked of this service.
         service: Option<String>,
         /// On this `service.action`.
@@ -180,7 +180,7 @@ impl OfCases {
             state: self.state,
             closed_on: self.closed_on.0,
             saga: self.saga,
-            rulebook: self.rulebook,
+            rulebooks: self.rulebook,
             report: self.report.map(|ReportName(name)| name),
             service: self.service,
             action: self.action,
@@ -200,8 +200,8 @@ impl OfCases {
 impl OfQuestions {
     /// As the engine takes it.
     pub(crate) fn filter(self) -> QuestionFilter {
-        let Self { kind: kinds, effect, service, case, rulebook } = self;
-        QuestionFilter { kinds, effect, service, case, rulebook, after: None }
+        let Self { kind: kinds, effect, service, case, rulebook: rulebooks } = self;
+        QuestionFilter { kinds, effect, service, case, rulebooks, after: None }
     }
 }
 
@@ -218,7 +218,7 @@ impl OfSteps {
             case,
             cases,
             saga: self.saga,
-            rulebook: self.rulebook,
+            rulebooks: self.rulebook,
             service: self.service,
             action: self.action,
             verb: self.verb,

@@ -50,7 +50,8 @@ pub use app::App;
 pub(crate) use body::{actor_told, check_actor, check_reason, read_body};
 pub(crate) use bulk::BulkId;
 pub(crate) use cases::{
-    Behind, Looked, active_for, case_proof, detail as case_detail, told_in_full, within_bounds,
+    Behind, Looked, active_for, case_proof, detail as case_detail, may_lead_to, told_in_full,
+    within_bounds,
 };
 pub use document::openapi_json;
 pub(crate) use doubts::Doubts;

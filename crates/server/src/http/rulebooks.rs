@@ -9,6 +9,7 @@ use super::parameters::Wait;
 use super::path::{Id, Pair};
 use super::verdicts::Depth;
 use super::{ApiError, App};
+use crate::access::Caller;
 use crate::books::{diagnostics, views};
 use crate::dispatch::AllowedHosts;
 use amends_api::{
@@ -39,9 +40,11 @@ const YAML: [&str; 4] = ["application/yaml", "text/yaml", "application/x-yaml", 
 /// `GET /v1/rulebooks`: the active versions first, then the newest others.
 pub(crate) async fn list<S: Store>(
     State(app): State<App<S>>,
+    caller: Caller,
     _: Asked<()>,
 ) -> Result<Rows<RulebookView>, ApiError> {
     let mut rows = app.supervisor.store().rulebooks().await?;
+    rows.retain(|row| caller.reads(Some(&row.name)));
     rows.sort_by(|a, b| {
         (b.active, b.stored_at).cmp(&(a.active, a.stored_at)).then_with(|| a.name.cmp(&b.name))
     });

@@ -54,8 +54,7 @@ pub(crate) fn may_search(caller: &Caller, filter: &CaseFilter) -> Result<(), Api
     if !asks.contains(&true) {
         return Ok(());
     }
-    let within = filter.rulebook.as_deref().map_or(Within::Everywhere, Within::Rulebook);
-    Ok(caller.must(Right::ReadData, within)?)
+    Ok(caller.must_for(Right::ReadData, &filter.rulebooks)?)
 }
 
 /// The same for many rows, each version looked up once.

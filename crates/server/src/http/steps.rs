@@ -13,7 +13,7 @@ use crate::access::Caller;
 use crate::bulk::Targets;
 use crate::supervisor::CalledBack;
 use crate::views::{self, Veiled};
-use amends_api::access::{Right, Within};
+use amends_api::access::Right;
 use amends_api::{BulkAct, BulkFailure, BulkResult, Page, StepAct, StepView};
 use amends_protocol::{Outcome, OutcomeCallback, StepId};
 use amends_store::Store;
@@ -36,8 +36,7 @@ pub(crate) async fn list<S: Store>(
 ) -> Result<Json<Page<StepView>>, ApiError> {
     let mut filter = of.filter();
     if filter.text.is_some() {
-        let within = filter.rulebook.as_deref().map_or(Within::Everywhere, Within::Rulebook);
-        caller.must(Right::ReadData, within)?;
+        caller.must_for(Right::ReadData, &filter.rulebooks)?;
     }
     if let Some(group) = group.id() {
         filter.ids = Some(app.supervisor.members(group).await?.steps);
@@ -139,7 +138,7 @@ pub(crate) async fn act_on_many<S: Store>(
     let selection = Selection::Steps(bulk.ids).or_filter(bulk.filter)?;
     let act = TargetAct::Step(bulk.act.name());
     let actor = &caller.acts_as();
-    let found = resolve_targets(&app, act, selection).await?.targets;
+    let found = resolve_targets(&app, &caller, act, selection).await?.targets;
     may_act_on(&app, &caller, &found).await?;
     let Targets::Steps(ids) = found else {
         return Err(ApiError::invalid("an act on steps is for steps"));

@@ -14,8 +14,8 @@ use axum::extract::State;
 questions! {
     /// What strangers can be asked for.
     pub(crate) struct OfStrangers {
-        /// Of this rulebook, by name.
-        rulebook: Option<String>,
+        /// Of one of these rulebooks, by name.
+        rulebook: Vec<String>,
     }
 }
 
@@ -24,7 +24,7 @@ pub(crate) async fn list<S: Store>(
     State(app): State<App<S>>,
     Asked(of): Asked<OfStrangers>,
 ) -> Result<Rows<StrangerView>, ApiError> {
-    found(&app, of.rulebook.as_deref()).await.map(Rows)
+    found(&app, &of.rulebook).await.map(Rows)
 }
 
 /// `POST /v1/strangers/{rulebook}/{action}/acts`
@@ -36,15 +36,16 @@ pub(crate) async fn act<S: Store>(
 ) -> Result<Rows<StrangerView>, ApiError> {
     check_reason(act.reason())?;
     app.supervisor.act_on_stranger(&rulebook, action, act, &actor).await?;
-    found(&app, Some(&rulebook)).await.map(Rows)
+    found(&app, &[rulebook]).await.map(Rows)
 }
 
-/// The strangers of a rulebook, or of all.
+/// The strangers of these rulebooks; of all, if none is named.
 pub(crate) async fn found<S: Store>(
     app: &App<S>,
-    rulebook: Option<&str>,
+    rulebooks: &[String],
 ) -> Result<Vec<StrangerView>, ApiError> {
     let found = app.supervisor.strangers().await?.into_iter();
-    let meant = found.filter(|one| rulebook.is_none_or(|name| *one.rulebook == *name));
+    let meant = found
+        .filter(|one| rulebooks.is_empty() || rulebooks.iter().any(|name| **name == *one.rulebook));
     Ok(meant.map(views::stranger).collect())
 }

@@ -4,10 +4,11 @@
 //! neither a state nor an outcome nor a group means what usually waits for this act, see [`usual_states`]. An id means
 //! this very step or case, whatever its state; the engine then says why an act on it is not possible.
 
-use super::access::within_case;
+use super::access::within_cases;
 use super::cases::active_for;
 use super::filters::{case_filter, question_filter, step_filter};
 use super::query::Query;
+use super::secrets::may_search;
 use super::{ApiError, App};
 use crate::access::Caller;
 use crate::bulk::{Found, MOST_TARGETS, Targets};
@@ -141,41 +142,24 @@ async fn within<S: Store>(
         Targets::Cases(ids) => ids.iter().copied().collect(),
         Targets::Questions(ids) => ids.iter().map(|id| id.case).collect(),
     };
-    for case in cases {
-        within_case(app, caller, right, case).await?;
-    }
-    Ok(())
+    within_cases(app, caller, right, cases.into_iter().collect()).await
 }
 
-/// Looks up what is meant, oldest case first. At most 10,000; `more` says that there are others.
+/// Looks up what is meant, oldest case first. At most 10,000; `more` says that there are others. A filter finds what
+/// whoever asks may act on, and nothing by what they may not see.
 pub(crate) async fn resolve_targets<S: Store>(
     app: &App<S>,
+    caller: &Caller,
     act: TargetAct,
     selection: Selection,
 ) -> Result<Found, ApiError> {
     match (act, selection) {
         (TargetAct::Step(_), Selection::Steps(ids)) => steps_by_id(app, ids).await,
         (TargetAct::Step(act), Selection::Filter(pairs)) => {
-            let mut query = Query::from_pairs(pairs);
-            let mut filter = step_filter(&mut query)?;
-            let group = query.group()?;
-            query.finish()?;
-            let mut more = false;
-            match group {
-                Some(group) => {
-                    let members = app.supervisor.members(group).await?;
-                    filter.ids = Some(members.steps);
-                    more = members.more;
-                }
-                None if filter.state.is_empty() && filter.outcome.is_none() => {
-                    filter.state = usual_states(act).to_vec();
-                }
-                None => {}
-            }
-            steps(app, act, filter, more).await
+            steps_meant(app, caller, act, pairs).await
         }
         (TargetAct::Step(act), Selection::OfCases(pairs)) => {
-            let (filter, group) = cases_meant(pairs)?;
+            let (filter, group) = cases_meant(caller, pairs)?;
             steps_of_cases(app, act, filter, group).await
         }
         (TargetAct::Replan, Selection::Cases(ids)) => {
@@ -183,7 +167,7 @@ pub(crate) async fn resolve_targets<S: Store>(
             cases(app, filter, false, |_| true).await
         }
         (TargetAct::Replan, Selection::Filter(pairs) | Selection::OfCases(pairs)) => {
-            let (mut filter, group) = cases_meant(pairs)?;
+            let (mut filter, group) = cases_meant(caller, pairs)?;
             let mut more = false;
             if let Some(group) = group {
                 let members = app.supervisor.members(group).await?;
@@ -203,7 +187,8 @@ pub(crate) async fn resolve_targets<S: Store>(
         (TargetAct::Accept, Selection::Questions(ids)) => questions_by_id(app, ids).await,
         (TargetAct::Accept, Selection::Filter(pairs) | Selection::OfCases(pairs)) => {
             let mut query = Query::from_pairs(pairs);
-            let filter = question_filter(&mut query)?;
+            let mut filter = question_filter(&mut query)?;
+            filter.rulebooks = caller.narrowed(Right::Act, filter.rulebooks)?;
             query.finish()?;
             questions(app, filter).await
         }
@@ -217,6 +202,36 @@ pub(crate) async fn resolve_targets<S: Store>(
             Err(ApiError::invalid("`ids`: this act is for questions; give ids of questions"))
         }
     }
+}
+
+/// The steps that a filter means.
+async fn steps_meant<S: Store>(
+    app: &App<S>,
+    caller: &Caller,
+    act: StepActName,
+    pairs: Vec<(String, String)>,
+) -> Result<Found, ApiError> {
+    let mut query = Query::from_pairs(pairs);
+    let mut filter = step_filter(&mut query)?;
+    filter.rulebooks = caller.narrowed(Right::Act, filter.rulebooks)?;
+    if filter.text.is_some() {
+        caller.must_for(Right::ReadData, &filter.rulebooks)?;
+    }
+    let group = query.group()?;
+    query.finish()?;
+    let mut more = false;
+    match group {
+        Some(group) => {
+            let members = app.supervisor.members(group).await?;
+            filter.ids = Some(members.steps);
+            more = members.more;
+        }
+        None if filter.state.is_empty() && filter.outcome.is_none() => {
+            filter.state = usual_states(act).to_vec();
+        }
+        None => {}
+    }
+    steps(app, act, filter, more).await
 }
 
 /// Whoever has waited longest first. The engine says of one that is over why nothing was changed.
@@ -243,9 +258,14 @@ async fn questions<S: Store>(app: &App<S>, filter: QuestionFilter) -> Result<Fou
     Ok(Found { questions, more, ..Found::of(Targets::Questions(ids)) })
 }
 
-fn cases_meant(pairs: Vec<(String, String)>) -> Result<(CaseFilter, Option<String>), ApiError> {
+fn cases_meant(
+    caller: &Caller,
+    pairs: Vec<(String, String)>,
+) -> Result<(CaseFilter, Option<String>), ApiError> {
     let mut query = Query::from_pairs(pairs);
     let mut filter = case_filter(&mut query, SystemClock.now())?;
+    filter.rulebooks = caller.narrowed(Right::Act, filter.rulebooks)?;
+    may_search(caller, &filter)?;
     let group = query.group()?;
     query.finish()?;
     if filter.state.is_empty() {

@@ -1,6 +1,7 @@
 //! Why a login failed, in words for whoever tried. Each says what to do now.
 
 use super::refused::Refused;
+use crate::random::NoRandomness;
 use amends_protocol::{Problem, ProblemCode};
 
 /// Why a login failed.
@@ -37,6 +38,9 @@ pub(crate) enum LoginError {
     /// It says who logged in, but is not believed.
     #[error("what the identity provider says is not believed: {0}")]
     Refused(#[from] Refused),
+    /// Nothing can be drawn by chance.
+    #[error("{0}; try again")]
+    NoRandomness(#[from] NoRandomness),
     /// Somebody logged in who has no role here.
     #[error(
         "you are known as `{name}`, and have no role here: the claim `{claim}` names none of the roles in `access.oidc.roles`; ask whoever runs this supervisor"
@@ -54,7 +58,9 @@ impl From<LoginError> for Problem {
             LoginError::Declined(_) | LoginError::Refused(_) | LoginError::NoRole { .. } => {
                 ProblemCode::Forbidden
             }
-            LoginError::Away(_) | LoginError::Odd(_) => ProblemCode::Unavailable,
+            LoginError::Away(_) | LoginError::Odd(_) | LoginError::NoRandomness(_) => {
+                ProblemCode::Unavailable
+            }
         };
         Self::new(code, error.to_string())
     }

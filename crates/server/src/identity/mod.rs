@@ -12,7 +12,6 @@ mod login_error;
 mod machines;
 mod metadata;
 mod provider;
-mod random;
 mod refused;
 mod token;
 

@@ -7,11 +7,11 @@ use super::key_source::{KeySource, KeysPlace};
 use super::login::{Answer, Guesses, Pending, Spent, plain};
 use super::login_error::LoginError;
 use super::metadata::{METADATA_LIMIT, Metadata};
-use super::random;
 use super::refused::Refused;
 use super::token::{Claims, Expected, Purpose, Unverified};
 use crate::clock::{Clock, SystemClock};
 use crate::dispatch::WebClient;
+use crate::random::{self, NoRandomness};
 use amends_api::access::Grant;
 use amends_protocol::Timestamp;
 use amends_protocol::wire::percent;
@@ -23,7 +23,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Request, StatusCode, Uri};
 use http_body_util::Full;
 use serde::Deserialize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// How long what a provider says of itself is believed before it is asked again.
@@ -79,7 +79,7 @@ pub(crate) struct Provider {
     /// Whoever holds it asks for all.
     asking: tokio::sync::Mutex<()>,
     /// What seals logins that are under way: a restart ends them.
-    key: [u8; 32],
+    key: OnceLock<[u8; 32]>,
     spent: Mutex<Spent>,
 }
 
@@ -99,9 +99,17 @@ impl Provider {
             known: Mutex::default(),
             away: Mutex::default(),
             asking: tokio::sync::Mutex::default(),
-            key: random::bytes(),
+            key: OnceLock::new(),
             spent: Mutex::default(),
         }
+    }
+
+    fn key(&self) -> Result<[u8; 32], NoRandomness> {
+        if let Some(known) = self.key.get() {
+            return Ok(*known);
+        }
+        let new = random::bytes()?;
+        Ok(*self.key.get_or_init(|| new))
     }
 
     /// Whose word counts.
@@ -115,13 +123,13 @@ impl Provider {
     /// The provider is away, or not what it should be.
     pub(crate) async fn begin(&self, next: &str, now: Timestamp) -> Result<Begun, LoginError> {
         let known = self.known().await?;
-        let guesses =
-            Guesses { state: random::text(), nonce: random::text(), verifier: random::text() };
+        let (state, nonce, verifier) = (random::text()?, random::text()?, random::text()?);
+        let guesses = Guesses { state, nonce, verifier };
         let pending = Pending::new(guesses, next, now);
         let OidcOptions { client_id, scopes, .. } = &self.options;
         let at = &known.metadata.authorization;
         let address = pending.address(at, client_id, &self.redirect(), &scopes.join(" "));
-        Ok(Begun { address, keeps: pending.sealed(&self.key) })
+        Ok(Begun { address, keeps: pending.sealed(&self.key()?) })
     }
 
     /// Who logged in, by the parameters of the answer and what the browser kept.
@@ -135,7 +143,7 @@ impl Provider {
         now: Timestamp,
     ) -> Result<Person, LoginError> {
         let answer = Answer::read(query)?;
-        let pending = Pending::unsealed(kept.ok_or(LoginError::NotBegun)?, &self.key, now)?;
+        let pending = Pending::unsealed(kept.ok_or(LoginError::NotBegun)?, &self.key()?, now)?;
         let known = self.known().await?;
         let code = answer.code(&pending, &self.options.issuer, known.metadata.names_itself)?;
         self.spent.lock().unwrap_or_else(PoisonError::into_inner).spend(&pending.state)?;

@@ -86,6 +86,10 @@ impl Archive for Moody {
         self.inner.case(id).await
     }
 
+    async fn rulebooks_of(&self, of: Vec<CaseId>) -> Stored<BTreeMap<CaseId, Option<Arc<str>>>> {
+        self.inner.rulebooks_of(of).await
+    }
+
     async fn steps(&self, filter: StepFilter, page: PageRequest) -> Stored<RowPage<ListedStep>> {
         self.inner.steps(filter, page).await
     }

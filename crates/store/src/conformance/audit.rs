@@ -3,13 +3,15 @@
 use super::{
     Held, Place,
     sample::{
-        FromRow, act, activation, announced, at, attempt, case, done, of_case, report, saga, step,
-        version, whole,
+        FromRow, act, activation, announced, at, attempt, case, done, of_case, report, saga,
+        settled, step, version, whole,
     },
 };
 use crate::{ActFilter, Archive, Ledger, ListedStep, PageRequest, RulebookRow, StepFilter, Store};
+use amends_api::CaseState;
 use amends_engine::{
-    CaseRow, HistoryQuery, Note, ReportRole, ReportRow, SagaState, StepState, Subject, Write,
+    CaseRow, HistoryQuery, Note, ReportRole, ReportRow, RulebookRef, SagaState, StepState, Subject,
+    Write,
 };
 use amends_protocol::{CaseId, PartTag, StepId};
 
@@ -202,4 +204,18 @@ pub async fn announced_sagas_are_shown(place: &impl Place<Store: Store>) {
         assert_eq!(store.saga(&row.saga).await.expect("reads"), Some(row));
     }
     assert_eq!(store.saga(&saga("order-2")).await.expect("reads"), None);
+}
+
+/// The name of its rulebook, of cases that are there; one that is planned with none has none.
+pub async fn each_case_names_its_rulebook(place: &impl Place<Store: Store>) {
+    let store = Held::of(place).await;
+    let travel = RulebookRef { name: "travel".into(), hash: "hash-2".into() };
+    store.commit(whole(case(1))).await.expect("commits");
+    store.commit(whole(CaseRow { rulebook: Some(travel), ..settled(2) })).await.expect("commits");
+    let none = CaseRow { rulebook: None, state: CaseState::Unmatched, ..case(3) };
+    store.commit(whole(none)).await.expect("commits");
+    let asked = [1, 2, 3, 2, 99, u64::MAX].map(CaseId).to_vec();
+    let found = store.rulebooks_of(asked).await.expect("reads");
+    let found: Vec<_> = found.iter().map(|(case, name)| (case.0, name.as_deref())).collect();
+    assert_eq!(found, [(1, Some("food-order")), (2, Some("travel")), (3, None)]);
 }

@@ -11,6 +11,10 @@ use amends_api::{Amount, CaseState, ClosedOn, StepStateName, StuckReason};
 use amends_engine::{Business, CaseExtra, CaseRow, RulebookRef, StepRow, StepState, Write};
 use amends_protocol::{CaseId, Outcome, Timestamp, Verb};
 
+fn names(of: &[&str]) -> Vec<String> {
+    of.iter().map(|name| (*name).to_owned()).collect()
+}
+
 async fn case_ids(store: &Held<impl Store>, filter: CaseFilter) -> Vec<u64> {
     let page = store.cases(filter, PageRequest::default()).await.expect("lists");
     page.items.iter().map(|listed| listed.case.id.0).collect()
@@ -235,7 +239,7 @@ pub async fn every_case_filter_does_its_part(place: &impl Place<Store: Store>) {
         ),
         (CaseFilter { state: vec![CaseState::Settled, CaseState::Stuck], ..all() }, vec![5, 3]),
         (CaseFilter { saga: Some(saga("order-2")), ..all() }, vec![2]),
-        (CaseFilter { rulebook: text("travel"), ..all() }, vec![1]),
+        (CaseFilter { rulebooks: names(&["travel", "nobody"]), ..all() }, vec![1]),
         (CaseFilter { report: text("payment/report-1"), ..all() }, vec![5, 1]),
         (CaseFilter { report: text("payment/*"), ..all() }, vec![5, 2, 1]),
         (CaseFilter { report: text("Payment/*"), ..all() }, vec![]),
@@ -375,7 +379,15 @@ pub async fn every_step_filter_does_its_part(place: &impl Place<Store: Store>) {
         (StepFilter { saga: Some(saga("order-3")), state: vec![InFlight], ..all() }, vec![(3, 2)]),
         (StepFilter { saga: Some(saga("order-3")), case: Some(CaseId(1)), ..all() }, vec![]),
         (StepFilter { saga: Some(saga("nobody")), ..all() }, vec![]),
-        (StepFilter { rulebook: text("travel"), ..all() }, vec![(3, 3), (3, 2), (3, 1)]),
+        (StepFilter { rulebooks: names(&["travel"]), ..all() }, vec![(3, 3), (3, 2), (3, 1)]),
+        (
+            StepFilter {
+                rulebooks: names(&["nobody", "travel"]),
+                service: text("coupon"),
+                ..all()
+            },
+            vec![(3, 2)],
+        ),
         (StepFilter { service: text("coupon"), ..all() }, vec![(3, 2), (2, 2), (1, 2)]),
         (StepFilter { action: "payment.pay".parse().ok(), ..all() }, vec![(3, 1), (2, 1), (1, 1)]),
         (StepFilter { verb: Some(Verb::Retry), ..all() }, vec![(3, 3)]),

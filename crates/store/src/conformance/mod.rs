@@ -105,6 +105,7 @@ macro_rules! store_conformance {
                 }
                 audit {
                     one_case_has_everything,
+                    each_case_names_its_rulebook,
                     a_step_is_found_by_its_whole_id_only,
                     a_part_is_found_by_its_id,
                     acts_are_listed_newest_first,

@@ -18,7 +18,7 @@ use amends_api::CaseState;
 use amends_engine::{CaseRow, EARLIER_VERSIONS, Epoch, SagaState, StoredCase, StrangerDecisionRow};
 use amends_protocol::{CaseId, SALT_BYTES, SagaId, Salt, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Reports that nobody has answered. An index holds just these.
@@ -283,6 +283,23 @@ pub(crate) fn saga(
 ) -> Result<Option<amends_engine::SagaRow>, StoreError> {
     let sql = format!("SELECT {SAGA_COLUMNS} FROM sagas WHERE saga = ?1");
     Ok(collect(conn, &sql, [saga.as_str()], saga_row)?.into_iter().next())
+}
+
+/// The name of the rulebook that each case is planned with, of those that are there.
+pub(crate) fn rulebooks_of(
+    conn: &Connection,
+    cases: &[CaseId],
+) -> Result<BTreeMap<CaseId, Option<Arc<str>>>, StoreError> {
+    let sql = "SELECT rulebook FROM cases WHERE id = ?1";
+    let mut found = BTreeMap::new();
+    for &case in cases {
+        // A number that no case can have is simply not found.
+        let Ok(number) = case_number(case) else { continue };
+        for name in collect(conn, sql, [number], |row| column::<Option<Arc<str>>>(row, 0))? {
+            found.insert(case, name);
+        }
+    }
+    Ok(found)
 }
 
 /// The number of a saga's case, if it has one.

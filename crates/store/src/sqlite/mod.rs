@@ -176,6 +176,13 @@ impl Archive for SqliteStore {
         self.readers()?.ask(move |conn| records::case(conn, id)).await
     }
 
+    async fn rulebooks_of(
+        &self,
+        cases: Vec<CaseId>,
+    ) -> Result<BTreeMap<CaseId, Option<Arc<str>>>, StoreError> {
+        self.readers()?.ask(move |conn| lookup::rulebooks_of(conn, &cases)).await
+    }
+
     async fn steps(
         &self,
         filter: StepFilter,

@@ -64,9 +64,18 @@ impl Search {
     }
 
     fn and_in<T: Coded>(&mut self, column: &str, words: &[T]) {
-        if !words.is_empty() {
-            let marks = vec!["?"; words.len()].join(", ");
-            self.and(&format!("{column} IN ({marks})"), words.iter().map(|w| w.code().into()));
+        self.and_values(column, words.iter().map(|word| word.code().into()).collect());
+    }
+
+    fn and_one_of(&mut self, column: &str, texts: &[String]) {
+        self.and_values(column, texts.iter().map(|one| text(one)).collect());
+    }
+
+    /// One of these, if there are any.
+    fn and_values(&mut self, column: &str, values: Vec<Value>) {
+        if !values.is_empty() {
+            let marks = vec!["?"; values.len()].join(", ");
+            self.and(&format!("{column} IN ({marks})"), values);
         }
     }
 
@@ -110,9 +119,7 @@ pub(crate) fn of_cases(filter: &CaseFilter) -> Search {
     if let Some(saga) = &filter.saga {
         search.and("c.saga = ?", [text(saga.as_str())]);
     }
-    if let Some(name) = &filter.rulebook {
-        search.and("c.rulebook = ?", [text(name)]);
-    }
+    search.and_one_of("c.rulebook", &filter.rulebooks);
     if let Some(report) = &filter.report {
         match report.strip_suffix('*') {
             // Compares as text; LIKE would also match capitals and read `_` in its own way.
@@ -215,9 +222,7 @@ pub(crate) fn of_steps(filter: &StepFilter, case: Option<CaseId>) -> Result<Sear
     if let Some(verb) = filter.verb {
         search.and("s.verb = ?", [verb.code().into()]);
     }
-    if let Some(name) = &filter.rulebook {
-        search.and("c.rulebook = ?", [text(name)]);
-    }
+    search.and_one_of("c.rulebook", &filter.rulebooks);
     if let Some(wanted) = &filter.text {
         search.and_text(&["json_extract(s.memo, '$.message')"], wanted);
     }

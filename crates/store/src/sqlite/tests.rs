@@ -316,7 +316,10 @@ fn lists_are_searched_in_their_order() {
     let filters = [
         (all(), "cases_by_time ("),
         (CaseFilter { text: text("x"), action: "a.b".parse().ok(), ..all() }, "cases_by_time ("),
-        (CaseFilter { rulebook: text("x"), service: text("y"), ..all() }, "cases_by_time ("),
+        (
+            CaseFilter { rulebooks: vec!["x".to_owned()], service: text("y"), ..all() },
+            "cases_by_time (",
+        ),
         (CaseFilter { state: CaseState::ALL.to_vec(), ..all() }, "cases_by_time ("),
         (CaseFilter { opened_after: Some(Timestamp(1)), ..all() }, "cases_by_time ("),
         (CaseFilter { state: vec![CaseState::Stuck], ..all() }, "cases_unsettled (state=? AND "),

@@ -20,7 +20,12 @@ pub(super) struct Gate {
 
 impl Gate {
     async fn open() -> Self {
-        let (desk, keys) = Desk::open().await.guarded();
+        Self::before(Desk::open().await)
+    }
+
+    /// Before what stands already.
+    pub(super) fn before(desk: Desk) -> Self {
+        let (desk, keys) = desk.guarded();
         Self { desk, keys }
     }
 
@@ -28,8 +33,7 @@ impl Gate {
     pub(super) async fn with_a_stuck_case() -> (Self, String, String) {
         let desk = Desk::open().await;
         let (case, step) = desk.stuck("o-1").await;
-        let (desk, keys) = desk.guarded();
-        (Self { desk, keys }, case, step)
+        (Self::before(desk), case, step)
     }
 
     /// A token that allows this.
@@ -65,7 +69,13 @@ impl Gate {
         self.keys.make_token(self.desk.supervisor.store(), new, now).await.expect("made").token
     }
 
-    async fn ask(&self, method: &str, path: &str, token: &str, body: Option<Value>) -> Reply {
+    pub(super) async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        token: &str,
+        body: Option<Value>,
+    ) -> Reply {
         let mut request = Request::builder().method(method).uri(path);
         if !token.is_empty() {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
@@ -80,7 +90,7 @@ impl Gate {
     }
 
     /// The status alone: the body of some answers has no end.
-    async fn status(&self, method: &str, path: &str, token: &str) -> StatusCode {
+    pub(super) async fn status(&self, method: &str, path: &str, token: &str) -> StatusCode {
         let mut request = Request::builder().method(method).uri(path).header("host", "localhost");
         if !token.is_empty() {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
@@ -98,7 +108,7 @@ fn of(request: Request<Body>, token: &str) -> Request<Body> {
 }
 
 /// Paths without braces: what stood in them is no id of anything.
-fn tried(path: &str) -> String {
+pub(super) fn tried(path: &str) -> String {
     path.replace(['{', '}'], "")
 }
 

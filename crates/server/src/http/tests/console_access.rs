@@ -67,7 +67,7 @@ async fn who_acts_on_one_rulebook_is_offered_nothing_of_others() {
     let page = gate.get(&format!("/cases/{case}"), &own).await;
     assert!(text(&page).contains("action=\"/steps/"));
     // What is of all rulebooks is not named in the navigation.
-    for part in ["/services", "/audit", "/rules"] {
+    for part in ["/services", "/audit", "/bulk"] {
         assert!(!text(&page).contains(&format!("<a href=\"{part}\"")), "{part}");
         assert_eq!(gate.get(part, &own).await.status, StatusCode::FORBIDDEN, "{part}");
     }

@@ -40,6 +40,17 @@ rules:
     compensate: recorded
 "#;
 
+/// The rulebook of another team.
+const MARKET: &str = r#"
+rulebook: bazaar
+services:
+  kiosk: { url: "http://127.0.0.1:1", actions: { vend: { compensation: unvend, calls: [cashbox.charge] } } }
+  cashbox:  { url: "http://127.0.0.1:1", actions: { charge: { compensation: repay } } }
+rules:
+  - on: kiosk/melted
+    compensate: [cashbox.charge]
+"#;
+
 /// Services that answer each step as the script says; without a word in it, a step is simply done.
 #[derive(Clone, Default)]
 pub(super) struct Script {
@@ -266,6 +277,28 @@ impl Desk {
             assert!(began.elapsed() < PATIENCE, "waited in vain; last: {reply:?}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+
+    /// A second rulebook, and a case of it that needs a person; nothing of it has a word in common with the first.
+    pub(super) async fn with_a_market(&self) -> String {
+        let book = Rulebook::from_yaml(MARKET).expect("a valid rulebook");
+        self.supervisor.activate(book, "test", "another team").await.expect("active");
+        self.script.answer("cashbox.charge", StepReading::Refused);
+        let report = Request::post("/v1/reports")
+            .header("content-type", "application/json")
+            .header("ce-specversion", "1.0")
+            .header("ce-type", "dev.amends.report.v1")
+            .header("ce-source", "kiosk")
+            .header("ce-id", "kiosk-1")
+            .header("ce-subject", "basket-1");
+        let data = json!({"code": "melted", "action": "vend", "message": "icecream", "history": [
+            {"service": "stranger", "action": "whisper", "requestId": "w-1", "state": "succeeded"},
+        ]});
+        let reply = self.send(report.body(Body::from(data.to_string())).expect("a request")).await;
+        assert_eq!(reply.status, StatusCode::ACCEPTED, "{reply:?}");
+        let case = reply.body["caseId"].as_str().expect("a case").to_owned();
+        self.until(&format!("/v1/cases/{case}"), |case| case["state"] == "stuck").await;
+        case
     }
 
     /// Reports on a saga while the payment refuses; gives the case and its stuck step.

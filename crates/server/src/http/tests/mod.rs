@@ -12,6 +12,7 @@ mod console_access;
 mod described;
 mod desk;
 mod keeping;
+mod narrow_access;
 mod open_work;
 mod operating;
 mod proof;
