@@ -4,7 +4,7 @@
 use crate::support::process::{Process, Streams};
 use crate::support::scratch;
 use crate::webdriver::{Element, Refusal, Session};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -113,6 +113,28 @@ impl Browser {
             { "name": "prefers-reduced-motion", "value": "reduce" },
         ]});
         self.devtools("Emulation.setEmulatedMedia", features);
+    }
+
+    /// The cookies of the page, as Chromium keeps them: scripts don't see all.
+    #[track_caller]
+    pub fn cookies(&self) -> Vec<Value> {
+        let cookies = self.devtools("Network.getCookies", json!({}))["cookies"].clone();
+        cookies.as_array().expect("a list").clone()
+    }
+
+    /// Puts a cookie back, as it was.
+    #[track_caller]
+    pub fn keep_cookie(&self, cookie: &Value) {
+        let fields = ["name", "value", "domain", "path", "secure", "httpOnly", "sameSite"];
+        let put: Map<String, Value> =
+            fields.iter().map(|name| ((*name).to_owned(), cookie[*name].clone())).collect();
+        self.devtools("Network.setCookie", Value::Object(put));
+    }
+
+    /// Forgets all cookies.
+    #[track_caller]
+    pub fn forget_cookies(&self) {
+        self.devtools("Network.clearBrowserCookies", json!({}));
     }
 
     /// Opens an address and waits until the page is loaded.
@@ -428,6 +450,8 @@ fn capabilities(folder: &Path) -> Value {
     let flags: Vec<&str> = FLAGS.iter().copied().chain([profile.as_str()]).collect();
     json!({
         "browserName": "chrome",
+        // Supervisors that speak TLS show a certificate that this machine doesn't know.
+        "acceptInsecureCerts": true,
         "goog:chromeOptions": { "args": flags },
         "goog:loggingPrefs": { "browser": "ALL" },
     })

@@ -9,6 +9,8 @@ mod acts_on_many;
 mod browser;
 mod hero;
 mod house;
+#[cfg(feature = "tls")]
+mod login;
 mod pages;
 mod plain_http;
 mod questions;

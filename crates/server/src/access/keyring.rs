@@ -107,7 +107,9 @@ impl NotKnown {
     pub(crate) fn sentence(&self) -> String {
         match self {
             Self::Stranger => {
-                "this token is not known here; `amends token list` tells which are".to_owned()
+                "this token is not known here: it is of another supervisor, or was cut when it was copied; \
+                 `amends token list` tells which there are"
+                    .to_owned()
             }
             Self::Expired { id, at } => {
                 format!("the token `amends_{id}_…` has expired at {at}; make a new one")

@@ -1,17 +1,16 @@
 //! `/login` and `/logout`: a browser shows a token once, or comes back from the identity provider, and is known by a
 //! session from then on.
 
-use super::page::{Frame, PageError, Part, see, show};
+use super::page::{Frame, PageError, Part, see, show, show_as};
 use super::session::{self, LoggedIn};
 use super::visitor::Visitor;
 use crate::clock::{Clock, SystemClock};
 use crate::http::{ApiError, App, read_body};
 use crate::identity::local_path;
-use amends_protocol::{Problem, ProblemCode};
 use amends_store::Store;
 use askama::Template;
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::Uri;
+use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use serde_json::json;
 
@@ -28,6 +27,8 @@ struct LoginPage {
     is_required: bool,
     /// The identity provider.
     provider: Option<String>,
+    /// Why it did not work.
+    wrong: Option<String>,
     /// Whether they have just logged out.
     is_out: bool,
     /// Where they end their session at the provider.
@@ -51,14 +52,23 @@ pub(super) async fn ask<S: Store>(
         Some(provider) if is_out => provider.logout_address().await,
         _ => None,
     };
-    show(&LoginPage {
-        frame: Frame::still(&app, Part::Overview, "Log in", &visitor),
-        next: local_path(&parameter("next").unwrap_or_default()).unwrap_or_else(home),
-        is_required: app.access.is_required,
-        provider: people.map(|provider| provider.issuer().to_owned()),
-        is_out,
-        end_there,
-    })
+    let next = local_path(&parameter("next").unwrap_or_default()).unwrap_or_else(home);
+    show(&LoginPage { is_out, end_there, ..LoginPage::of(&app, &visitor, next) })
+}
+
+impl LoginPage {
+    fn of<S: Store>(app: &App<S>, visitor: &Visitor, next: String) -> Self {
+        let people = app.access.believed.people.as_ref();
+        Self {
+            frame: Frame::still(app, Part::Overview, "Log in", visitor),
+            next,
+            is_required: app.access.is_required,
+            provider: people.map(|provider| provider.issuer().to_owned()),
+            wrong: None,
+            is_out: false,
+            end_there: None,
+        }
+    }
 }
 
 /// `POST /login`: a token begins a session.
@@ -73,11 +83,16 @@ pub(super) async fn begin<S: Store>(
     let fields: Vec<(String, String)> = form_urlencoded::parse(&bytes).into_owned().collect();
     let field = |name: &str| fields.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v.trim());
     let now = SystemClock.now();
-    let known = app
-        .access
-        .keys
-        .token(field("token"), now)
-        .map_err(|why| wrong(Problem::new(ProblemCode::Unauthorized, why.sentence()).into()))?;
+    let next = local_path(field("next")).unwrap_or_else(home);
+    let known = match app.access.keys.token(field("token"), now) {
+        Ok(known) => known,
+        Err(why) => {
+            app.supervisor.metrics().access_refused(401);
+            let page = LoginPage::of(&app, &visitor, next);
+            let page = LoginPage { wrong: Some(why.sentence()), ..page };
+            return Ok(show_as(StatusCode::UNAUTHORIZED, &page));
+        }
+    };
     if known.break_glass {
         let (who, peer) = (known.principal.name.as_str(), &visitor.caller.peer);
         app.supervisor.alerts().break_glass(now, who, peer.address);
@@ -95,7 +110,6 @@ pub(super) async fn begin<S: Store>(
         ends_at: known.expires_at,
         provider: None,
     };
-    let next = local_path(field("next")).unwrap_or_else(home);
     let begun = session::begin(&app, &head.headers, &visitor.caller, logged_in, &next).await;
     begun.map_err(wrong)
 }
