@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 words! {
     /// What a bulk act does to each.
-    BulkDeed, "bulk act" {
+    BulkActName, "bulk act" {
         /// Try steps again now.
         Retry = "retry",
         /// Go without steps.
@@ -21,7 +21,7 @@ words! {
     }
 }
 
-impl BulkDeed {
+impl BulkActName {
     /// So many of what it is done to: `1 step`, `3 questions`.
     #[must_use]
     pub fn of(self, count: u64) -> String {
@@ -52,9 +52,9 @@ words! {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct BulkWanted {
+pub struct BulkRequest {
     /// What to do.
-    pub act: BulkDeed,
+    pub act: BulkActName,
     /// Why; stands in the audit of each.
     #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 2000, pattern = r"\S"))]
     pub reason: String,
@@ -99,7 +99,7 @@ pub struct BulkView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
     /// What it does.
-    pub act: BulkDeed,
+    pub act: BulkActName,
     /// What for.
     pub reason: String,
     /// Who made it.

@@ -33,8 +33,8 @@ mod words;
 pub use acts::{ActView, AuditHead, BulkAct, CaseAct, ReasonGiven, StepAct};
 pub use backups::{BackupView, BackupWanted};
 pub use bulk::{
-    BulkCount, BulkDeed, BulkFailure, BulkProgress, BulkResult, BulkSample, BulkState,
-    BulkSteering, BulkView, BulkWanted,
+    BulkActName, BulkCount, BulkFailure, BulkProgress, BulkRequest, BulkResult, BulkSample,
+    BulkState, BulkSteering, BulkView,
 };
 pub use cases::{CaseDetail, CaseSummary, HistoryView, NoteView, ReportView};
 pub use events::EventView;

@@ -3,7 +3,7 @@
 //! now is the engine's table; this one says which of the possible ones to offer first.
 
 use crate::{
-    BulkDeed, BulkState, CaseState, Cause, QuestionEffect, QuestionKind, ServiceHealth,
+    BulkActName, BulkState, CaseState, Cause, QuestionEffect, QuestionKind, ServiceHealth,
     StepActName, StepStateName, StuckReason,
 };
 use amends_protocol::{Outcome, words};
@@ -66,12 +66,12 @@ impl Remedy {
 
     /// The bulk act that it is on many; none if it is done one by one.
     #[must_use]
-    pub const fn on_many(self) -> Option<BulkDeed> {
+    pub const fn on_many(self) -> Option<BulkActName> {
         Some(match self {
-            Self::Approve => BulkDeed::Approve,
-            Self::Retry => BulkDeed::Retry,
-            Self::Waive => BulkDeed::Waive,
-            Self::Replan => BulkDeed::Replan,
+            Self::Approve => BulkActName::Approve,
+            Self::Retry => BulkActName::Retry,
+            Self::Waive => BulkActName::Waive,
+            Self::Replan => BulkActName::Replan,
             Self::Edit
             | Self::Record
             | Self::Answer

@@ -3,8 +3,8 @@
 //! One table for console and terminal; how a colour looks is theirs.
 
 use crate::{
-    BulkDeed, BulkState, CaseState, Cause, ClosedOn, QuestionEffect, QuestionKind, ServiceHealth,
-    StepStateName, StuckReason, TroubleReason, Verdict,
+    BulkActName, BulkState, CaseState, Cause, ClosedOn, QuestionEffect, QuestionKind,
+    ServiceHealth, StepStateName, StuckReason, TroubleReason, Verdict,
 };
 use amends_protocol::Outcome;
 
@@ -233,7 +233,7 @@ impl Signed for BulkState {
     }
 }
 
-impl Signed for BulkDeed {
+impl Signed for BulkActName {
     fn sign(self) -> Sign {
         match self {
             Self::Retry => sign("retry", "↻", Tone::Going),
@@ -321,7 +321,7 @@ mod tests {
         told_apart(QuestionKind::ALL);
         told_apart(QuestionEffect::ALL);
         told_apart(BulkState::ALL);
-        told_apart(BulkDeed::ALL);
+        told_apart(BulkActName::ALL);
         told_apart(ServiceHealth::ALL);
         assert!(CaseState::ALL.iter().all(|state| state.sign().shape != QUARANTINED.shape));
         let names: BTreeSet<_> = Tone::ALL.iter().map(|tone| tone.as_str()).collect();

@@ -5,7 +5,7 @@ const EVENT_LIMIT_BYTES: usize = 1 << 20;
 
 /// One event.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Event {
+pub struct ServerSentEvent {
     /// Its id, with which the stream can be continued.
     pub id: Option<String>,
     /// Its data, lines joined.
@@ -26,7 +26,7 @@ impl Reader {
     ///
     /// # Errors
     /// When one event grows past the limit.
-    pub fn push(&mut self, bytes: &[u8]) -> Result<Vec<Event>, String> {
+    pub fn push(&mut self, bytes: &[u8]) -> Result<Vec<ServerSentEvent>, String> {
         let mut events = Vec::new();
         // No line ends in what was there before, so each byte is looked at once.
         let mut looked_at = self.pending.len();
@@ -52,12 +52,12 @@ impl Reader {
         Ok(())
     }
 
-    fn take_line(&mut self, line: &str) -> Option<Event> {
+    fn take_line(&mut self, line: &str) -> Option<ServerSentEvent> {
         if line.is_empty() {
             let data = std::mem::take(&mut self.data);
             self.size = 0;
             return (!data.is_empty())
-                .then(|| Event { id: self.id.clone(), data: data.join("\n") });
+                .then(|| ServerSentEvent { id: self.id.clone(), data: data.join("\n") });
         }
         self.size += line.len();
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
@@ -79,7 +79,8 @@ mod tests {
     fn events_come_out_whole_however_the_bytes_arrive() {
         let wire =
             ": hello\n\nid: 7\r\nevent: step\ndata: {\"a\":\ndata: 1}\n\ndata: ü\n\n".as_bytes();
-        let event = |id: &str, data: &str| Event { id: Some(id.into()), data: data.into() };
+        let event =
+            |id: &str, data: &str| ServerSentEvent { id: Some(id.into()), data: data.into() };
         let whole = Reader::default().push(wire).expect("short");
         assert_eq!(whole, [event("7", "{\"a\":\n1}"), event("7", "ü")]);
 

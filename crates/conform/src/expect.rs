@@ -2,7 +2,7 @@
 
 use crate::context::Ask;
 use crate::finding::{Finding, Stop, Tried, shown_body};
-use crate::wire::{Answer, Exchange};
+use crate::wire::{Exchange, HttpAnswer};
 use amends_protocol::{Problem, ProblemCode, headers};
 
 /// Body shown within a sentence is cut here; the whole of it stands below.
@@ -47,12 +47,12 @@ impl Exchange {
     }
 
     /// The answer, whatever it is.
-    pub(crate) fn answered(&self, expected: &str) -> Tried<&Answer> {
+    pub(crate) fn answered(&self, expected: &str) -> Tried<&HttpAnswer> {
         self.came.as_ref().map_err(|_| self.unlike(expected))
     }
 
     /// A 2xx.
-    pub(crate) fn succeeds(&self, what: &str) -> Tried<&Answer> {
+    pub(crate) fn succeeds(&self, what: &str) -> Tried<&HttpAnswer> {
         let expected = format!("{what}: an answer of 200 to 299");
         let answer = self.answered(&expected)?;
         match answer.is_success() {
@@ -95,7 +95,7 @@ impl Exchange {
 
     /// Whether the answer is a problem of this kind, under any status.
     pub(crate) fn says(&self, code: ProblemCode) -> bool {
-        let problem = |answer: &Answer| serde_json::from_slice::<Problem>(&answer.body).ok();
+        let problem = |answer: &HttpAnswer| serde_json::from_slice::<Problem>(&answer.body).ok();
         self.came.as_ref().ok().and_then(problem).is_some_and(|problem| problem.is(code))
     }
 
@@ -115,7 +115,7 @@ impl Exchange {
     }
 
     /// The same status and the same bytes as another answer.
-    pub(crate) fn repeats(&self, first: &Answer, what: &str) -> Tried<&Answer> {
+    pub(crate) fn repeats(&self, first: &HttpAnswer, what: &str) -> Tried<&HttpAnswer> {
         let expected = format!(
             "{what}: the first answer again, {} with `{}`",
             first.status,

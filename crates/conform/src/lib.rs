@@ -29,7 +29,7 @@ pub use process::ProcessError;
 pub use run::{CheckResult, Examination, Progress, run};
 pub use sentences::{Holds, SENTENCES, Sentence};
 pub use shown::junit;
-pub use wire::{Answer, Exchange, NoAnswer, Sent};
+pub use wire::{Exchange, HttpAnswer, NoAnswer, Sent};
 
 use std::io;
 use std::net::SocketAddr;

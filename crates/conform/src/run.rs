@@ -6,7 +6,7 @@ use crate::check::{Check, Subject, page};
 use crate::checks::CHECKS;
 use crate::config::{ActionPlan, Config, NoticePlan};
 use crate::context::{Environment, TestContext};
-use crate::fakes::{Downstream, Past, Stands, Supervisor};
+use crate::fakes::{Downstream, FakeSupervisor, Past, Stands};
 use crate::finding::{Lack, Stop, Verdict};
 use crate::process::Process;
 use crate::sentences::Sentence;
@@ -170,7 +170,7 @@ fn open(url: &str, config: Config, stands: Stands) -> Result<Environment, Confor
     let past = Past::of(&run);
     Ok(Environment {
         client,
-        supervisor: stands.supervisor.map(|listener| Supervisor::open(listener, past.clone())),
+        supervisor: stands.supervisor.map(|listener| FakeSupervisor::open(listener, past.clone())),
         downstream: stands.downstream.map(|listener| Downstream::open(listener, past.clone())),
         process: None,
         config,

@@ -2,7 +2,7 @@
 //! wrongly in one way. Builds them; sending is the context's.
 
 use crate::finding::Stop;
-use crate::wire::{Answer, Exchange, Sent};
+use crate::wire::{Exchange, HttpAnswer, Sent};
 use amends_protocol::wire::signature::SigningKey;
 use amends_protocol::{CallbackProof, Outcome, ProblemCode, Verb, headers};
 use http::Method;
@@ -166,7 +166,7 @@ impl Done {
 
     /// Whether the service says that it can't, for good.
     pub(crate) fn is_refusal(&self) -> bool {
-        let failed = |answer: &Answer| (400..=599).contains(&answer.status);
+        let failed = |answer: &HttpAnswer| (400..=599).contains(&answer.status);
         self.outcome == Some(Outcome::Refused)
             || self.exchange.came.as_ref().is_ok_and(failed)
                 && self.exchange.says(ProblemCode::Refused)

@@ -64,7 +64,7 @@ impl Sent {
 
 /// An answer, whatever its status.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct HttpAnswer {
     /// Its status.
     pub status: u16,
     /// All its headers.
@@ -73,7 +73,7 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-impl Answer {
+impl HttpAnswer {
     /// A header's value, if it is there and is text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
@@ -116,7 +116,7 @@ pub struct Exchange {
     /// What was sent.
     pub sent: Sent,
     /// What came.
-    pub came: Result<Answer, NoAnswer>,
+    pub came: Result<HttpAnswer, NoAnswer>,
 }
 
 /// Talks to one participant. Clones are the same client.
@@ -182,7 +182,7 @@ impl Client {
         Exchange { sent, came }
     }
 
-    async fn answer(&self, sent: &Sent) -> Result<Answer, NoAnswer> {
+    async fn answer(&self, sent: &Sent) -> Result<HttpAnswer, NoAnswer> {
         let broken = |error: &(dyn std::error::Error + 'static)| {
             NoAnswer::Broken(causes::in_one_line(error))
         };
@@ -203,6 +203,10 @@ impl Client {
             .collect()
             .await
             .map_err(|error| NoAnswer::Broken(format!("the answer broke off: {error}")))?;
-        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body: body.to_bytes() })
+        Ok(HttpAnswer {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body: body.to_bytes(),
+        })
     }
 }

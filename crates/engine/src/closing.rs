@@ -9,7 +9,7 @@ use crate::turn::Turn;
 use crate::{ReportRole, StepState};
 use amends_api::{CaseState, ClosedOn};
 use amends_protocol::{ActionName, HistoryState, Outcome, StepId, Timestamp, Verb};
-use amends_rulebook::{ActionId, Answer, Facts, Rulebook};
+use amends_rulebook::{ActionId, Coupling, Facts, Rulebook};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -244,8 +244,8 @@ impl Case {
 fn quiet_ms(book: &Rulebook, open: &[Finding]) -> u64 {
     let is_open = |id: ActionId| open.iter().any(|finding| finding.id == Some(id));
     let calls = book.actions().iter().flat_map(|action| &action.calls);
-    let within = calls.filter_map(|call| match call.answer {
-        Answer::Event { within_ms } if is_open(call.action) => within_ms,
+    let within = calls.filter_map(|call| match call.coupling {
+        Coupling::Event { within_ms } if is_open(call.action) => within_ms,
         _ => None,
     });
     within.fold(book.settings().quiet_ms, u64::max)

@@ -1,6 +1,6 @@
 //! The stream of events as the CLI reads it.
 
-use crate::sse::{Event, Reader};
+use crate::sse::{Reader, ServerSentEvent};
 
 /// Longer inputs are given in one piece only.
 const BY_BYTES: usize = 4 << 10;
@@ -14,7 +14,7 @@ pub fn events(data: &[u8]) {
     }
 }
 
-fn read(pieces: &[&[u8]]) -> Result<Vec<Event>, String> {
+fn read(pieces: &[&[u8]]) -> Result<Vec<ServerSentEvent>, String> {
     let mut reader = Reader::default();
     let mut events = Vec::new();
     for piece in pieces {

@@ -1,7 +1,7 @@
 //! How a step is asked for at a service that knows nothing of the participant protocol: one request per verb, and what
 //! its answers mean. Sends nothing.
 
-use crate::template::{Fields, Place};
+use crate::template::{Fields, Slot};
 use crate::{AnswerMap, BodyTemplate, Mapped, Span, Template};
 use amends_protocol::Verb;
 use serde_json::Value;
@@ -177,7 +177,7 @@ impl Endpoint {
         fields: &dyn Fn(&str) -> Option<Value>,
     ) -> Vec<(String, Result<String, String>)> {
         let fill =
-            |(name, value): &(String, Template)| (name.clone(), value.fill(fields, Place::Header));
+            |(name, value): &(String, Template)| (name.clone(), value.fill(fields, Slot::Header));
         self.headers.iter().map(fill).collect()
     }
 
@@ -189,7 +189,7 @@ impl Endpoint {
         &self,
         fields: &dyn Fn(&str) -> Option<Value>,
     ) -> Result<RenderedRequest, String> {
-        let path = self.path.fill(fields, Place::Path)?;
+        let path = self.path.fill(fields, Slot::Path)?;
         check_segments(&path)?;
         let headers = self.headers(fields).into_iter().map(|(name, value)| Ok((name, value?)));
         let headers = headers.collect::<Result<_, String>>()?;
@@ -219,7 +219,7 @@ impl Poll {
     /// As of [`Endpoint::render`].
     pub fn place(&self, fields: &dyn Fn(&str) -> Option<Value>) -> Result<Option<String>, String> {
         let Some(path) = &self.path else { return Ok(None) };
-        let path = path.fill(fields, Place::Path)?;
+        let path = path.fill(fields, Slot::Path)?;
         check_segments(&path)?;
         Ok(Some(path))
     }

@@ -43,7 +43,7 @@ pub struct Call {
     /// Not every saga makes this call: by its `times`, or because it stands in one of several ways.
     pub optional: bool,
     /// What its answer means for the caller.
-    pub answer: Answer,
+    pub coupling: Coupling,
 }
 
 /// How often a call is made, one time after another.
@@ -90,7 +90,7 @@ impl Times {
 
 /// What the answer to a call means for its caller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Answer {
+pub enum Coupling {
     /// Its failure is the caller's failure; behind it, all of it has happened.
     #[default]
     Strict,
@@ -108,13 +108,13 @@ impl Call {
     /// Whether its failure is its caller's, and what lies behind it shows that it succeeded.
     #[must_use]
     pub const fn is_strict(&self) -> bool {
-        matches!(self.answer, Answer::Strict)
+        matches!(self.coupling, Coupling::Strict)
     }
 
     /// Whether nobody waits for it.
     #[must_use]
     pub const fn is_event(&self) -> bool {
-        matches!(self.answer, Answer::Event { .. })
+        matches!(self.coupling, Coupling::Event { .. })
     }
 }
 
@@ -223,16 +223,17 @@ impl Flow {
             self.calls.get(*n).map_or_else(String::new, |call| of(call.action) + call.times.sign())
         };
         let tolerated = |mut calls: Range<usize>| {
-            let is = |n: usize| self.calls.get(n).is_some_and(|c| c.answer == Answer::Tolerated);
+            let is =
+                |n: usize| self.calls.get(n).is_some_and(|c| c.coupling == Coupling::Tolerated);
             if calls.any(is) { ", tolerate: true" } else { "" }
         };
-        let item = |n: usize| match self.calls.get(n).map(|c| c.answer) {
-            Some(Answer::Event { within_ms: Some(ms) }) => {
+        let item = |n: usize| match self.calls.get(n).map(|c| c.coupling) {
+            Some(Coupling::Event { within_ms: Some(ms) }) => {
                 format!("{{ event: {}, within: {} }}", name(&n), length_of_time(ms))
             }
-            Some(Answer::Event { within_ms: None }) => format!("{{ event: {} }}", name(&n)),
-            Some(Answer::Tolerated) => format!("{{ call: {}, tolerate: true }}", name(&n)),
-            Some(Answer::Strict) | None => name(&n),
+            Some(Coupling::Event { within_ms: None }) => format!("{{ event: {} }}", name(&n)),
+            Some(Coupling::Tolerated) => format!("{{ call: {}, tolerate: true }}", name(&n)),
+            Some(Coupling::Strict) | None => name(&n),
         };
         let list =
             |calls: &Range<usize>| calls.clone().map(|n| name(&n)).collect::<Vec<_>>().join(", ");

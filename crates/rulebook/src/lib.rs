@@ -63,7 +63,7 @@ pub use duration::length_of_time;
 pub use endpoint::{Endpoint, EndpointPlaces, Endpoints, Poll, RenderedBody, RenderedRequest};
 pub use examples::Example;
 pub use facts::Facts;
-pub use flow::{Answer, Call, Flow, FlowStep, Times};
+pub use flow::{Call, Coupling, Flow, FlowStep, Times};
 pub use ids::{ActionId, ServiceId};
 pub use load::{Loaded, load, load_sources};
 pub use matcher::{Matcher, Scalar};

@@ -81,13 +81,13 @@ fn draw<'a>(
     let before = diagnostic.severity.as_str().len() + diagnostic.code.len() + 4;
     let title = folded(&diagnostic.message, width, before);
     let mut group = Group::with_title(level.primary_title(title).id(diagnostic.code));
-    let mut places = vec![Place {
+    let mut places = vec![Underlined {
         span: diagnostic.at,
         label: diagnostic.label.as_str().into(),
         kind: AnnotationKind::Primary,
     }];
     let related = diagnostic.related.iter();
-    places.extend(related.map(|(span, label)| Place {
+    places.extend(related.map(|(span, label)| Underlined {
         span: *span,
         label: label.as_str().into(),
         kind: AnnotationKind::Context,
@@ -100,7 +100,7 @@ fn draw<'a>(
             continue;
         };
         let line = index.line(first.span.start);
-        let near = |p: &Place<'_>| {
+        let near = |p: &Underlined<'_>| {
             p.span.file == first.span.file
                 && index.line(p.span.start).abs_diff(line) <= ONE_PIECE_LINES
         };
@@ -130,7 +130,7 @@ fn draw<'a>(
 }
 
 /// An underline that is wider than the screen says no more than one that fits.
-fn shorten(piece: &mut [Place<'_>], room: usize) {
+fn shorten(piece: &mut [Underlined<'_>], room: usize) {
     for place in piece {
         place.span.end = place.span.end.min(place.span.start + room - MARGINS);
     }
@@ -148,7 +148,7 @@ struct Columns {
 }
 
 impl Columns {
-    fn of(piece: &[Place<'_>], index: &LineIndex<'_>) -> Self {
+    fn of(piece: &[Underlined<'_>], index: &LineIndex<'_>) -> Self {
         let mut all = Self { first: usize::MAX, last: 0, labelled: 0, line: 0 };
         for place in piece {
             let line = index.range(index.line(place.span.start));
@@ -167,7 +167,7 @@ impl Columns {
 
 /// Labels of a piece that don't fit beside what they underline get a number there, and stand below.
 fn move_below(
-    piece: &mut [Place<'_>],
+    piece: &mut [Underlined<'_>],
     index: &LineIndex<'_>,
     room: usize,
     below: &mut Vec<String>,
@@ -213,7 +213,7 @@ fn folded(text: &str, width: Option<usize>, before: usize) -> Cow<'_, str> {
 }
 
 #[derive(Clone)]
-struct Place<'a> {
+struct Underlined<'a> {
     span: Span,
     label: Cow<'a, str>,
     kind: AnnotationKind,
@@ -224,7 +224,7 @@ fn draw_piece<'a>(
     group: Group<'a>,
     source: &'a SourceFile,
     index: &LineIndex<'a>,
-    piece: &[Place<'a>],
+    piece: &[Underlined<'a>],
 ) -> Group<'a> {
     let numbers = || piece.iter().map(|p| index.line(p.span.start));
     let (first, last) = (numbers().min().unwrap_or(1), numbers().max().unwrap_or(1));

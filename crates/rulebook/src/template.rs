@@ -68,7 +68,7 @@ pub(crate) enum TemplateErrorKind {
 
 /// Where a filled-in value goes.
 #[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Place {
+pub(crate) enum Slot {
     Path,
     Header,
     Body,
@@ -157,26 +157,26 @@ impl Template {
         })
     }
 
-    pub(crate) fn fill(&self, fields: Fields<'_>, place: Place) -> Result<String, String> {
+    pub(crate) fn fill(&self, fields: Fields<'_>, slot: Slot) -> Result<String, String> {
         let mut out = String::new();
         for part in &self.parts {
             match part {
                 Part::Text(text) => out.push_str(text),
                 Part::Field(name) => {
                     let value = scalar_text(name, &lookup(name, fields)?)?;
-                    match place {
-                        Place::Path if value.is_empty() => {
+                    match slot {
+                        Slot::Path if value.is_empty() => {
                             return Err(format!(
                                 "field `{name}` is empty, and it stands in the path"
                             ));
                         }
-                        Place::Path => out.push_str(&percent::part(&value).to_string()),
-                        Place::Header
+                        Slot::Path => out.push_str(&percent::part(&value).to_string()),
+                        Slot::Header
                             if !value.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) =>
                         {
                             out.push_str(&percent::attribute(&value).to_string());
                         }
-                        Place::Header | Place::Body => out.push_str(&value),
+                        Slot::Header | Slot::Body => out.push_str(&value),
                     }
                 }
             }
@@ -187,7 +187,7 @@ impl Template {
     fn fill_json(&self, fields: Fields<'_>) -> Result<Value, String> {
         match self.parts.as_slice() {
             [Part::Field(name)] => lookup(name, fields),
-            _ => self.fill(fields, Place::Body).map(Value::from),
+            _ => self.fill(fields, Slot::Body).map(Value::from),
         }
     }
 }
@@ -227,7 +227,7 @@ impl BodyTemplate {
         };
         let one = |(key, value): &(String, Self)| {
             let text = match value {
-                Self::Text(template) => template.fill(fields, Place::Body)?,
+                Self::Text(template) => template.fill(fields, Slot::Body)?,
                 other => scalar_text(key, &other.fill(fields)?)?,
             };
             Ok((key.clone(), text))
@@ -325,7 +325,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn fill(text: &str, place: Place) -> Result<String, String> {
+    fn fill(text: &str, place: Slot) -> Result<String, String> {
         let fields = |name: &str| match name {
             "sagaId" => Some(json!("order 1/2")),
             "data.amount" => Some(json!(12.5)),
@@ -342,22 +342,22 @@ mod tests {
     #[test]
     fn values_are_encoded_for_their_place() {
         assert_eq!(
-            fill("/s/{sagaId}?a={data.amount}", Place::Path),
+            fill("/s/{sagaId}?a={data.amount}", Slot::Path),
             Ok("/s/order%201%2F2?a=12.5".to_owned())
         );
-        assert_eq!(fill("{sagaId}", Place::Header), Ok("order 1/2".to_owned()));
-        assert_eq!(fill("{data.lines}", Place::Header), Ok("a%0D%0Ab:%20c".to_owned()));
-        assert_eq!(fill("{data.hangul}", Place::Header), Ok("%EC%9E%AC%EA%B3%A0".to_owned()));
-        assert_eq!(fill("{{{sagaId}}}", Place::Body), Ok("{order 1/2}".to_owned()));
+        assert_eq!(fill("{sagaId}", Slot::Header), Ok("order 1/2".to_owned()));
+        assert_eq!(fill("{data.lines}", Slot::Header), Ok("a%0D%0Ab:%20c".to_owned()));
+        assert_eq!(fill("{data.hangul}", Slot::Header), Ok("%EC%9E%AC%EA%B3%A0".to_owned()));
+        assert_eq!(fill("{{{sagaId}}}", Slot::Body), Ok("{order 1/2}".to_owned()));
     }
 
     #[test]
     fn what_cannot_be_filled_in_is_named() {
         for (text, place) in [
-            ("{data.absent}", Place::Body),
-            ("{data.nothing}", Place::Body),
-            ("{data.list}", Place::Body),
-            ("/{data.empty}/x", Place::Path),
+            ("{data.absent}", Slot::Body),
+            ("{data.nothing}", Slot::Body),
+            ("{data.list}", Slot::Body),
+            ("/{data.empty}/x", Slot::Path),
         ] {
             let name = text.trim_matches(|c| c != '{' && c != '}').to_owned();
             let error = fill(text, place).expect_err(text);

@@ -1,6 +1,6 @@
 //! What is read of `calls`: which calls there are, how they hang together, and what stands in no sensible rulebook.
 
-use amends_rulebook::{Answer, FlowStep, Rulebook, Times};
+use amends_rulebook::{Coupling, FlowStep, Rulebook, Times};
 use std::sync::Arc;
 
 /// A kiosk whose `order.place` calls this.
@@ -22,10 +22,10 @@ fn read(calls: &str) -> Arc<Rulebook> {
 }
 
 /// The calls of `order.place` as names, and what else is known of each.
-fn calls(book: &Rulebook) -> Vec<(String, Times, bool, Answer)> {
+fn calls(book: &Rulebook) -> Vec<(String, Times, bool, Coupling)> {
     let place = book.get(book.action("order", "place").expect("declared"));
     let told = |c: &amends_rulebook::Call| {
-        (book.get(c.action).name.to_string(), c.times, c.optional, c.answer)
+        (book.get(c.action).name.to_string(), c.times, c.optional, c.coupling)
     };
     place.calls.iter().map(told).collect()
 }
@@ -77,11 +77,17 @@ fn what_an_answer_means_is_said_call_by_call() {
     let book = read(
         "[{ parallel: [card.pay, \"voucher.pay?\"] }, { call: mail.send, tolerate: true }, { event: mail.send, within: 1h }, { event: card.pay }]",
     );
-    let answers: Vec<_> = calls(&book).into_iter().map(|(.., answer)| answer).collect();
-    let event = |within_ms| Answer::Event { within_ms };
+    let answers: Vec<_> = calls(&book).into_iter().map(|(.., coupling)| coupling).collect();
+    let event = |within_ms| Coupling::Event { within_ms };
     assert_eq!(
         answers,
-        [Answer::Strict, Answer::Strict, Answer::Tolerated, event(Some(3_600_000)), event(None)]
+        [
+            Coupling::Strict,
+            Coupling::Strict,
+            Coupling::Tolerated,
+            event(Some(3_600_000)),
+            event(None)
+        ]
     );
 }
 

@@ -85,8 +85,8 @@ async fn tell_all<S: HistoryStore>(kit: &Kit<S>) -> Result<bool, KitError> {
         let is_last = owed.len() < BATCH as usize;
         for one in owed {
             let error = match tell(kit, &one).await {
-                Told::Taken => None,
-                Told::Never(why) => {
+                Delivery::Taken => None,
+                Delivery::Never(why) => {
                     tracing::error!(
                         service = kit.service(),
                         step = one.step_id,
@@ -95,7 +95,7 @@ async fn tell_all<S: HistoryStore>(kit: &Kit<S>) -> Result<bool, KitError> {
                     );
                     Some(why)
                 }
-                Told::Later(why) => {
+                Delivery::Later(why) => {
                     tracing::warn!(
                         service = kit.service(),
                         step = one.step_id,
@@ -117,24 +117,24 @@ async fn tell_all<S: HistoryStore>(kit: &Kit<S>) -> Result<bool, KitError> {
     }
 }
 
-enum Told {
+enum Delivery {
     Taken,
     /// It will never be taken; why.
     Never(String),
     Later(String),
 }
 
-async fn tell<S: HistoryStore>(kit: &Kit<S>, owed: &OwedRow) -> Told {
+async fn tell<S: HistoryStore>(kit: &Kit<S>, owed: &OwedRow) -> Delivery {
     // Only what has ended is read.
-    let Some(outcome) = owed.outcome else { return Told::Later("it goes on".to_owned()) };
+    let Some(outcome) = owed.outcome else { return Delivery::Later("it goes on".to_owned()) };
     let step = percent::part(&owed.step_id);
     let supervisor = kit.inner.config.supervisor.as_deref();
     let own = supervisor.map(|at| format!("{}/v1/steps/{step}/outcome", at.trim_end_matches('/')));
     let Some(address) = owed.url.clone().or(own) else {
-        return Told::Later("no supervisor is configured".to_owned());
+        return Delivery::Later("no supervisor is configured".to_owned());
     };
     let Ok(uri) = address.parse::<Uri>() else {
-        return Told::Never(format!("`{address}` is no address"));
+        return Delivery::Never(format!("`{address}` is no address"));
     };
     let word = OutcomeCallback::of(outcome);
     let word = match &owed.proof {
@@ -142,7 +142,7 @@ async fn tell<S: HistoryStore>(kit: &Kit<S>, owed: &OwedRow) -> Told {
         None => word,
     };
     let Ok(body) = serde_json::to_vec(&word) else {
-        return Told::Later("it cannot be written as JSON".to_owned());
+        return Delivery::Later("it cannot be written as JSON".to_owned());
     };
     let mut headers = HeaderMap::new();
     put(&mut headers, "content-type", "application/json");
@@ -151,25 +151,25 @@ async fn tell<S: HistoryStore>(kit: &Kit<S>, owed: &OwedRow) -> Told {
     {
         match token.authorization() {
             Ok(value) => drop(headers.insert(header::AUTHORIZATION, value)),
-            Err(why) => return Told::Later(why),
+            Err(why) => return Delivery::Later(why),
         }
     }
     match kit.inner.transport.post(uri, headers, Bytes::from(body), TRY_TIMEOUT).await {
         Ok(reply) => judge(&reply),
-        Err(why) => Told::Later(why),
+        Err(why) => Delivery::Later(why),
     }
 }
 
 /// What is no problem of ours comes from what stands before the supervisor, and passes.
-fn judge(reply: &Reply) -> Told {
+fn judge(reply: &Reply) -> Delivery {
     let text: String = String::from_utf8_lossy(&reply.body).chars().take(500).collect();
     let why = format!("answered {}: {text}", reply.status.as_u16());
     let is_final = reply.status.is_client_error()
         && !matches!(reply.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::UNAUTHORIZED)
         && text.contains(PROBLEM_TYPE_BASE);
     match reply.status.is_success() {
-        true => Told::Taken,
-        false if is_final => Told::Never(why),
-        false => Told::Later(why),
+        true => Delivery::Taken,
+        false if is_final => Delivery::Never(why),
+        false => Delivery::Later(why),
     }
 }

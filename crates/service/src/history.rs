@@ -77,7 +77,7 @@ impl Standing {
 
 /// What comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Event {
+pub(crate) enum RequestEvent {
     /// A forward request with this id and these contents.
     Arrive,
     /// A `retry` step.
@@ -118,9 +118,9 @@ pub(crate) enum Verdict {
 }
 
 /// The table of the module's page.
-pub(crate) const fn decide(standing: Standing, fence: Fence, event: Event) -> Verdict {
-    use Event as E;
+pub(crate) const fn decide(standing: Standing, fence: Fence, event: RequestEvent) -> Verdict {
     use Fence as F;
+    use RequestEvent as E;
     use Standing as S;
     use Verdict as V;
     match (standing, event, fence) {
@@ -191,18 +191,18 @@ mod tests {
         Standing::Compensated,
         Standing::Fenced,
     ];
-    const EVENTS: [Event; 8] = [
-        Event::Arrive,
-        Event::Rerun,
-        Event::Commit,
-        Event::Fail,
-        Event::FailUnsure,
-        Event::TurnAway,
-        Event::Compensate,
-        Event::Sweep,
+    const EVENTS: [RequestEvent; 8] = [
+        RequestEvent::Arrive,
+        RequestEvent::Rerun,
+        RequestEvent::Commit,
+        RequestEvent::Fail,
+        RequestEvent::FailUnsure,
+        RequestEvent::TurnAway,
+        RequestEvent::Compensate,
+        RequestEvent::Sweep,
     ];
 
-    fn cell(standing: Standing, event: Event) -> String {
+    fn cell(standing: Standing, event: RequestEvent) -> String {
         let word = |fence| match decide(standing, fence, event) {
             Verdict::Enter(state) => state.to_string(),
             other => format!("{other:?}").to_lowercase(),
@@ -273,7 +273,12 @@ mod tests {
 
     #[test]
     fn no_end_is_written_but_by_the_run_that_the_request_is_in() {
-        let ends = [Event::Commit, Event::Fail, Event::FailUnsure, Event::TurnAway];
+        let ends = [
+            RequestEvent::Commit,
+            RequestEvent::Fail,
+            RequestEvent::FailUnsure,
+            RequestEvent::TurnAway,
+        ];
         for standing in STANDINGS.into_iter().filter(|s| *s != Standing::Running) {
             for (event, fence) in ends.into_iter().flat_map(|e| [(e, Fence::Down), (e, Fence::Up)])
             {
@@ -287,8 +292,8 @@ mod tests {
     fn nothing_that_a_living_process_is_at_work_on_is_swept_or_run_again() {
         for standing in [Standing::Running, Standing::Elsewhere] {
             for fence in [Fence::Down, Fence::Up] {
-                assert_eq!(decide(standing, fence, Event::Sweep), Verdict::Leave);
-                for event in [Event::Arrive, Event::Rerun] {
+                assert_eq!(decide(standing, fence, RequestEvent::Sweep), Verdict::Leave);
+                for event in [RequestEvent::Arrive, RequestEvent::Rerun] {
                     assert_ne!(decide(standing, fence, event), Verdict::Run);
                 }
             }

@@ -3,7 +3,7 @@
 
 use crate::config::KitError;
 use crate::failure::Failure;
-use crate::history::{Event, Holder, Standing, Verdict, decide};
+use crate::history::{Holder, RequestEvent, Standing, Verdict, decide};
 use crate::report;
 use crate::running::{Running, RunningGuard};
 use crate::store::{
@@ -45,14 +45,19 @@ pub(crate) async fn arrive<T: HistoryTx>(
 ) -> Result<Arrived, KitError> {
     // One statement for the usual case; all others are looked at more closely.
     if tx.insert_request(&request, None).await? {
-        debug_assert_eq!(decide(Standing::Absent, Fence::Down, Event::Arrive), Verdict::Run);
+        debug_assert_eq!(decide(Standing::Absent, Fence::Down, RequestEvent::Arrive), Verdict::Run);
         return Ok(Arrived::Here(admitted(running, first_run(running, request))));
     }
     let admission = match tx.find_request(&request.request_id).await? {
         // INVARIANT: a request that was not inserted and is not there met the fence.
         None => {
-            admit(tx, running, Err(&request), decide(Standing::Absent, Fence::Up, Event::Arrive))
-                .await?
+            admit(
+                tx,
+                running,
+                Err(&request),
+                decide(Standing::Absent, Fence::Up, RequestEvent::Arrive),
+            )
+            .await?
         }
         Some(row) if row.request.saga != request.saga => match named {
             // A request never changes its saga, so this holds without a lock on the other one.
@@ -61,7 +66,7 @@ pub(crate) async fn arrive<T: HistoryTx>(
         },
         Some(row) if row.request.fingerprint != request.fingerprint => Admission::KeyReused,
         Some(row) => {
-            let verdict = judge(tx, running, &row, Event::Arrive).await?;
+            let verdict = judge(tx, running, &row, RequestEvent::Arrive).await?;
             admit(tx, running, Ok(row), verdict).await?
         }
     };
@@ -91,13 +96,13 @@ pub(crate) async fn rerun<T: HistoryTx>(
         .or_else(|| rows.len().checked_sub(1));
     let Some(wanted) = wanted else {
         let fence = tx.fence_of(saga, action).await?;
-        return Ok(match decide(Standing::Absent, fence, Event::Rerun) {
+        return Ok(match decide(Standing::Absent, fence, RequestEvent::Rerun) {
             Verdict::Missing => Admission::Missing,
             _ => Admission::Fenced,
         });
     };
     let row = rows.swap_remove(wanted);
-    let verdict = judge(tx, running, &row, Event::Rerun).await?;
+    let verdict = judge(tx, running, &row, RequestEvent::Rerun).await?;
     admit(tx, running, Ok(row), verdict).await
 }
 
@@ -117,7 +122,7 @@ pub(crate) async fn lost<T: HistoryTx>(
         run = row.run,
         "this process was taken for dead; its effect is not committed"
     );
-    let verdict = judge(tx, running, &row, Event::Arrive).await?;
+    let verdict = judge(tx, running, &row, RequestEvent::Arrive).await?;
     admit(tx, running, Ok(row), verdict).await
 }
 
@@ -125,7 +130,7 @@ async fn judge<T: HistoryTx>(
     tx: &mut T,
     running: &Running,
     row: &RequestRow,
-    event: Event,
+    event: RequestEvent,
 ) -> Result<Verdict, KitError> {
     let id = &row.request.request_id;
     let standing =
@@ -216,7 +221,7 @@ pub(crate) async fn may_commit<T: HistoryTx>(
     running: &Running,
     row: &RequestRow,
 ) -> Result<Finish, KitError> {
-    let finish = match verdict_on(tx, running, row, Event::Commit).await? {
+    let finish = match verdict_on(tx, running, row, RequestEvent::Commit).await? {
         Verdict::Enter(_) => Finish::Done,
         Verdict::Refuse => {
             tx.count_refused(&row.request.saga, &row.request.action).await?;
@@ -233,7 +238,7 @@ pub(crate) async fn may_begin<T: HistoryTx>(
     tx: &mut T,
     request: &NewRequest,
 ) -> Result<bool, KitError> {
-    debug_assert_eq!(decide(Standing::Absent, Fence::Down, Event::Arrive), Verdict::Run);
+    debug_assert_eq!(decide(Standing::Absent, Fence::Down, RequestEvent::Arrive), Verdict::Run);
     tx.may_insert(request).await
 }
 
@@ -282,8 +287,8 @@ pub(crate) async fn fail<T: HistoryTx>(
     news: bool,
 ) -> Result<Failed, KitError> {
     let event = match failure.effect_unknown {
-        true => Event::FailUnsure,
-        false => Event::Fail,
+        true => RequestEvent::FailUnsure,
+        false => RequestEvent::Fail,
     };
     let state = match verdict_on(tx, running, row, event).await? {
         Verdict::Enter(state) => state,
@@ -318,7 +323,7 @@ async fn turn_away<T: HistoryTx>(
     running: &Running,
     row: &RequestRow,
 ) -> Result<(), KitError> {
-    if let Verdict::Enter(state) = verdict_on(tx, running, row, Event::TurnAway).await? {
+    if let Verdict::Enter(state) = verdict_on(tx, running, row, RequestEvent::TurnAway).await? {
         let answer = StoredAnswer {
             status: ProblemCode::SagaFenced.status(),
             body: serde_json::to_value(crate::answer::fenced(&row.request.saga))
@@ -335,7 +340,7 @@ async fn verdict_on<T: HistoryTx>(
     tx: &mut T,
     running: &Running,
     row: &RequestRow,
-    event: Event,
+    event: RequestEvent,
 ) -> Result<Verdict, KitError> {
     Ok(match tx.standing_of(&row.request.request_id).await? {
         Some(found) => decide(own_standing(running, row, &found), found.fence, event),
@@ -365,7 +370,7 @@ pub(crate) async fn sweep<T: HistoryTx>(
         // Somebody took it over since it was looked for.
         return Ok(false);
     }
-    let Verdict::Enter(state) = judge(tx, running, &row, Event::Sweep).await? else {
+    let Verdict::Enter(state) = judge(tx, running, &row, RequestEvent::Sweep).await? else {
         return Ok(false);
     };
     let failure = Failure::crashed();

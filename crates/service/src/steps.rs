@@ -6,7 +6,7 @@ use crate::config::KitError;
 use crate::failure::{Finality, Refusal};
 use crate::forward::{Ended, Reporting, execute};
 use crate::guarded::guarded;
-use crate::history::{Event, Standing, Verdict, decide};
+use crate::history::{RequestEvent, Standing, Verdict, decide};
 use crate::kit::Kit;
 use crate::ledger::{self, Admission};
 use crate::store::{BoxFuture, Fence, HistoryStore, HistoryTx, OwedRow, RequestRow, StepRow};
@@ -182,7 +182,7 @@ async fn meant<S: HistoryStore>(
         let holder = ledger::holder(tx, running, row.state, id, &row.worker, row.run).await?;
         let standing = Standing::of(row.state, holder);
         meant.undone_before |= standing == Standing::Compensated;
-        let Verdict::Enter(state) = decide(standing, Fence::Up, Event::Compensate) else {
+        let Verdict::Enter(state) = decide(standing, Fence::Up, RequestEvent::Compensate) else {
             continue;
         };
         meant.entered.push((id.clone(), is_uncertain(standing), state));

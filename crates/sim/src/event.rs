@@ -10,7 +10,7 @@ pub const BEGINNING: Timestamp = Timestamp(1_790_000_000_000);
 
 /// What can happen.
 #[derive(Clone, Debug)]
-pub(crate) enum Event {
+pub(crate) enum WorldEvent {
     /// Inside of the services.
     Forward(Forward),
     /// A saga announces itself.

@@ -5,7 +5,7 @@ use crate::choices::Choices;
 use crate::flow::Flow;
 use crate::schedule::{Disturbance, Schedule, Spacing};
 use crate::story::Story;
-use crate::supervisor::Supervisor;
+use crate::supervisor::ModelSupervisor;
 use crate::verdict::{Finding, judge};
 use amends_engine::{Effect, HistoryResult, Input, ReportRole, StepReading, StepResult, StepState};
 use amends_protocol::Timestamp;
@@ -86,7 +86,7 @@ fn play_at_most(
     let story = if telling { Story::telling() } else { Story::default() };
     let mut stage = Stage {
         business: ModelServices::new(book, flow, &schedule.faults, choices, story),
-        supervisor: Supervisor::new(book),
+        supervisor: ModelSupervisor::new(book),
         book,
         disturbance: schedule.disturbance,
         effects: 0,
@@ -111,7 +111,7 @@ fn hold_back(after: Option<usize>, queue: &mut Vec<Pending>) -> Option<(usize, V
 
 struct Stage<'a> {
     business: ModelServices<'a>,
-    supervisor: Supervisor,
+    supervisor: ModelSupervisor,
     book: &'a Arc<Rulebook>,
     disturbance: Option<Disturbance>,
     effects: usize,
@@ -337,7 +337,7 @@ fn said(answer: &StepReading) -> String {
 }
 
 /// How the case has ended, and what is not done.
-pub(crate) fn plan_lines(supervisor: &Supervisor) -> Vec<String> {
+pub(crate) fn plan_lines(supervisor: &ModelSupervisor) -> Vec<String> {
     let unfinished: Vec<String> = supervisor
         .steps()
         .filter(|s| !matches!(s.state, StepState::Done(_) | StepState::Superseded))

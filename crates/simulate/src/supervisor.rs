@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// A supervisor with one case at most.
-pub(crate) struct Supervisor {
+pub(crate) struct ModelSupervisor {
     engine: Engine,
     book: Arc<Rulebook>,
     memory: Memory,
@@ -19,7 +19,7 @@ pub(crate) struct Supervisor {
     pub(crate) effects: VecDeque<Effect>,
 }
 
-impl Supervisor {
+impl ModelSupervisor {
     pub(crate) fn new(book: &Arc<Rulebook>) -> Self {
         let mut memory = Memory::default();
         memory.put_active(book, Timestamp(0));

@@ -2,7 +2,7 @@
 
 use crate::business::ModelServices;
 use crate::flow::Flow;
-use crate::supervisor::Supervisor;
+use crate::supervisor::ModelSupervisor;
 use amends_api::{CaseState, Cause};
 use amends_engine::{StepRow, StepState};
 use amends_protocol::HistoryState;
@@ -75,7 +75,7 @@ pub(crate) fn judge(
     book: &Rulebook,
     flow: &Flow,
     business: &ModelServices<'_>,
-    supervisor: &Supervisor,
+    supervisor: &ModelSupervisor,
 ) -> Option<Finding> {
     if let Some(case) = supervisor.case().filter(|_| !supervisor.is_settled()) {
         return Some(unsettled(case.state, supervisor));
@@ -150,7 +150,7 @@ impl<'b> Passed<'b> {
         book: &'b Rulebook,
         flow: &Flow,
         business: &ModelServices<'_>,
-        supervisor: &Supervisor,
+        supervisor: &ModelSupervisor,
     ) -> Self {
         let took_effect = |pivot: &&Pivot| {
             let mut nodes = (0..flow.nodes.len()).filter(|n| business.rows[*n].effect);
@@ -238,7 +238,7 @@ fn is_corrected(flow: &Flow, business: &ModelServices<'_>, node: usize) -> bool 
 fn callers_to_run_again(
     flow: &Flow,
     business: &ModelServices<'_>,
-    supervisor: &Supervisor,
+    supervisor: &ModelSupervisor,
 ) -> Vec<String> {
     let retried = |n: &usize| {
         supervisor.steps().any(|s| {
@@ -260,7 +260,7 @@ fn callers_to_run_again(
     wanted
 }
 
-fn unsettled(state: CaseState, supervisor: &Supervisor) -> Finding {
+fn unsettled(state: CaseState, supervisor: &ModelSupervisor) -> Finding {
     if state == CaseState::Unmatched {
         let mut reports: Vec<String> = supervisor
             .reports()

@@ -26,7 +26,7 @@ mod table_test;
 pub use chart::{Chart, ChartCall, ChartNode};
 pub use check::{CheckSettings, check, check_with};
 pub use compare::{
-    Answer, AskingChange, Comparison, PlanChange, Replay, Replayed, ReplayedGroup, compare,
+    AskingChange, Comparison, PlanChange, PlannedAnswer, Replay, Replayed, ReplayedGroup, compare,
     compare_answers,
 };
 pub use derive::{

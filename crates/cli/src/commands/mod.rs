@@ -154,13 +154,13 @@ pub fn run(arguments: Arguments) -> Outcome<Exit> {
 }
 
 /// Asks on a terminal whether to do something; elsewhere the answer has to be on the command line.
-fn confirm(deed: &str) -> Outcome {
+fn confirm(what: &str) -> Outcome {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Err(Failure::Usage(format!(
-            "this would {deed}; add --yes to do it, or --dry-run to see them"
+            "this would {what}; add --yes to do it, or --dry-run to see them"
         )));
     }
-    crate::output::prompt(&format!("{deed}? [y/N] "))?;
+    crate::output::prompt(&format!("{what}? [y/N] "))?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
     match answer.trim() {

@@ -10,7 +10,7 @@ use crate::output::{self, Grid};
 use crate::printing::{Printing, Width};
 use amends_api::signs::Signed;
 use amends_api::{
-    BulkDeed, BulkSteering, BulkView, BulkWanted, Page, QuestionAct, QuestionAnswered,
+    BulkActName, BulkRequest, BulkSteering, BulkView, Page, QuestionAct, QuestionAnswered,
     QuestionView, StrangerAct, StrangerView,
 };
 use amends_api::{QuestionActName, QuestionEffect, QuestionId, QuestionKind};
@@ -437,8 +437,8 @@ async fn accept_many(
 ) -> Outcome {
     let filter: BTreeMap<String, String> =
         filter.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    let wanted = BulkWanted {
-        act: BulkDeed::Accept,
+    let wanted = BulkRequest {
+        act: BulkActName::Accept,
         reason: options.reason.clone(),
         ids: options.ids.iter().map(ToString::to_string).collect(),
         filter: options.ids.is_empty().then_some(filter),
@@ -453,9 +453,9 @@ async fn accept_many(
         return Ok(());
     }
     if !options.yes {
-        super::confirm(&format!("accept {}", BulkDeed::Accept.of(meant.matched)))?;
+        super::confirm(&format!("accept {}", BulkActName::Accept.of(meant.matched)))?;
     }
-    let made: BulkView = client.post("/v1/bulk", &BulkWanted { dry_run: false, ..wanted }).await?;
+    let made: BulkView = client.post("/v1/bulk", &BulkRequest { dry_run: false, ..wanted }).await?;
     let path = format!("/v1/bulk/{}", made.id.unwrap_or_default());
     let _: BulkView = client.post(&format!("{path}/start"), &BulkSteering::default()).await?;
     outcome(&watch(client, &path).await?, "accepted", json)
@@ -469,6 +469,6 @@ fn rehearsal(meant: &BulkView, json: bool) -> Outcome {
         let sentence = one.message.as_deref().unwrap_or_default();
         output::line(&format!("{}  {}: {sentence}", one.case_id, one.state))?;
     }
-    output::tell(&format!("would accept {}", BulkDeed::Accept.of(meant.matched)));
+    output::tell(&format!("would accept {}", BulkActName::Accept.of(meant.matched)));
     Ok(())
 }

@@ -76,7 +76,7 @@ impl Target {
         variable: Variable<'_>,
         contexts: impl FnOnce() -> Outcome<Contexts>,
     ) -> Outcome<Self> {
-        let place = Place::find(said, variable, contexts)?;
+        let place = ChosenAddress::find(said, variable, contexts)?;
         let address = Address::parse(&place.url)?;
         let context = place.context.unwrap_or_default();
         let levels = Levels { said, variable, context: &context, first: place.chosen_on_line };
@@ -116,7 +116,7 @@ impl Target {
 }
 
 /// Who says where the supervisor is.
-struct Place {
+struct ChosenAddress {
     url: String,
     context: Option<Context>,
     named_by: String,
@@ -124,7 +124,7 @@ struct Place {
     chosen_on_line: bool,
 }
 
-impl Place {
+impl ChosenAddress {
     fn find(
         said: &Said,
         variable: Variable<'_>,

@@ -3,7 +3,7 @@
 use super::retry::failing_call;
 use crate::check::{Check, Means};
 use crate::context::{Ask, ENTRY, Entry, Kind, TestContext};
-use crate::fakes::{Call, Event, Reply};
+use crate::fakes::{Call, ReceivedReport, Reply};
 use crate::finding::{Stop, Tried};
 use amends_protocol::{Outcome, PROBLEM_TYPE_BASE, ProblemCode, Verb, headers, is_opaque_name};
 use serde_json::Value;
@@ -408,7 +408,7 @@ async fn unknown(context: &TestContext) -> Tried {
 async fn cause(context: &TestContext) -> Tried {
     let below = format!("report-below-{}", context.saga());
     let (ask, answer) = failing(context, failing_call(Some(&below))).await?;
-    let event: Event = context.report_of(&ask, &answer).await?;
+    let event: ReceivedReport = context.report_of(&ask, &answer).await?;
     let causes = &event.data["causedBy"];
     match causes.as_array().is_some_and(|causes| causes.contains(&Value::from(below.as_str()))) {
         true => Ok(()),

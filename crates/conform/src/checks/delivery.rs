@@ -3,7 +3,7 @@
 
 use crate::check::{Check, Means};
 use crate::context::{Ask, Kind, TestContext};
-use crate::fakes::{Supervisor, Take, Try};
+use crate::fakes::{FakeSupervisor, Reception, Try};
 use crate::finding::{Stop, Tried};
 use std::time::Duration;
 
@@ -61,12 +61,12 @@ pub(super) const CHECKS: &[Check] = &[
 ];
 
 /// The tries to bring a report of a saga.
-fn tries_of(supervisor: &Supervisor, saga: &str) -> Vec<Try> {
+fn tries_of(supervisor: &FakeSupervisor, saga: &str) -> Vec<Try> {
     supervisor.tries().into_iter().filter(|one| one.event.subject == saga).collect()
 }
 
 /// Fails a request whose report is answered so before it is taken; gives the tries, the last of which was taken.
-async fn taken_after(context: &TestContext, takes: Vec<Take>, what: &str) -> Tried<Vec<Try>> {
+async fn taken_after(context: &TestContext, takes: Vec<Reception>, what: &str) -> Tried<Vec<Try>> {
     let supervisor = context.supervisor()?;
     supervisor.begin(takes);
     let ask = context.ask(Kind::Fails);
@@ -94,7 +94,7 @@ async fn taken_after(context: &TestContext, takes: Vec<Take>, what: &str) -> Tri
 async fn turned_away(context: &TestContext) -> Tried {
     for status in [401, 403, 404] {
         let what = format!("a report that was answered {status}");
-        taken_after(context, vec![Take::status(status)], &what).await?;
+        taken_after(context, vec![Reception::status(status)], &what).await?;
     }
     Ok(())
 }
@@ -102,7 +102,7 @@ async fn turned_away(context: &TestContext) -> Tried {
 async fn not_now(context: &TestContext) -> Tried {
     for status in [500, 429, 410, 307] {
         let what = format!("a report that was answered {status}");
-        taken_after(context, vec![Take::status(status)], &what).await?;
+        taken_after(context, vec![Reception::status(status)], &what).await?;
     }
     Ok(())
 }
@@ -113,7 +113,7 @@ const EARLY: Duration = Duration::from_millis(50);
 
 async fn retry_after(context: &TestContext) -> Tried {
     let what = "a report that was answered 503 with `Retry-After: 1`";
-    let tries = taken_after(context, vec![Take::later(WAIT.as_secs())], what).await?;
+    let tries = taken_after(context, vec![Reception::later(WAIT.as_secs())], what).await?;
     let [first, second, ..] = tries.as_slice() else { return Ok(()) };
     let waited = second.came.saturating_duration_since(first.answered);
     match waited + EARLY >= WAIT {
@@ -133,7 +133,7 @@ async fn reported(context: &TestContext, ask: &Ask) -> Tried {
 
 async fn order(context: &TestContext) -> Tried {
     let supervisor = context.supervisor()?;
-    supervisor.begin([Take::HELD_IN_VAIN]);
+    supervisor.begin([Reception::HELD_IN_VAIN]);
     let first = context.ask(Kind::Fails);
     let failed = context.failed(&first).await?;
     let limit = context.stage.config.report_timeout;
@@ -164,7 +164,7 @@ async fn order(context: &TestContext) -> Tried {
 
 async fn refused(context: &TestContext) -> Tried {
     let supervisor = context.supervisor()?;
-    supervisor.begin([Take::status(400)]);
+    supervisor.begin([Reception::status(400)]);
     let first = context.ask(Kind::Fails);
     context.failed(&first).await?;
     let limit = context.stage.config.report_timeout;

@@ -2,7 +2,7 @@
 
 use crate::check::{Check, Means};
 use crate::context::{Kind, TestContext};
-use crate::fakes::Take;
+use crate::fakes::Reception;
 use crate::finding::Tried;
 use amends_protocol::ProblemCode;
 
@@ -83,7 +83,7 @@ async fn has_no_effect(context: &TestContext) -> Tried {
 
 async fn does_not_wait(context: &TestContext) -> Tried {
     let supervisor = context.supervisor()?;
-    supervisor.begin([Take::HELD]);
+    supervisor.begin([Reception::HELD]);
     let ask = context.ask(Kind::Fails);
     let exchange = context.send(&ask).await;
     supervisor.let_go();

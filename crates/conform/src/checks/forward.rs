@@ -3,7 +3,7 @@
 use crate::check::{Check, Means};
 use crate::context::{Kind, TestContext};
 use crate::finding::{Stop, Tried};
-use crate::wire::{Answer, Exchange};
+use crate::wire::{Exchange, HttpAnswer};
 use amends_protocol::{ProblemCode, headers};
 use serde_json::Value;
 use std::time::Duration;
@@ -141,12 +141,12 @@ async fn at_once(context: &TestContext) -> Tried {
     context.shows(&[&ask], 1, "after the same request four times at once").await
 }
 
-fn success(exchange: &Exchange) -> Option<&Answer> {
+fn success(exchange: &Exchange) -> Option<&HttpAnswer> {
     exchange.came.as_ref().ok().filter(|answer| answer.is_success())
 }
 
 /// The first answer, or "still running".
-fn once_or_busy(copy: &Exchange, first: Option<&Answer>) -> Tried {
+fn once_or_busy(copy: &Exchange, first: Option<&HttpAnswer>) -> Tried {
     let what = "a request that comes again while it runs: 409 `in-progress` with `Retry-After`, or the first answer";
     let answer = copy.answered(what)?;
     if answer.status == 409 {

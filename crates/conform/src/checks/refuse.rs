@@ -1,4 +1,4 @@
-//! Compensations that the service refuses: said rightly, without half a deed, and with the fence up.
+//! Compensations that the service refuses: said rightly, without half an undo, and with the fence up.
 
 use super::retry::failing_call;
 use crate::check::{Check, Means};

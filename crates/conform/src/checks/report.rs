@@ -3,7 +3,7 @@
 use super::context::strange_saga;
 use crate::check::{Check, Means};
 use crate::context::{ENTRY, Kind, TestContext};
-use crate::fakes::{Event, Take};
+use crate::fakes::{ReceivedReport, Reception};
 use crate::finding::{Stop, Tried};
 use amends_protocol::{
     EVIDENCE_LIMIT, HistoryState, ProblemCode, REPORT_CAUSES_LIMIT, REPORT_MESSAGE_LIMIT, headers,
@@ -210,7 +210,7 @@ async fn named(context: &TestContext) -> Tried {
 
 async fn survives(context: &TestContext) -> Tried {
     let supervisor = context.supervisor()?;
-    supervisor.begin([Take::AWAY, Take::HANG_UP, Take::AWAY]);
+    supervisor.begin([Reception::AWAY, Reception::HANG_UP, Reception::AWAY]);
     let ask = context.ask(Kind::Fails);
     context.failed(&ask).await?;
     let limit = context.stage.config.report_timeout;
@@ -240,7 +240,7 @@ async fn subject(context: &TestContext) -> Tried {
     let answer = context.failed(&ask).await?;
     let named = answer.came.as_ref().ok().and_then(|a| a.header(headers::AMENDS_REPORT));
     let named = named.map(str::to_owned);
-    let of_request = |event: &Event| {
+    let of_request = |event: &ReceivedReport| {
         event.subject == ask.saga
             || event.text("requestId") == Some(&ask.request)
             || named.as_ref() == Some(&event.id)
@@ -277,7 +277,7 @@ async fn repeat(context: &TestContext) -> Tried {
         return Ok(());
     }
     let reports = context.all_reports_of(&ask.saga).await?;
-    let about = |event: &&Event| event.text("requestId") == Some(&ask.request);
+    let about = |event: &&ReceivedReport| event.text("requestId") == Some(&ask.request);
     let mut ids: Vec<&str> = reports.iter().filter(about).map(|event| event.id.as_str()).collect();
     ids.sort_unstable();
     ids.dedup();

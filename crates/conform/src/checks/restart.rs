@@ -2,7 +2,7 @@
 
 use crate::check::{Check, Means};
 use crate::context::{Kind, TestContext};
-use crate::fakes::{Event, Take, Try};
+use crate::fakes::{ReceivedReport, Reception, Try};
 use crate::finding::{Stop, Tried};
 use amends_protocol::{Outcome, ProblemCode, Verb, headers};
 use serde_json::Value;
@@ -117,7 +117,7 @@ async fn step(context: &TestContext) -> Tried {
 
 async fn report(context: &TestContext) -> Tried {
     let supervisor = context.supervisor()?;
-    supervisor.begin([Take::HELD_IN_VAIN]);
+    supervisor.begin([Reception::HELD_IN_VAIN]);
     let ask = context.ask(Kind::Fails);
     let answer = context.failed(&ask).await?;
     let limit = context.stage.config.report_timeout;
@@ -140,7 +140,7 @@ async fn report(context: &TestContext) -> Tried {
 
 async fn refused_report(context: &TestContext) -> Tried {
     let supervisor = context.supervisor()?;
-    supervisor.begin([Take::status(400)]);
+    supervisor.begin([Reception::status(400)]);
     let ask = context.ask(Kind::Fails);
     context.failed(&ask).await?;
     let of_saga = |one: &Try| one.event.subject == ask.saga;
@@ -155,13 +155,13 @@ async fn refused_report(context: &TestContext) -> Tried {
     let answer = context.failed(&last).await?;
     context.report_of(&last, &answer).await?;
     context.crash().await?;
-    let again = |event: &Event| event.id == refused.event.id;
+    let again = |event: &ReceivedReport| event.id == refused.event.id;
     let what = "a report that was refused with 400, once more after a restart,";
     context.told(again, what).await.map(|_| ())
 }
 
 /// A request that ran when the participant was killed, and the report about it.
-async fn left_behind(context: &TestContext) -> Tried<(String, String, Event)> {
+async fn left_behind(context: &TestContext) -> Tried<(String, String, ReceivedReport)> {
     let running = context.start().await?;
     let (saga, request) = (running.ask.saga.clone(), running.ask.request.clone());
     let restarted = context.crash().await;
@@ -170,7 +170,8 @@ async fn left_behind(context: &TestContext) -> Tried<(String, String, Event)> {
     // Where the kit starts no participant, the check was skipped.
     let process = context.stage.process.as_ref();
     let limit = process.map_or(Duration::ZERO, |process| process.recovery_timeout());
-    let about = |event: &Event| event.subject == saga && event.text("requestId") == Some(&request);
+    let about =
+        |event: &ReceivedReport| event.subject == saga && event.text("requestId") == Some(&request);
     let what = "a report about a request that ran when the participant was killed";
     let event = context.told_within(limit, about, what).await?;
     Ok((saga, request, event))

@@ -11,7 +11,7 @@ mod steps;
 pub(crate) use history::{Entry, History};
 
 use crate::config::{ActionPlan, Config, NoticePlan};
-use crate::fakes::{Downstream, Past, Reply, SAGA_PREFIX, Supervisor};
+use crate::fakes::{Downstream, FakeSupervisor, Past, Reply, SAGA_PREFIX};
 use crate::finding::{Finding, Stop, Tried, told};
 use crate::process::Process;
 use crate::template::Values;
@@ -35,7 +35,7 @@ pub(crate) const ENTRY: &str = "conform.begin";
 pub(crate) struct Environment {
     pub(crate) config: Config,
     pub(crate) client: Client,
-    pub(crate) supervisor: Option<Supervisor>,
+    pub(crate) supervisor: Option<FakeSupervisor>,
     pub(crate) downstream: Option<Downstream>,
     pub(crate) process: Option<Process>,
     pub(crate) past: Past,
@@ -296,7 +296,7 @@ impl TestContext {
     }
 
     /// Where the participant reports.
-    pub(crate) fn supervisor(&self) -> Tried<&Supervisor> {
+    pub(crate) fn supervisor(&self) -> Tried<&FakeSupervisor> {
         let lack =
             || Stop::skipped("the kit has no address at which the participant can report", None);
         self.stage.supervisor.as_ref().ok_or_else(lack)

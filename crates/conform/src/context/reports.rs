@@ -1,7 +1,7 @@
 //! What the participant tells the supervisor, waited for.
 
 use super::{Ask, Kind, TestContext};
-use crate::fakes::{Event, Try};
+use crate::fakes::{ReceivedReport, Try};
 use crate::finding::{Stop, Tried};
 use crate::wire::Exchange;
 use amends_protocol::headers;
@@ -9,11 +9,11 @@ use std::time::Duration;
 
 impl TestContext {
     /// The report about a failed request.
-    pub(crate) async fn report_of(&self, ask: &Ask, answer: &Exchange) -> Tried<Event> {
+    pub(crate) async fn report_of(&self, ask: &Ask, answer: &Exchange) -> Tried<ReceivedReport> {
         let named =
             answer.came.as_ref().ok().and_then(|answer| answer.header(headers::AMENDS_REPORT));
         let named = named.map(str::to_owned);
-        let is_it = |event: &Event| {
+        let is_it = |event: &ReceivedReport| {
             event.subject == ask.saga
                 && (event.text("requestId") == Some(&ask.request)
                     || named.as_ref() == Some(&event.id))
@@ -22,7 +22,11 @@ impl TestContext {
     }
 
     /// A report that fulfils this and was taken.
-    pub(crate) async fn told(&self, wanted: impl Fn(&Event) -> bool, what: &str) -> Tried<Event> {
+    pub(crate) async fn told(
+        &self,
+        wanted: impl Fn(&ReceivedReport) -> bool,
+        what: &str,
+    ) -> Tried<ReceivedReport> {
         self.told_within(self.stage.config.report_timeout, wanted, what).await
     }
 
@@ -30,9 +34,9 @@ impl TestContext {
     pub(crate) async fn told_within(
         &self,
         limit: Duration,
-        wanted: impl Fn(&Event) -> bool,
+        wanted: impl Fn(&ReceivedReport) -> bool,
         what: &str,
-    ) -> Tried<Event> {
+    ) -> Tried<ReceivedReport> {
         let supervisor = self.supervisor()?;
         let taken = supervisor.told(|one| !one.turned_away && wanted(&one.event));
         match tokio::time::timeout(limit, taken).await {
@@ -59,7 +63,7 @@ impl TestContext {
 
     /// Waits until everything that the participant has to report of a saga so far has come, and gives it: a further
     /// failure of the saga is reported last, since reports go out in order.
-    pub(crate) async fn all_reports_of(&self, saga: &str) -> Tried<Vec<Event>> {
+    pub(crate) async fn all_reports_of(&self, saga: &str) -> Tried<Vec<ReceivedReport>> {
         let last = self.ask_in(saga, Kind::Fails);
         let answer = self.failed(&last).await?;
         let report = self.report_of(&last, &answer).await?;

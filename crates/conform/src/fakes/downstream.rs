@@ -47,13 +47,13 @@ impl Call {
 /// The played service.
 #[derive(Debug)]
 pub(crate) struct Downstream {
-    desk: Arc<Desk>,
+    shared: Arc<Shared>,
     url: String,
     _listening: Listening,
 }
 
 #[derive(Debug)]
-struct Desk {
+struct Shared {
     script: Mutex<Script>,
     calls: watch::Sender<Vec<Call>>,
     /// Counts how often held calls were let go.
@@ -70,7 +70,7 @@ struct Script {
 impl Downstream {
     pub(crate) fn open(listener: TcpListener, past: Past) -> Self {
         let script = Script { replies: VecDeque::new(), answer: Value::Null };
-        let desk = Arc::new(Desk {
+        let shared = Arc::new(Shared {
             script: Mutex::new(script),
             calls: watch::Sender::new(Vec::new()),
             let_go: watch::Sender::new(0),
@@ -83,8 +83,8 @@ impl Downstream {
             Ok(ip) => ip.to_string(),
             Err(_) => "127.0.0.1".to_owned(),
         };
-        let listening = serve(listener, desk.clone(), answer);
-        Self { desk, url: format!("http://{host}:{port}"), _listening: listening }
+        let listening = serve(listener, shared.clone(), answer);
+        Self { shared, url: format!("http://{host}:{port}"), _listening: listening }
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -94,40 +94,40 @@ impl Downstream {
     /// Begins anew: calls so far are forgotten, held ones let go, the next ones get these replies, all later ones
     /// succeed with `answer`.
     pub(crate) fn begin(&self, replies: impl IntoIterator<Item = Reply>, answer: Value) {
-        *lock(&self.desk.script) = Script { replies: replies.into_iter().collect(), answer };
-        self.desk.calls.send_replace(Vec::new());
+        *lock(&self.shared.script) = Script { replies: replies.into_iter().collect(), answer };
+        self.shared.calls.send_replace(Vec::new());
         self.let_go();
     }
 
     /// Lets every held call end well.
     pub(crate) fn let_go(&self) {
-        self.desk.let_go.send_modify(|count| *count += 1);
+        self.shared.let_go.send_modify(|count| *count += 1);
     }
 
     /// The calls since the beginning of the script.
     pub(crate) fn calls(&self) -> Vec<Call> {
-        self.desk.calls.borrow().clone()
+        self.shared.calls.borrow().clone()
     }
 
     /// Waits until there are so many calls.
     pub(crate) async fn called(&self, times: usize) {
         // The sender lives as long as this.
-        let _ = self.desk.calls.subscribe().wait_for(|calls| calls.len() >= times).await;
+        let _ = self.shared.calls.subscribe().wait_for(|calls| calls.len() >= times).await;
     }
 }
 
-async fn answer(desk: Arc<Desk>, came: Came) -> Given {
-    let old = came.header(headers::SAGA_ID).is_some_and(|saga| desk.past.contains(saga));
+async fn answer(shared: Arc<Shared>, came: Came) -> Given {
+    let old = came.header(headers::SAGA_ID).is_some_and(|saga| shared.past.contains(saga));
     if old {
         return Given::json(200, Value::Object(Default::default()));
     }
     // Before the call is reported: whoever waits for it may let go at once.
-    let mut let_go = desk.let_go.subscribe();
+    let mut let_go = shared.let_go.subscribe();
     let (reply, answer) = {
-        let mut script = lock(&desk.script);
+        let mut script = lock(&shared.script);
         (script.replies.pop_front().unwrap_or(Reply::Succeed), script.answer.clone())
     };
-    desk.calls.send_modify(|calls| calls.push(Call { headers: came.headers, body: came.body }));
+    shared.calls.send_modify(|calls| calls.push(Call { headers: came.headers, body: came.body }));
     match reply {
         Reply::Succeed => Given::json(200, answer),
         Reply::Hold => {

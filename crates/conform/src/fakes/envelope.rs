@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 /// A report as it came, with what is wrong with its envelope.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Event {
+pub(crate) struct ReceivedReport {
     pub(crate) id: String,
     pub(crate) source: String,
     pub(crate) subject: String,
@@ -18,7 +18,7 @@ pub(crate) struct Event {
     pub(crate) mistakes: Vec<String>,
 }
 
-impl Event {
+impl ReceivedReport {
     /// The service that `source` names: the part after the last `/` or `:`.
     pub(crate) fn service(&self) -> &str {
         let trimmed = self.source.trim_end_matches('/');
@@ -32,7 +32,7 @@ impl Event {
 }
 
 /// The events of one request.
-pub(crate) fn read(came: &Came) -> Vec<Event> {
+pub(crate) fn read(came: &Came) -> Vec<ReceivedReport> {
     let content_type = came.header("content-type").unwrap_or_default().trim().to_ascii_lowercase();
     match Mode::of(&content_type) {
         Mode::Batch => match serde_json::from_slice::<Vec<Map<String, Value>>>(&came.body) {
@@ -49,11 +49,11 @@ pub(crate) fn read(came: &Came) -> Vec<Event> {
     }
 }
 
-fn unreadable(mistake: String) -> Event {
-    Event { mistakes: vec![mistake], ..Event::default() }
+fn unreadable(mistake: String) -> ReceivedReport {
+    ReceivedReport { mistakes: vec![mistake], ..ReceivedReport::default() }
 }
 
-fn binary(came: &Came, content_type: &str) -> Event {
+fn binary(came: &Came, content_type: &str) -> ReceivedReport {
     let mut mistakes = Vec::new();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     if !(essence == "application/json" || essence.ends_with("+json") || essence.is_empty()) {
@@ -78,7 +78,7 @@ fn binary(came: &Came, content_type: &str) -> Event {
     judge(attribute, data, mistakes)
 }
 
-fn structured(members: Map<String, Value>) -> Event {
+fn structured(members: Map<String, Value>) -> ReceivedReport {
     let mut mistakes = Vec::new();
     let data = match (members.get("data"), members.get("data_base64")) {
         (Some(data), None) => data.clone(),
@@ -114,7 +114,7 @@ fn judge(
     attribute: impl Fn(&str, &mut Vec<String>) -> Option<String>,
     data: Value,
     mut mistakes: Vec<String>,
-) -> Event {
+) -> ReceivedReport {
     let mut taken = |name: &str| attribute(name, &mut mistakes).unwrap_or_default();
     let (version, kind) = (taken("specversion"), taken("type"));
     let (id, source, subject) = (taken("id"), taken("source"), taken("subject"));
@@ -135,7 +135,7 @@ fn judge(
         format!("`time` is `{time}`, not an RFC 3339 time"),
     );
     demand(data["code"].is_string(), "the data has no `code`".to_owned());
-    Event { id, source, subject, data, mistakes }
+    ReceivedReport { id, source, subject, data, mistakes }
 }
 
 #[cfg(test)]

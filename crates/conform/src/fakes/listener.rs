@@ -78,10 +78,10 @@ impl Drop for Listening {
     }
 }
 
-/// Answers every request with what `desk` gives.
+/// Answers every request with what `shared` gives.
 pub(crate) fn serve<D, F>(
     listener: TcpListener,
-    desk: Arc<D>,
+    shared: Arc<D>,
     answer: fn(Arc<D>, Came) -> F,
 ) -> Listening
 where
@@ -92,10 +92,10 @@ where
         loop {
             // A failed accept is about one connection, or passes.
             let Ok((stream, _)) = listener.accept().await else { continue };
-            let desk = desk.clone();
+            let shared = shared.clone();
             let service = service_fn(move |request| {
-                let desk = desk.clone();
-                async move { respond(answer(desk, read(request).await?).await) }
+                let shared = shared.clone();
+                async move { respond(answer(shared, read(request).await?).await) }
             });
             tokio::spawn(async move {
                 // The peer may go away at any time.

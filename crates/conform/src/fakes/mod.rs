@@ -7,9 +7,9 @@ mod past;
 mod supervisor;
 
 pub(crate) use downstream::{Call, Downstream, Reply};
-pub(crate) use envelope::Event;
+pub(crate) use envelope::ReceivedReport;
 pub(crate) use past::{Past, SAGA_PREFIX};
-pub(crate) use supervisor::{Supervisor, Take, Try};
+pub(crate) use supervisor::{FakeSupervisor, Reception, Try};
 
 use crate::Config;
 use crate::ConformError;

@@ -1,7 +1,7 @@
 //! The supervisor, played by the kit: takes reports as the real one does, 202 the first time and 200 again, and writes
 //! down every try. A check may let it be away, hang up, or not answer for a while.
 
-use super::envelope::{Event, read};
+use super::envelope::{ReceivedReport, read};
 use super::listener::{Came, Given, Listening, serve};
 use super::past::{Past, lock};
 use amends_protocol::{OutcomeCallback, PROBLEM_TYPE_BASE};
@@ -17,7 +17,7 @@ const MOVED: &str = "/moved";
 
 /// What becomes of one try to bring a report of the check's sagas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Take {
+pub(crate) struct Reception {
     /// It is let wait until it is let go.
     held: bool,
     then: Then,
@@ -32,7 +32,7 @@ enum Then {
     Status(u16, Option<u64>),
 }
 
-impl Take {
+impl Reception {
     /// The supervisor is away, and says that it may be asked again at once.
     pub(crate) const AWAY: Self = Self { held: false, then: Then::Status(503, Some(0)) };
     /// It takes the report, and the connection breaks before it says so.
@@ -56,7 +56,7 @@ impl Take {
 /// One try.
 #[derive(Clone, Debug)]
 pub(crate) struct Try {
-    pub(crate) event: Event,
+    pub(crate) event: ReceivedReport,
     /// What it was answered; 0 if it was not.
     pub(crate) status: u16,
     /// The check wanted it not to be taken.
@@ -74,14 +74,14 @@ impl Try {
 
 /// The played supervisor.
 #[derive(Debug)]
-pub(crate) struct Supervisor {
-    desk: Arc<Desk>,
+pub(crate) struct FakeSupervisor {
+    shared: Arc<Shared>,
     _listening: Listening,
 }
 
 #[derive(Debug)]
-struct Desk {
-    script: Mutex<VecDeque<Take>>,
+struct Shared {
+    script: Mutex<VecDeque<Reception>>,
     /// Ids that are durable, as far as a kit can have them so.
     taken: Mutex<HashSet<(String, String)>>,
     tries: watch::Sender<Vec<Try>>,
@@ -92,9 +92,9 @@ struct Desk {
     past: Past,
 }
 
-impl Supervisor {
+impl FakeSupervisor {
     pub(crate) fn open(listener: TcpListener, past: Past) -> Self {
-        let desk = Arc::new(Desk {
+        let shared = Arc::new(Shared {
             script: Mutex::default(),
             taken: Mutex::default(),
             tries: watch::Sender::new(Vec::new()),
@@ -103,57 +103,57 @@ impl Supervisor {
             held: watch::Sender::new(0),
             past,
         });
-        let listening = serve(listener, desk.clone(), answer);
-        Self { desk, _listening: listening }
+        let listening = serve(listener, shared.clone(), answer);
+        Self { shared, _listening: listening }
     }
 
     /// Begins anew: tries so far are forgotten, held ones let go, the next ones are taken so, all later ones at once.
-    pub(crate) fn begin(&self, script: impl IntoIterator<Item = Take>) {
-        *lock(&self.desk.script) = script.into_iter().collect();
-        self.desk.tries.send_replace(Vec::new());
+    pub(crate) fn begin(&self, script: impl IntoIterator<Item = Reception>) {
+        *lock(&self.shared.script) = script.into_iter().collect();
+        self.shared.tries.send_replace(Vec::new());
         self.let_go();
     }
 
     /// Lets every held try go on.
     pub(crate) fn let_go(&self) {
-        self.desk.let_go.send_modify(|count| *count += 1);
+        self.shared.let_go.send_modify(|count| *count += 1);
     }
 
     /// Waits until a try is held.
     pub(crate) async fn holds(&self) {
         // The sender lives as long as this.
-        let _ = self.desk.held.subscribe().wait_for(|held| *held > 0).await;
+        let _ = self.shared.held.subscribe().wait_for(|held| *held > 0).await;
     }
 
     /// Every try since the beginning of the script.
     pub(crate) fn tries(&self) -> Vec<Try> {
-        self.desk.tries.borrow().clone()
+        self.shared.tries.borrow().clone()
     }
 
     /// Waits until a try fulfils this, and gives it.
     pub(crate) async fn told(&self, wanted: impl Fn(&Try) -> bool) -> Option<Try> {
-        let mut seen = self.desk.tries.subscribe();
+        let mut seen = self.shared.tries.subscribe();
         let tries = seen.wait_for(|tries| tries.iter().any(&wanted)).await.ok()?;
         tries.iter().find(|one| wanted(one)).cloned()
     }
 
     /// The late answer to a step, if it has come.
     pub(crate) fn late_answer(&self, step: &str) -> Option<OutcomeCallback> {
-        self.desk.outcomes.borrow().get(step).cloned()
+        self.shared.outcomes.borrow().get(step).cloned()
     }
 
     /// Waits for the late answer to a step.
     pub(crate) async fn called_back(&self, step: &str) -> Option<OutcomeCallback> {
-        let mut seen = self.desk.outcomes.subscribe();
+        let mut seen = self.shared.outcomes.subscribe();
         seen.wait_for(|outcomes| outcomes.contains_key(step)).await.ok()?.get(step).cloned()
     }
 }
 
-async fn answer(desk: Arc<Desk>, came: Came) -> Given {
+async fn answer(shared: Arc<Shared>, came: Came) -> Given {
     let not_found =
         || Given::problem(404, &format!("{PROBLEM_TYPE_BASE}not-found"), "there is no such path");
     match came.path.as_str() {
-        "/v1/reports" | "/v1/reports:batch" => take(desk, &came).await,
+        "/v1/reports" | "/v1/reports:batch" => take(shared, &came).await,
         // Who follows a redirect believes that its report was taken.
         MOVED => Given::json(202, json!({})),
         // A participant that announces its sagas may do so; nothing follows from it here.
@@ -163,17 +163,17 @@ async fn answer(desk: Arc<Desk>, came: Came) -> Given {
             let step =
                 path.strip_prefix("/v1/steps/").and_then(|rest| rest.strip_suffix("/outcome"));
             match step {
-                Some(step) => call_back(&desk, step, &came),
+                Some(step) => call_back(&shared, step, &came),
                 None => not_found(),
             }
         }
     }
 }
 
-fn call_back(desk: &Desk, step: &str, came: &Came) -> Given {
+fn call_back(shared: &Shared, step: &str, came: &Came) -> Given {
     match serde_json::from_slice::<OutcomeCallback>(&came.body) {
         Ok(callback) => {
-            desk.outcomes.send_modify(|outcomes| {
+            shared.outcomes.send_modify(|outcomes| {
                 outcomes.insert(step.to_owned(), callback);
             });
             Given::json(204, json!({}))
@@ -185,20 +185,20 @@ fn call_back(desk: &Desk, step: &str, came: &Came) -> Given {
     }
 }
 
-async fn take(desk: Arc<Desk>, came: &Came) -> Given {
+async fn take(shared: Arc<Shared>, came: &Came) -> Given {
     let events = read(came);
-    let current = events.iter().any(|event| !desk.past.contains(&event.subject));
-    let mut let_go = desk.let_go.subscribe();
+    let current = events.iter().any(|event| !shared.past.contains(&event.subject));
+    let mut let_go = shared.let_go.subscribe();
     let how = match current {
-        true => lock(&desk.script).pop_front(),
+        true => lock(&shared.script).pop_front(),
         false => None,
     };
     let came_at = Instant::now();
     if how.is_some_and(|how| how.held) {
-        desk.held.send_modify(|held| *held += 1);
+        shared.held.send_modify(|held| *held += 1);
         // An error means that the kit has ended.
         let _ = let_go.changed().await;
-        desk.held.send_modify(|held| *held -= 1);
+        shared.held.send_modify(|held| *held -= 1);
     }
     let then = how.map_or(Then::Taken, |how| how.then);
     let broken: Vec<String> = events.iter().flat_map(|event| event.mistakes.clone()).collect();
@@ -206,7 +206,7 @@ async fn take(desk: Arc<Desk>, came: &Came) -> Given {
         Then::Status(status, _) => status,
         Then::Unanswered | Then::Taken if !broken.is_empty() => 400,
         Then::Unanswered | Then::Taken => {
-            let mut taken = lock(&desk.taken);
+            let mut taken = lock(&shared.taken);
             let mut is_new = false;
             for event in &events {
                 is_new |= taken.insert((event.source.clone(), event.id.clone()));
@@ -215,14 +215,14 @@ async fn take(desk: Arc<Desk>, came: &Came) -> Given {
         }
     };
     if current {
-        let one = |event: &Event| Try {
+        let one = |event: &ReceivedReport| Try {
             event: event.clone(),
             status: if then == Then::Unanswered { 0 } else { status },
             turned_away: matches!(then, Then::Status(..)),
             came: came_at,
             answered: Instant::now(),
         };
-        desk.tries.send_modify(|tries| tries.extend(events.iter().map(one)));
+        shared.tries.send_modify(|tries| tries.extend(events.iter().map(one)));
     }
     match then {
         Then::Unanswered => Given::HangUp,

@@ -320,7 +320,7 @@ async fn call(
 /// What the answer to a call proves; nothing is the answer of a broken connection.
 fn proves(
     participant: &Participant,
-    answered: Option<&(amends_conform::Answer, Value)>,
+    answered: Option<&(amends_conform::HttpAnswer, Value)>,
 ) -> &'static str {
     let Some((answer, body)) = answered else {
         return if participant.has(Defect::BrokenCallFailed) { "failed" } else { "unknown" };
@@ -353,7 +353,7 @@ async fn exchange(
     id: &str,
     came: &HeaderMap,
     contents: &Value,
-) -> Option<(amends_conform::Answer, Value)> {
+) -> Option<(amends_conform::HttpAnswer, Value)> {
     let mut headers = vec![("request-id", id)];
     if !participant.has(Defect::DropsSaga) {
         headers.push(("saga-id", saga));

@@ -11,7 +11,7 @@ mod steps;
 
 pub use defect::Defect;
 
-use amends_conform::{Answer, Sent};
+use amends_conform::{HttpAnswer, Sent};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Query, State};
@@ -192,14 +192,14 @@ fn problem_body(status: u16, kind: &str, code: &str) -> Value {
 }
 
 /// Sends a request to another service; nothing is the answer of a broken connection.
-async fn send(url: &str, sent: Sent) -> Option<Answer> {
+async fn send(url: &str, sent: Sent) -> Option<HttpAnswer> {
     let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
     let mut request =
         http::Request::builder().method(sent.method).uri(url).body(Full::new(sent.body)).ok()?;
     *request.headers_mut() = sent.headers;
     let (head, body) = client.request(request).await.ok()?.into_parts();
     let body = body.collect().await.ok()?.to_bytes();
-    Some(Answer { status: head.status.as_u16(), headers: head.headers, body })
+    Some(HttpAnswer { status: head.status.as_u16(), headers: head.headers, body })
 }
 
 /// A JSON request to another service.

@@ -4,7 +4,7 @@ use super::scope::Scope;
 use crate::fields::{self, Fields};
 use crate::mistakes::{Diagnostics, quote};
 use crate::tree::{Entry, Kind, Node};
-use crate::{ActionClass, Answer, Call, Diagnostic, Flow, Times, codes};
+use crate::{ActionClass, Call, Coupling, Diagnostic, Flow, Times, codes};
 
 /// A mapping says one of these.
 const KINDS: [&str; 4] = ["call", "event", "one_of", "parallel"];
@@ -100,29 +100,29 @@ fn read_mapping(node: &Node, flow: &mut Flow, scope: &Scope, found: &mut Diagnos
         ));
         return;
     };
-    let answer = read_answer(kind, &fields, found);
+    let coupling = read_coupling(kind, &fields, found);
     match kind {
         "one_of" => {
-            let ways = read_ways(value, answer, scope, found);
+            let ways = read_ways(value, coupling, scope, found);
             flow.push_one_of(ways);
         }
         "parallel" => {
             let calls = items(value, "`parallel`", found);
             let calls =
                 calls.iter().filter_map(|item| read_plain(item, "`parallel`", scope, found));
-            let calls = calls.map(|call| Call { answer, ..call }).collect();
+            let calls = calls.map(|call| Call { coupling, ..call }).collect();
             flow.push_parallel(calls);
         }
         _ => {
             if let Some(call) = read_call(value, &format!("`{kind}`"), scope, found) {
-                flow.push_call(Call { answer, ..call });
+                flow.push_call(Call { coupling, ..call });
             }
         }
     }
 }
 
 /// What the answer means: `tolerate` goes with all but an event, `within` with an event alone.
-fn read_answer(kind: &str, fields: &Fields<'_>, found: &mut Diagnostics) -> Answer {
+fn read_coupling(kind: &str, fields: &Fields<'_>, found: &mut Diagnostics) -> Coupling {
     let (tolerate, within) = (fields.get("tolerate"), fields.get("within"));
     let tolerated = tolerate.and_then(|node| fields::flag(node, "`tolerate`", found));
     let within_ms = within.and_then(|node| fields::duration(node, "`within`", 1, found));
@@ -137,7 +137,7 @@ fn read_answer(kind: &str, fields: &Fields<'_>, found: &mut Diagnostics) -> Answ
                 "leave it out: nobody waits for an event, so its failure is nobody else's",
             );
         }
-        return Answer::Event { within_ms };
+        return Coupling::Event { within_ms };
     }
     if let Some(node) = within {
         misplaced(
@@ -146,13 +146,13 @@ fn read_answer(kind: &str, fields: &Fields<'_>, found: &mut Diagnostics) -> Answ
             "it says how long an event may be under way: write `{ event: …, within: 1h }`",
         );
     }
-    if tolerated == Some(true) { Answer::Tolerated } else { Answer::Strict }
+    if tolerated == Some(true) { Coupling::Tolerated } else { Coupling::Strict }
 }
 
 /// The ways of `one_of`: a call, a list of calls one after another, or `none`.
 fn read_ways(
     node: &Node,
-    answer: Answer,
+    coupling: Coupling,
     scope: &Scope,
     found: &mut Diagnostics,
 ) -> Vec<Vec<Call>> {
@@ -166,7 +166,7 @@ fn read_ways(
             _ => std::slice::from_ref(item),
         };
         let way = calls.iter().filter_map(|call| read_plain(call, "`one_of`", scope, found));
-        ways.push(way.map(|call| Call { answer, ..call }).collect());
+        ways.push(way.map(|call| Call { coupling, ..call }).collect());
     }
     ways
 }
@@ -224,7 +224,7 @@ fn read_call(node: &Node, what: &str, scope: &Scope, found: &mut Diagnostics) ->
         return None;
     }
     let action = scope.find_action(name, node.span, found)?;
-    Some(Call { action, times, optional: times.may_be_none(), answer: Answer::Strict })
+    Some(Call { action, times, optional: times.may_be_none(), coupling: Coupling::Strict })
 }
 
 fn is_word(node: &Node, word: &str) -> bool {

@@ -4,7 +4,7 @@
 use super::scope::Scope;
 use crate::graph::Graph;
 use crate::mistakes::Diagnostics;
-use crate::{ActionId, Answer, Diagnostic, ReportDecl, ServiceId, codes};
+use crate::{ActionId, Coupling, Diagnostic, ReportDecl, ServiceId, codes};
 use std::collections::BTreeSet;
 
 /// Looks at every such call.
@@ -30,9 +30,9 @@ pub(crate) fn check(scope: &Scope, graph: &Graph, reports: &[ReportDecl], found:
 /// A mapped endpoint puts up no fence: a message that comes after the undo takes effect. Only time tells.
 fn check_event(sender: ActionId, consumer: ActionId, scope: &Scope, found: &mut Diagnostics) {
     let to = scope.action(consumer);
-    let unbounded = |answer| answer == Answer::Event { within_ms: None };
+    let unbounded = |coupling| coupling == Coupling::Event { within_ms: None };
     let calls = scope.action(sender).calls.iter();
-    let is_open = calls.clone().any(|c| c.action == consumer && unbounded(c.answer));
+    let is_open = calls.clone().any(|c| c.action == consumer && unbounded(c.coupling));
     if to.endpoints.compensate.is_none() || !is_open {
         return;
     }

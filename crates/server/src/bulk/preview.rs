@@ -2,7 +2,7 @@
 
 use super::targets::Targets;
 use crate::views::KeptBack;
-use amends_api::{BulkCount, BulkDeed, BulkProgress, BulkSample, BulkState, BulkView, Cause};
+use amends_api::{BulkActName, BulkCount, BulkProgress, BulkSample, BulkState, BulkView, Cause};
 use amends_engine::{Actor, CaseRow, FoundQuestion, StepRow};
 use amends_protocol::Timestamp;
 use std::collections::BTreeMap;
@@ -34,7 +34,7 @@ impl Found {
 
 /// What is to be done, why, and by whom.
 pub(crate) struct Purpose {
-    pub(crate) act: BulkDeed,
+    pub(crate) act: BulkActName,
     pub(crate) reason: String,
     pub(crate) actor: Actor,
 }

@@ -6,7 +6,7 @@ use super::{Job, Targets, Turn, keep, tell};
 use crate::clock::{Clock, SystemClock};
 use crate::faults::store_problem;
 use crate::supervisor::Supervisor;
-use amends_api::{BulkDeed, BulkFailure, BulkState, CaseAct, QuestionAct, StepAct};
+use amends_api::{BulkActName, BulkFailure, BulkState, CaseAct, QuestionAct, StepAct};
 use amends_engine::{StepRow, StepState};
 use amends_protocol::{Problem, StepId};
 use amends_store::{PageRequest, StepFilter, Store};
@@ -131,7 +131,7 @@ async fn waves<S: Store>(
 async fn steps<S: Store>(
     supervisor: &Supervisor<S>,
     job: &Job,
-    deed: BulkDeed,
+    act: BulkActName,
     wave: &[StepId],
 ) -> Result<usize, Stop> {
     let before = read(supervisor, wave).await?;
@@ -140,13 +140,13 @@ async fn steps<S: Store>(
     for some in wave.chunks(ACTS_AT_ONCE) {
         let each = some.iter().map(|step| {
             act_on(supervisor, || {
-                let act = act(deed, reason.clone());
+                let act = step_act(act, reason.clone());
                 supervisor.act_in_bulk(*step, act, &actor, Some(job.number))
             })
         });
         for (step, acted) in some.iter().zip(join_all(each).await) {
             let acted = acted?;
-            if acted.is_ok() && deed != BulkDeed::Waive {
+            if acted.is_ok() && act != BulkActName::Waive {
                 out.insert(*step, before.get(step).map_or(0, |step| step.attempts));
                 job.change(|view| view.progress.left -= 1);
             } else {
@@ -157,12 +157,12 @@ async fn steps<S: Store>(
     answers(supervisor, job, out).await
 }
 
-fn act(deed: BulkDeed, reason: String) -> StepAct {
-    match deed {
+fn step_act(act: BulkActName, reason: String) -> StepAct {
+    match act {
         // Cases are replanned and questions accepted, never steps.
-        BulkDeed::Retry | BulkDeed::Replan | BulkDeed::Accept => StepAct::retry(reason),
-        BulkDeed::Waive => StepAct::Waive { reason },
-        BulkDeed::Approve => StepAct::Approve { reason },
+        BulkActName::Retry | BulkActName::Replan | BulkActName::Accept => StepAct::retry(reason),
+        BulkActName::Waive => StepAct::Waive { reason },
+        BulkActName::Approve => StepAct::Approve { reason },
     }
 }
 

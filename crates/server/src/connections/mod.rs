@@ -259,7 +259,7 @@ struct Service {
 }
 
 impl hyper::service::Service<Request<Incoming>> for Service {
-    type Response = Response<Answer>;
+    type Response = Response<CountedBody>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
@@ -270,7 +270,7 @@ impl hyper::service::Service<Request<Incoming>> for Service {
         let answered = self.inner.call(request);
         Box::pin(async move {
             let response = answered.await?;
-            Ok(response.map(|body| Answer { body, _asked: asked }))
+            Ok(response.map(|body| CountedBody { body, _asked: asked }))
         })
     }
 }
@@ -292,12 +292,12 @@ impl Drop for Asked {
 }
 
 /// The body of an answer; the request is over when it is dropped.
-struct Answer {
+struct CountedBody {
     body: Body,
     _asked: Option<Asked>,
 }
 
-impl HttpBody for Answer {
+impl HttpBody for CountedBody {
     type Data = <Body as HttpBody>::Data;
     type Error = <Body as HttpBody>::Error;
 

@@ -12,7 +12,7 @@ use crate::http::{ApiError, App, BulkId, Selection, may_act_on, resolve_targets,
 use crate::views::bare_bulk;
 use amends_api::access::Right;
 use amends_api::signs::Signed;
-use amends_api::{BulkDeed, BulkState, BulkView, StepStateName};
+use amends_api::{BulkActName, BulkState, BulkView, StepStateName};
 use amends_protocol::CaseId;
 use amends_store::Store;
 use askama::Template;
@@ -33,7 +33,7 @@ struct ListPage {
 struct NewPage {
     frame: Frame,
     filter: Filter,
-    deed: BulkDeed,
+    act: BulkActName,
     view: BulkView,
 }
 
@@ -64,20 +64,17 @@ pub(super) async fn propose<S: Store>(
     visitor: Visitor,
 ) -> Result<Response, PageError> {
     let filter = Filter::of(&uri);
-    let deed = deed(filter.get("act")).map_err(|e| PageError::from(e).back("/cases"))?;
+    let act = act_of(filter.get("act")).map_err(|e| PageError::from(e).back("/cases"))?;
     let frame = Frame::still(&app, Part::Bulk, "A bulk act", &visitor);
     let wrong = |error: ApiError| PageError::from(error).back("/cases");
-    let selection = selection(deed, filter.pairs()).map_err(wrong)?;
+    let selection = selection(act, filter.pairs()).map_err(wrong)?;
     let found =
-        resolve_targets(&app, &visitor.caller, deed.into(), selection).await.map_err(wrong)?;
+        resolve_targets(&app, &visitor.caller, act.into(), selection).await.map_err(wrong)?;
     may_act_on(&app, &visitor.caller, &found.targets).await.map_err(wrong)?;
-    let purpose = Purpose {
-        act: deed,
-        reason: "(not made yet)".to_owned(),
-        actor: frame.who.name.as_str().into(),
-    };
+    let purpose =
+        Purpose { act, reason: "(not made yet)".to_owned(), actor: frame.who.name.as_str().into() };
     let (view, _) = preview(purpose, found, &app.supervisor.kept_back(), frame.now);
-    Ok(show(&NewPage { frame, filter, deed, view }))
+    Ok(show(&NewPage { frame, filter, act, view }))
 }
 
 /// `POST /bulk`: freezes the set. Nothing is done before it is started.
@@ -90,12 +87,12 @@ pub(super) async fn make<S: Store>(
     let back = address(&pairs);
     let wrong = |error: ApiError| PageError::from(error).back(&back);
     let (reason, who) = (form.reason().map_err(wrong)?, form.who().map_err(wrong)?);
-    let deed = deed(form.text("act")).map_err(wrong)?;
-    let selection = selection(deed, &pairs).map_err(wrong)?;
+    let act = act_of(form.text("act")).map_err(wrong)?;
+    let selection = selection(act, &pairs).map_err(wrong)?;
     let found =
-        resolve_targets(&app, &form.visitor.caller, deed.into(), selection).await.map_err(wrong)?;
+        resolve_targets(&app, &form.visitor.caller, act.into(), selection).await.map_err(wrong)?;
     may_act_on(&app, &form.visitor.caller, &found.targets).await.map_err(wrong)?;
-    let purpose = Purpose { act: deed, reason, actor: who };
+    let purpose = Purpose { act, reason, actor: who };
     let (view, targets) = preview(purpose, found, &app.supervisor.kept_back(), SystemClock.now());
     if targets.len() == 0 {
         let error = ApiError::invalid("nothing matches any more, so there is nothing to do");
@@ -153,12 +150,12 @@ fn number(id: &str) -> Result<u64, PageError> {
     read.map_err(|e| PageError::from(ApiError::not_found(e)).back("/bulk"))
 }
 
-fn deed(text: &str) -> Result<BulkDeed, ApiError> {
+fn act_of(text: &str) -> Result<BulkActName, ApiError> {
     text.parse().map_err(|unknown| ApiError::filter(format!("`act`: {unknown}")))
 }
 
 /// What the fields of an address or a form point at: selected cases, the cases that are listed, or steps by their filter.
-fn selection(deed: BulkDeed, pairs: &[(String, String)]) -> Result<Selection, ApiError> {
+fn selection(act: BulkActName, pairs: &[(String, String)]) -> Result<Selection, ApiError> {
     let steers = |name: &str| matches!(name, "act" | "of" | "cursor" | "limit" | "sort");
     let fields: Vec<(String, String)> =
         pairs.iter().filter(|(name, _)| !steers(name)).cloned().collect();
@@ -174,7 +171,7 @@ fn selection(deed: BulkDeed, pairs: &[(String, String)]) -> Result<Selection, Ap
         .collect::<Result<_, _>>()?;
     let is_of_cases = pairs.iter().any(|(name, _)| name == "of");
     Ok(match (selected.is_empty(), is_of_cases) {
-        (false, _) if deed == BulkDeed::Replan => Selection::Cases(selected),
+        (false, _) if act == BulkActName::Replan => Selection::Cases(selected),
         (true, true) => Selection::OfCases(fields),
         _ => Selection::Filter(fields),
     })
@@ -186,18 +183,18 @@ fn address(pairs: &[(String, String)]) -> String {
     format!("/bulk/new?{}", query.finish())
 }
 
-/// What a deed does, in a sentence.
-fn meaning(deed: BulkDeed) -> &'static str {
-    match deed {
-        BulkDeed::Retry => "Each step is tried again now, whatever its backoff says.",
-        BulkDeed::Waive => {
+/// What an act does, in a sentence.
+fn meaning(act: BulkActName) -> &'static str {
+    match act {
+        BulkActName::Retry => "Each step is tried again now, whatever its backoff says.",
+        BulkActName::Waive => {
             "Each step is given up: it is not asked for any more, and is shown as waived, never as undone."
         }
-        BulkDeed::Approve => "Each step that waits for approval is sent.",
-        BulkDeed::Replan => {
+        BulkActName::Approve => "Each step that waits for approval is sent.",
+        BulkActName::Replan => {
             "The reports of each case are answered anew by the active rulebook; steps are only added."
         }
-        BulkDeed::Accept => {
+        BulkActName::Accept => {
             "Each doubt is taken as it is: its case then closes by a person, if nothing else is open in it."
         }
     }
@@ -207,7 +204,7 @@ impl NewPage {
     /// The same act on all steps of the selected cases that have not ended, where only those that need a person are meant.
     fn wider(&self) -> Option<String> {
         let names = |name: &str| !self.filter.get(name).is_empty();
-        let is_wider = self.deed == BulkDeed::Waive && names("case") && !names("state");
+        let is_wider = self.act == BulkActName::Waive && names("case") && !names("state");
         let states = StepStateName::ALL.iter().filter(|state| state.is_unfinished());
         let unfinished = states.map(|state| state.as_str()).collect::<Vec<_>>().join(",");
         is_wider.then(|| self.filter.address("/bulk/new", &[("state", &unfinished)]))
@@ -215,10 +212,10 @@ impl NewPage {
 }
 
 /// Where the list is from which it was proposed.
-fn list_of(deed: &BulkDeed) -> (&'static str, &'static str) {
-    match deed {
-        BulkDeed::Accept => ("/questions", "Back to the questions"),
-        BulkDeed::Retry | BulkDeed::Waive | BulkDeed::Approve | BulkDeed::Replan => {
+fn list_of(act: &BulkActName) -> (&'static str, &'static str) {
+    match act {
+        BulkActName::Accept => ("/questions", "Back to the questions"),
+        BulkActName::Retry | BulkActName::Waive | BulkActName::Approve | BulkActName::Replan => {
             ("/cases", "Back to the cases")
         }
     }

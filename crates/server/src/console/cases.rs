@@ -12,7 +12,7 @@ use amends_api::access::{Right, Within};
 use amends_api::remedies::{Remedied, Remedy};
 use amends_api::signs::Signed;
 use amends_api::{
-    BulkDeed, CaseState, CaseSummary, ClosedOn, GroupView, Page as Rows, StepStateName, Totals,
+    BulkActName, CaseState, CaseSummary, ClosedOn, GroupView, Page as Rows, StepStateName, Totals,
     amounts_in_words, totals_in_words,
 };
 use amends_store::Store;
@@ -257,23 +257,23 @@ fn ended_of(case: &CaseSummary) -> String {
 
 /// The bulk acts on a group, what helps most likely first, each with its word; none where no act on its members would
 /// change anything.
-pub(super) fn group_deeds(group: &GroupView) -> Vec<(BulkDeed, &'static str)> {
-    let is_possible = |deed: &BulkDeed| match deed {
-        BulkDeed::Retry | BulkDeed::Approve => group.example_step.is_some(),
+pub(super) fn group_acts(group: &GroupView) -> Vec<(BulkActName, &'static str)> {
+    let is_possible = |act: &BulkActName| match act {
+        BulkActName::Retry | BulkActName::Approve => group.example_step.is_some(),
         // What goes on by itself is not given up by one press.
-        BulkDeed::Waive => group.example_step.is_some() && group.stuck,
-        BulkDeed::Replan | BulkDeed::Accept => true,
+        BulkActName::Waive => group.example_step.is_some() && group.stuck,
+        BulkActName::Replan | BulkActName::Accept => true,
     };
-    let deeds = group.cause.remedies().iter().filter_map(|remedy| remedy.on_many());
-    deeds.filter(is_possible).map(|deed| (deed, on_all(deed))).collect()
+    let acts = group.cause.remedies().iter().filter_map(|remedy| remedy.on_many());
+    acts.filter(is_possible).map(|act| (act, on_all(act))).collect()
 }
 
-fn on_all(deed: BulkDeed) -> &'static str {
-    match deed {
-        BulkDeed::Retry => "Retry all",
-        BulkDeed::Waive => "Waive all",
-        BulkDeed::Approve => "Approve all",
-        BulkDeed::Replan => "Replan all",
-        BulkDeed::Accept => "Accept all",
+fn on_all(act: BulkActName) -> &'static str {
+    match act {
+        BulkActName::Retry => "Retry all",
+        BulkActName::Waive => "Waive all",
+        BulkActName::Approve => "Approve all",
+        BulkActName::Replan => "Replan all",
+        BulkActName::Accept => "Accept all",
     }
 }

@@ -1,6 +1,6 @@
 //! `/`: what is open, what is wrong, how each service is doing; and, when nothing ever came, how to begin.
 
-use super::cases::{group_deeds, totals};
+use super::cases::{group_acts, totals};
 use super::page::{Frame, PageError, Part, see, show};
 use super::picture::{Bar, Spark};
 use super::visitor::Visitor;

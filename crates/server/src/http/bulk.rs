@@ -12,7 +12,7 @@ use crate::bulk::{Purpose, preview};
 use crate::clock::{Clock, SystemClock};
 use crate::views::bare_bulk;
 use amends_api::access::Right;
-use amends_api::{BulkDeed, BulkSteering, BulkView, BulkWanted};
+use amends_api::{BulkActName, BulkRequest, BulkSteering, BulkView};
 use amends_store::Store;
 use axum::Json;
 use axum::extract::State;
@@ -48,14 +48,16 @@ impl Text for BulkId {
 pub(crate) async fn make<S: Store>(
     State(app): State<App<S>>,
     caller: Caller,
-    Sent(BulkWanted { act, reason, ids, filter, dry_run }): Sent<BulkWanted>,
+    Sent(BulkRequest { act, reason, ids, filter, dry_run }): Sent<BulkRequest>,
 ) -> Result<Previewed, ApiError> {
     check_reason(&reason)?;
     let purpose = Purpose { act, reason, actor: caller.acts_as() };
     let ids = match act {
-        BulkDeed::Replan => Selection::Cases(parsed(&ids)?),
-        BulkDeed::Accept => Selection::Questions(parsed(&ids)?),
-        BulkDeed::Retry | BulkDeed::Waive | BulkDeed::Approve => Selection::Steps(parsed(&ids)?),
+        BulkActName::Replan => Selection::Cases(parsed(&ids)?),
+        BulkActName::Accept => Selection::Questions(parsed(&ids)?),
+        BulkActName::Retry | BulkActName::Waive | BulkActName::Approve => {
+            Selection::Steps(parsed(&ids)?)
+        }
     };
     let _turn = app.long_read()?;
     let found = resolve_targets(&app, &caller, act.into(), ids.or_filter(filter)?).await?;

@@ -14,7 +14,7 @@ use crate::access::Caller;
 use crate::bulk::{Found, MOST_TARGETS, Targets};
 use crate::clock::{Clock, SystemClock};
 use amends_api::access::{Right, Within};
-use amends_api::{BulkDeed, CaseActName, CaseState, QuestionId, StepActName, StepStateName};
+use amends_api::{BulkActName, CaseActName, CaseState, QuestionId, StepActName, StepStateName};
 use amends_engine::{CaseBooks, CaseRow, FoundQuestions, QuestionFilter, StepRow};
 use amends_protocol::{CaseId, StepId};
 use amends_store::{
@@ -37,14 +37,14 @@ pub(crate) enum TargetAct {
     Accept,
 }
 
-impl From<BulkDeed> for TargetAct {
-    fn from(deed: BulkDeed) -> Self {
-        match deed {
-            BulkDeed::Retry => Self::Step(StepActName::Retry),
-            BulkDeed::Waive => Self::Step(StepActName::Waive),
-            BulkDeed::Approve => Self::Step(StepActName::Approve),
-            BulkDeed::Replan => Self::Replan,
-            BulkDeed::Accept => Self::Accept,
+impl From<BulkActName> for TargetAct {
+    fn from(act: BulkActName) -> Self {
+        match act {
+            BulkActName::Retry => Self::Step(StepActName::Retry),
+            BulkActName::Waive => Self::Step(StepActName::Waive),
+            BulkActName::Approve => Self::Step(StepActName::Approve),
+            BulkActName::Replan => Self::Replan,
+            BulkActName::Accept => Self::Accept,
         }
     }
 }

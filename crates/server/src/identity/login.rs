@@ -89,13 +89,13 @@ impl Pending {
 
 /// What the provider sends the browser back with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Answer {
+pub(super) struct ProviderAnswer {
     state: String,
     issuer: Option<String>,
     said: Result<String, String>,
 }
 
-impl Answer {
+impl ProviderAnswer {
     /// Reads the parameters. A parameter that stands there twice would mean one thing here and another there.
     pub(super) fn read(query: &str) -> Result<Self, LoginError> {
         let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
@@ -206,7 +206,7 @@ mod tests {
     }
 
     fn code(query: &str, names_itself: bool) -> Result<String, LoginError> {
-        Answer::read(query)?.code(&begun("/"), ISSUER, names_itself)
+        ProviderAnswer::read(query)?.code(&begun("/"), ISSUER, names_itself)
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use super::algorithm::Algorithm;
 use super::grants::Roles;
 use super::key_source::{KeySource, KeysPlace};
-use super::login::{Answer, Guesses, Pending, Spent, plain};
+use super::login::{Guesses, Pending, ProviderAnswer, Spent, plain};
 use super::login_error::LoginError;
 use super::metadata::{METADATA_LIMIT, Metadata};
 use super::refused::Refused;
@@ -142,7 +142,7 @@ impl Provider {
         kept: Option<&str>,
         now: Timestamp,
     ) -> Result<Person, LoginError> {
-        let answer = Answer::read(query)?;
+        let answer = ProviderAnswer::read(query)?;
         let pending = Pending::unsealed(kept.ok_or(LoginError::NotBegun)?, &self.key()?, now)?;
         let known = self.known().await?;
         let code = answer.code(&pending, &self.options.issuer, known.metadata.names_itself)?;

@@ -98,7 +98,7 @@ enum Told {
 
 /// What the handlers of all processes share.
 #[derive(Default)]
-struct Desk {
+struct Handlers {
     runs: Mutex<HashMap<String, u32>>,
     under_way: Mutex<HashMap<String, u32>>,
     overlapped: Mutex<bool>,
@@ -106,11 +106,11 @@ struct Desk {
 
 /// A handler at work.
 struct AtWork<'a> {
-    desk: &'a Desk,
+    handlers: &'a Handlers,
     id: String,
 }
 
-impl Desk {
+impl Handlers {
     fn enter(&self, id: &str) -> (u32, AtWork<'_>) {
         let mut under_way = self.under_way.lock().expect("whole");
         let count = under_way.entry(id.to_owned()).or_default();
@@ -122,7 +122,7 @@ impl Desk {
         let run = runs.entry(id.to_owned()).or_default();
         let earlier = *run;
         *run += 1;
-        (earlier, AtWork { desk: self, id: id.to_owned() })
+        (earlier, AtWork { handlers: self, id: id.to_owned() })
     }
 
     fn runs(&self) -> u32 {
@@ -132,7 +132,7 @@ impl Desk {
 
 impl Drop for AtWork<'_> {
     fn drop(&mut self) {
-        let mut under_way = self.desk.under_way.lock().expect("whole");
+        let mut under_way = self.handlers.under_way.lock().expect("whole");
         under_way.entry(self.id.clone()).and_modify(|count| *count -= 1);
     }
 }
@@ -141,15 +141,17 @@ fn saga() -> SagaId {
     SagaId::new("order-1").expect("an id")
 }
 
-fn kit(memory: &Memory, worker: &str, desk: &Arc<Desk>, scene: &Scene) -> Kit<MemoryStore> {
-    let (desk, fails, calls) = (desk.clone(), scene.fails, scene.calls);
+fn kit(memory: &Memory, worker: &str, handlers: &Arc<Handlers>, scene: &Scene) -> Kit<MemoryStore> {
+    let (handlers, fails, calls) = (handlers.clone(), scene.fails, scene.calls);
     let builder =
         Kit::builder(KitConfig::new("payment"), memory.open(worker)).expect("good settings");
     let builder = match scene.local {
         true => builder.local_action_within("pay", move |tx, request| {
-            Box::pin(pay_locally(tx, request, desk.clone(), fails))
+            Box::pin(pay_locally(tx, request, handlers.clone(), fails))
         }),
-        false => builder.action("pay", move |context, _| pay(context, desk.clone(), fails, calls)),
+        false => {
+            builder.action("pay", move |context, _| pay(context, handlers.clone(), fails, calls))
+        }
     };
     builder
         .compensation_within("pay", |tx, undo| {
@@ -167,12 +169,12 @@ fn kit(memory: &Memory, worker: &str, desk: &Arc<Desk>, scene: &Scene) -> Kit<Me
 
 async fn pay(
     context: ActionContext<MemoryStore>,
-    desk: Arc<Desk>,
+    handlers: Arc<Handlers>,
     fails: u32,
     calls: bool,
 ) -> Result<Effect<MemoryStore>, Failure> {
     let (id, run) = (context.request_id().to_owned(), context.row.run);
-    let (earlier, _at_work) = desk.enter(&id);
+    let (earlier, _at_work) = handlers.enter(&id);
     if calls {
         let call = context.next_call("coupon", "redeem");
         call.begin().await?;
@@ -195,13 +197,13 @@ async fn pay(
 async fn pay_locally(
     tx: &mut MemoryTx,
     request: &LocalRequest,
-    desk: Arc<Desk>,
+    handlers: Arc<Handlers>,
     fails: u32,
 ) -> Result<Value, Failure> {
     let id = request.id.clone();
     // There is a row only where a `retry` runs it again.
     let row = tx.find_request(&id).await.expect("reads");
-    let (run, (earlier, _at_work)) = (row.map_or(1, |row| row.run), desk.enter(&id));
+    let (run, (earlier, _at_work)) = (row.map_or(1, |row| row.run), handlers.enter(&id));
     tx.let_others().await;
     // What was written before a failure is taken back with it.
     let written = id.clone();
@@ -261,11 +263,11 @@ fn kind(problem: &Problem) -> &str {
 
 fn play(scene: &Scene, choices: &Choices) {
     let memory = Memory::new(scene.grain);
-    let desk = Arc::new(Desk::default());
-    let first = kit(&memory, "first", &desk, scene);
+    let handlers = Arc::new(Handlers::default());
+    let first = kit(&memory, "first", &handlers, scene);
     let second = match scene.place {
         Place::OneProcess => first.clone(),
-        Place::TwoProcesses | Place::ByTurns => kit(&memory, "second", &desk, scene),
+        Place::TwoProcesses | Place::ByTurns => kit(&memory, "second", &handlers, scene),
     };
     let mut told = Vec::new();
     if scene.before != Before::Nothing {
@@ -292,14 +294,14 @@ fn play(scene: &Scene, choices: &Choices) {
     drop((first, second));
     memory.take_for_dead("first");
     memory.take_for_dead("second");
-    let last = kit(&memory, "last", &desk, scene);
+    let last = kit(&memory, "last", &handlers, scene);
     alone(sweep_once(&last)).expect("sweeps");
-    check(scene, &memory, &desk, &told);
-    check_repetition(&memory, &desk, last);
+    check(scene, &memory, &handlers, &told);
+    check_repetition(&memory, &handlers, last);
 }
 
 /// What must hold when all is quiet.
-fn check(scene: &Scene, memory: &Memory, desk: &Desk, told: &[Told]) {
+fn check(scene: &Scene, memory: &Memory, handlers: &Handlers, told: &[Told]) {
     let world = memory.world();
     for row in &world.requests {
         let id = row.request.request_id.as_str();
@@ -365,17 +367,17 @@ fn check(scene: &Scene, memory: &Memory, desk: &Desk, told: &[Told]) {
         assert!(!world.effects.is_empty(), "retried without effect: {told:?}");
     }
     if !scene.is_struck() {
-        assert!(!*desk.overlapped.lock().expect("whole"), "two handlers at once: {told:?}");
+        assert!(!*handlers.overlapped.lock().expect("whole"), "two handlers at once: {told:?}");
     }
 }
 
 /// A request that comes once more is answered from History: nothing runs, nothing changes.
-fn check_repetition(memory: &Memory, desk: &Desk, last: Kit<MemoryStore>) {
+fn check_repetition(memory: &Memory, handlers: &Handlers, last: Kit<MemoryStore>) {
     let before = memory.world();
     let Some(row) = before.requests.iter().find(|row| row.request.request_id == "r-1") else {
         return;
     };
-    let runs = desk.runs();
+    let runs = handlers.runs();
     let Told::Answer { status, body, .. } = alone(act(last, Act::Pay("r-1"))) else {
         panic!("a request is answered");
     };
@@ -384,7 +386,7 @@ fn check_repetition(memory: &Memory, desk: &Desk, last: Kit<MemoryStore>) {
         (_, Some(answer)) => assert_eq!((status, &body), (answer.status, &answer.body)),
         (state, None) => panic!("`{state}` without an answer"),
     }
-    assert_eq!(desk.runs(), runs);
+    assert_eq!(handlers.runs(), runs);
     assert_eq!(memory.world().effects, before.effects);
 }
 

@@ -1,7 +1,7 @@
 //! The databases that the stories run on: the same payment service, written for each of them as a host would write it.
 
 use crate::cluster;
-use crate::rig::{DEADLINE, Desk, SCHEMA};
+use crate::rig::{Controls, DEADLINE, SCHEMA};
 use amends_service::rusqlite::types::ValueRef;
 use amends_service::rusqlite::{Connection, params};
 use amends_service::sqlx::postgres::PgConnectOptions;
@@ -67,7 +67,7 @@ pub trait Base: HistoryStore + Sized {
     /// The effect of `pay`: one row, a pause if the body asks for one, then what the body says.
     fn charge(
         context: &ActionContext<Self>,
-        desk: Arc<Desk>,
+        controls: Arc<Controls>,
         body: Value,
         run: u32,
     ) -> Effect<Self>;
@@ -76,7 +76,7 @@ pub trait Base: HistoryStore + Sized {
     fn logged(context: &ActionContext<Self>) -> Effect<Self>;
 
     /// The local action `charge` with its compensation, the compensation of `pay`, and the notice.
-    fn undoing(builder: KitBuilder<Self>, desk: &Arc<Desk>) -> KitBuilder<Self>;
+    fn undoing(builder: KitBuilder<Self>, controls: &Arc<Controls>) -> KitBuilder<Self>;
 }
 
 const CHARGE: &str = "INSERT INTO ledger VALUES ($1, $2, 'charge', $3)";
@@ -85,8 +85,8 @@ const UNCHARGE: &str = "DELETE FROM ledger WHERE saga = $1";
 const TEXT: &str = "INSERT INTO texts VALUES ($1, $2)";
 
 /// What the effect comes to after its row is written.
-fn charged(desk: &Desk, body: &Value, run: u32) -> Result<Value, Failure> {
-    desk.effects.fetch_add(1, Ordering::SeqCst);
+fn charged(controls: &Controls, body: &Value, run: u32) -> Result<Value, Failure> {
+    controls.effects.fetch_add(1, Ordering::SeqCst);
     assert!(body["panic"] != "effect", "the effect tripped");
     match body["fail_in_effect"].as_str() {
         Some(code) => Err(Failure::new(code, "the ledger says no")),
@@ -99,16 +99,16 @@ fn amount(body: &Value) -> i64 {
 }
 
 /// What the undo comes to after its rows are written.
-fn refunded(desk: &Desk) -> Result<(), Refusal> {
-    assert!(!desk.trips.load(Ordering::SeqCst), "the undo tripped");
-    match desk.refuses.load(Ordering::SeqCst) {
+fn refunded(controls: &Controls) -> Result<(), Refusal> {
+    assert!(!controls.trips.load(Ordering::SeqCst), "the undo tripped");
+    match controls.refuses.load(Ordering::SeqCst) {
         true => Err(Refusal::new("the month is closed")),
         false => Ok(()),
     }
 }
 
-fn texted(desk: &Desk) -> Result<(), Refusal> {
-    match desk.refuses.load(Ordering::SeqCst) {
+fn texted(controls: &Controls) -> Result<(), Refusal> {
+    match controls.refuses.load(Ordering::SeqCst) {
         true => Err(Refusal::try_later("the gateway sleeps")),
         false => Ok(()),
     }
@@ -189,14 +189,14 @@ impl Base for Sqlite {
 
     fn charge(
         context: &ActionContext<Self>,
-        desk: Arc<Desk>,
+        controls: Arc<Controls>,
         body: Value,
         run: u32,
     ) -> Effect<Self> {
         let (saga, request) = (context.saga().to_string(), context.request_id().to_owned());
         context.effect(move |connection| {
             connection.execute(CHARGE, params![saga, request, amount(&body)])?;
-            charged(&desk, &body, run)
+            charged(&controls, &body, run)
         })
     }
 
@@ -204,8 +204,8 @@ impl Base for Sqlite {
         context.effect(|_| Ok(json!("logged")))
     }
 
-    fn undoing(builder: KitBuilder<Self>, desk: &Arc<Desk>) -> KitBuilder<Self> {
-        let (charging, undoing, sending) = (desk.clone(), desk.clone(), desk.clone());
+    fn undoing(builder: KitBuilder<Self>, controls: &Arc<Controls>) -> KitBuilder<Self> {
+        let (charging, undoing, sending) = (controls.clone(), controls.clone(), controls.clone());
         builder
             .local_action("charge", move |connection, request| {
                 let row = params![request.saga.as_str(), request.id, amount(&request.body)];
@@ -284,7 +284,7 @@ impl Base for Postgres {
 
     fn charge(
         context: &ActionContext<Self>,
-        desk: Arc<Desk>,
+        controls: Arc<Controls>,
         body: Value,
         run: u32,
     ) -> Effect<Self> {
@@ -297,7 +297,7 @@ impl Base for Postgres {
                     .bind(amount(&body))
                     .execute(connection)
                     .await?;
-                charged(&desk, &body, run)
+                charged(&controls, &body, run)
             })
         })
     }
@@ -306,11 +306,11 @@ impl Base for Postgres {
         context.effect(|_| Box::pin(async { Ok(json!("logged")) }))
     }
 
-    fn undoing(builder: KitBuilder<Self>, desk: &Arc<Desk>) -> KitBuilder<Self> {
-        let (charging, undoing, sending) = (desk.clone(), desk.clone(), desk.clone());
+    fn undoing(builder: KitBuilder<Self>, controls: &Arc<Controls>) -> KitBuilder<Self> {
+        let (charging, undoing, sending) = (controls.clone(), controls.clone(), controls.clone());
         builder
             .local_action("charge", move |connection, request| {
-                let desk = charging.clone();
+                let controls = charging.clone();
                 Box::pin(async move {
                     sqlx::query(CHARGE)
                         .bind(request.saga.as_str())
@@ -318,7 +318,7 @@ impl Base for Postgres {
                         .bind(amount(&request.body))
                         .execute(connection)
                         .await?;
-                    charged(&desk, &request.body, 1)
+                    charged(&controls, &request.body, 1)
                 })
             })
             .compensation("charge", |connection, undo| {
@@ -328,7 +328,7 @@ impl Base for Postgres {
                 })
             })
             .compensation("pay", move |connection, undo| {
-                let desk = undoing.clone();
+                let controls = undoing.clone();
                 Box::pin(async move {
                     for request in &undo.requests {
                         let amount = request.answer["charged"].as_i64().unwrap_or(0);
@@ -339,12 +339,12 @@ impl Base for Postgres {
                             .execute(&mut *connection)
                             .await?;
                     }
-                    desk.look_outside(undo);
-                    refunded(&desk)
+                    controls.look_outside(undo);
+                    refunded(&controls)
                 })
             })
             .notice("send-receipt", move |connection, notice| {
-                let desk = sending.clone();
+                let controls = sending.clone();
                 Box::pin(async move {
                     let text =
                         format!("{} requests, {}", notice.requests.len(), notice.report.code);
@@ -353,7 +353,7 @@ impl Base for Postgres {
                         .bind(text)
                         .execute(connection)
                         .await?;
-                    texted(&desk)
+                    texted(&controls)
                 })
             })
     }

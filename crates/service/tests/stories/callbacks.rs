@@ -3,7 +3,7 @@
 
 use crate::base::Base;
 use crate::rig::{Answer, Service};
-use crate::supervisor::Supervisor;
+use crate::supervisor::FakeSupervisor;
 use amends_service::{Kit, KitError, Refusal, SagaId};
 use serde_json::{Value, json};
 use std::future::ready;
@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 /// A payment service that is asked to undo what it did, and has only begun.
 async fn begun<B: Base>(payment: &Service<B>) -> Answer {
     payment.pay("order-1", "r-1", &json!({ "amount": 30 })).await;
-    payment.desk.later.store(true, Ordering::SeqCst);
+    payment.controls.later.store(true, Ordering::SeqCst);
     let begun = payment.step("compensate", "pay", "order-1", 1).await;
     assert_eq!((begun.status, &begun.body), (202, &json!({})), "{begun:?}");
     begun
@@ -31,7 +31,7 @@ fn word(outcome: &str) -> Value {
 const STEP: &str = "s-1-1-00000000000000aa";
 
 async fn an_undo_that_goes_on_is_answered_202_until_it_ends_and_then_told<B: Base>() {
-    let supervisor = Supervisor::start().await;
+    let supervisor = FakeSupervisor::start().await;
     let payment = Service::<B>::reporting_to(&supervisor).await;
     begun(&payment).await;
     let again = payment.step("compensate", "pay", "order-1", 1).await;
@@ -51,7 +51,7 @@ async fn an_undo_that_goes_on_is_answered_202_until_it_ends_and_then_told<B: Bas
 }
 
 async fn what_is_owed_outlives_the_process_and_an_absent_supervisor<B: Base>() {
-    let supervisor = Supervisor::start().await;
+    let supervisor = FakeSupervisor::start().await;
     let payment = Service::<B>::start().await;
     begun(&payment).await;
     let place = payment.place.clone();
@@ -73,7 +73,7 @@ async fn what_is_owed_outlives_the_process_and_an_absent_supervisor<B: Base>() {
 }
 
 async fn an_undo_that_is_refused_in_the_end_is_told_so_and_begins_anew<B: Base>() {
-    let supervisor = Supervisor::start().await;
+    let supervisor = FakeSupervisor::start().await;
     let payment = Service::<B>::reporting_to(&supervisor).await;
     begun(&payment).await;
     let no = Err(Refusal::new("the account is closed"));
@@ -90,7 +90,7 @@ async fn an_undo_that_is_refused_in_the_end_is_told_so_and_begins_anew<B: Base>(
 }
 
 async fn two_steps_on_one_undo_begin_it_once<B: Base>() {
-    let supervisor = Supervisor::start().await;
+    let supervisor = FakeSupervisor::start().await;
     let payment = Service::<B>::reporting_to(&supervisor).await;
     begun(&payment).await;
     assert_eq!(payment.step("compensate", "pay", "order-1", 2).await.status, 202);

@@ -2,7 +2,7 @@
 
 use crate::base::Base;
 use crate::rig::{Service, listen, send};
-use crate::supervisor::Supervisor;
+use crate::supervisor::FakeSupervisor;
 use amends_service::axum::Router;
 use amends_service::axum::body::Body;
 use amends_service::axum::response::Response;
@@ -57,7 +57,7 @@ async fn the_whole_context_travels_along<B: Base>() {
 }
 
 async fn a_failure_below_names_its_report_as_the_cause<B: Base>() {
-    let supervisor = Supervisor::start().await;
+    let supervisor = FakeSupervisor::start().await;
     let coupon = Service::<B>::configured("coupon", |_| {}).await;
     let payment = Service::<B>::reporting_to(&supervisor).await;
     let failing = json!({ "url": coupon.url, "service": "coupon", "action": "pay", "body": { "fail": "used-up" } });
@@ -177,7 +177,7 @@ async fn an_answer_counts_for_what_it_proves<B: Base>() {
 }
 
 async fn a_call_that_takes_too_long_may_have_happened<B: Base>() {
-    let supervisor = Supervisor::start().await;
+    let supervisor = FakeSupervisor::start().await;
     let coupon = Service::<B>::configured("coupon", |_| {}).await;
     let url = supervisor.url.clone();
     let mut payment = Service::<B>::configured("payment", |config| {
@@ -192,7 +192,7 @@ async fn a_call_that_takes_too_long_may_have_happened<B: Base>() {
     let (_, data) = supervisor.reports(1).await.remove(0);
     assert_eq!(data["history"][1]["state"], "unknown");
     // And it did happen, later.
-    coupon.desk.gate.open(1);
+    coupon.controls.gate.open(1);
     crate::rig::until("the coupon is used", async || coupon.ledger("order-1").await == (10, 1))
         .await;
 }

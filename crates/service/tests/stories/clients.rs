@@ -2,7 +2,7 @@
 
 use crate::base::Base;
 use crate::rig::Service;
-use crate::supervisor::Supervisor;
+use crate::supervisor::FakeSupervisor;
 use serde_json::{Value, json};
 
 const CLIENTS: [&str; 2] = ["tower", "reqwest"];
@@ -25,7 +25,7 @@ async fn a_call_through_another_client_is_recorded_and_repeated_like_ones_own<B:
 }
 
 async fn a_failed_answer_is_given_back_whole_and_named_as_the_cause<B: Base>() {
-    let supervisor = Supervisor::start().await;
+    let supervisor = FakeSupervisor::start().await;
     let coupon = Service::<B>::configured("coupon", |_| {}).await;
     let payment = Service::<B>::reporting_to(&supervisor).await;
     for (number, via) in CLIENTS.into_iter().enumerate() {
@@ -44,7 +44,7 @@ async fn a_failed_answer_is_given_back_whole_and_named_as_the_cause<B: Base>() {
 }
 
 async fn a_failure_that_says_so_has_no_cause<B: Base>() {
-    let supervisor = Supervisor::start().await;
+    let supervisor = FakeSupervisor::start().await;
     let coupon = Service::<B>::configured("coupon", |_| {}).await;
     let payment = Service::<B>::reporting_to(&supervisor).await;
     let mut failing = call(&coupon.url, "tower", json!({ "fail": "used-up" }));
@@ -54,7 +54,7 @@ async fn a_failure_that_says_so_has_no_cause<B: Base>() {
 }
 
 async fn a_call_that_succeeded_afterwards_ends_the_suspicion<B: Base>() {
-    let supervisor = Supervisor::start().await;
+    let supervisor = FakeSupervisor::start().await;
     let coupon = Service::<B>::configured("coupon", |_| {}).await;
     let payment = Service::<B>::reporting_to(&supervisor).await;
     let mut failing = call(&coupon.url, "tower", json!({ "fail": "used-up" }));

@@ -1,8 +1,8 @@
 //! A process that dies in the middle: what it left behind is found, reported, and can be retried or undone.
 
 use crate::base::Base;
-use crate::rig::{Desk, Service, build, listen, send, until};
-use crate::supervisor::Supervisor;
+use crate::rig::{Controls, Service, build, listen, send, until};
+use crate::supervisor::FakeSupervisor;
 use amends_service::KitConfig;
 use serde_json::json;
 use std::sync::Arc;
@@ -16,15 +16,15 @@ fn runtime() -> Runtime {
 fn die_half_way<B: Base>(place: &B::Place, body: &serde_json::Value) {
     let life = runtime();
     life.block_on(async {
-        let desk = Arc::new(Desk::default());
-        let kit = build(KitConfig::new("payment"), B::open(place).await, &desk);
+        let controls = Arc::new(Controls::default());
+        let kit = build(KitConfig::new("payment"), B::open(place).await, &controls);
         let (url, _server) = listen(kit.router()).await;
         let body = body.clone();
         tokio::spawn(async move {
             send(&format!("{url}/pay"), &[("saga-id", "order-1"), ("request-id", "r-1")], &body)
                 .await
         });
-        desk.gate.reached(1).await;
+        controls.gate.reached(1).await;
     });
     life.shutdown_background();
     runtime().block_on(B::bury(place));
@@ -38,7 +38,7 @@ fn what_a_dead_process_left_is_reported_as_unknown<B: Base>() {
     let place = new_place::<B>();
     die_half_way::<B>(&place, &json!({ "wait": true }));
     runtime().block_on(async {
-        let supervisor = Supervisor::start().await;
+        let supervisor = FakeSupervisor::start().await;
         let url = supervisor.url.clone();
         let mut payment = Service::<B>::at(&place, "payment", |config| {
             config.supervisor = Some(url);
@@ -57,7 +57,7 @@ fn what_a_dead_process_left_is_reported_as_unknown<B: Base>() {
         assert_eq!(replayed.headers["amends-report"], headers["ce-id"]);
 
         // Forward is possible …
-        payment.desk.gate.open(1);
+        payment.controls.gate.open(1);
         assert_eq!(payment.step("retry", "pay", "order-1", 1).await.outcome(), "retried");
         assert_eq!(payment.ledger("order-1").await, (10, 1));
         // … and backward.
@@ -75,7 +75,7 @@ fn what_a_dead_process_left_can_be_retried_or_undone_before_the_sweep<B: Base>()
         die_half_way::<B>(&place, &json!({ "wait": true }));
         runtime().block_on(async {
             let payment = Service::<B>::at(&place, "payment", |_| {}).await;
-            payment.desk.gate.open(1);
+            payment.controls.gate.open(1);
             assert_eq!(payment.step(verb, "pay", "order-1", 1).await.outcome(), outcome);
             assert_eq!(payment.ledger("order-1").await, ledger);
         });
@@ -85,19 +85,19 @@ fn what_a_dead_process_left_can_be_retried_or_undone_before_the_sweep<B: Base>()
 fn a_process_that_dies_in_a_retry_makes_no_second_report<B: Base>() {
     let place = new_place::<B>();
     let supervisor_life = runtime();
-    let supervisor = supervisor_life.block_on(Supervisor::start());
+    let supervisor = supervisor_life.block_on(FakeSupervisor::start());
     let life = runtime();
     let url = supervisor.url.clone();
     let report = life.block_on(async {
         let payment = Service::<B>::at(&place, "payment", |_| {}).await;
-        payment.desk.gate.open(1);
+        payment.controls.gate.open(1);
         let failed = payment
             .pay("order-1", "r-1", &json!({ "wait": true, "fail": "report-1", "fail_runs": 1 }))
             .await;
         let step = crate::rig::step_body("payment", "pay", "order-1", 1);
         let retry = format!("{}/amends/v1/retry/pay", payment.url);
         tokio::spawn(async move { send(&retry, &[], &step).await });
-        payment.desk.gate.reached(2).await;
+        payment.controls.gate.reached(2).await;
         failed.header("amends-report").expect("named").to_owned()
     });
     life.shutdown_background();
@@ -117,8 +117,8 @@ fn a_process_that_dies_in_a_retry_makes_no_second_report<B: Base>() {
             supervisor.reports(2).await.into_iter().map(|(h, _)| h["ce-id"].clone()).collect();
         assert_eq!(ids, [report.as_str(), marker.header("amends-report").expect("named")]);
         // The supervisor's next attempt of the same step finishes the work.
-        payment.desk.gate.open(1);
-        payment.desk.runs.lock().expect("whole").insert("r-1".to_owned(), 1);
+        payment.controls.gate.open(1);
+        payment.controls.runs.lock().expect("whole").insert("r-1".to_owned(), 1);
         assert_eq!(payment.step("retry", "pay", "order-1", 1).await.outcome(), "retried");
         assert_eq!(payment.ledger("order-1").await, (10, 1));
         payment.stop().await;
@@ -135,19 +135,19 @@ fn a_call_that_was_under_way_is_evidence_in_the_report<B: Base>() {
     let life = runtime();
     life.block_on(async {
         let store = B::open(&place).await;
-        let kit = build(KitConfig::new("payment"), store, &Arc::new(Desk::default()));
+        let kit = build(KitConfig::new("payment"), store, &Arc::new(Controls::default()));
         let (url, _server) = listen(kit.router()).await;
         let body = json!({ "calls": [call, cut] });
         tokio::spawn(async move {
             send(&format!("{url}/pay"), &[("saga-id", "order-1"), ("request-id", "r-1")], &body)
                 .await
         });
-        coupon.desk.gate.reached(1).await;
+        coupon.controls.gate.reached(1).await;
     });
     life.shutdown_background();
     runtime().block_on(async {
         B::bury(&place).await;
-        let supervisor = Supervisor::start().await;
+        let supervisor = FakeSupervisor::start().await;
         let url = supervisor.url.clone();
         let mut payment = Service::<B>::at(&place, "payment", |config| {
             config.supervisor = Some(url);
@@ -173,7 +173,7 @@ async fn a_request_that_this_process_works_on_is_never_swept<B: Base>() {
     let original = tokio::spawn(async move {
         send(&url, &[("saga-id", "order-1"), ("request-id", "r-1")], &json!({ "wait": true })).await
     });
-    payment.desk.gate.reached(1).await;
+    payment.controls.gate.reached(1).await;
     // A row of some dead process beside it shows when the sweep has been here.
     payment
         .tell(
@@ -186,7 +186,7 @@ async fn a_request_that_this_process_works_on_is_never_swept<B: Base>() {
     payment.background();
     until("the sweep comes by", async || payment.history("order-2").await[0].1 == "unknown").await;
     assert_eq!(payment.history("order-1").await, [("pay".into(), "started".into())]);
-    payment.desk.gate.open(1);
+    payment.controls.gate.open(1);
     assert_eq!(original.await.expect("ends").status, 200);
 }
 
@@ -196,9 +196,9 @@ async fn a_file_that_a_second_process_changed_is_not_overwritten<B: Base>() {
     let original = tokio::spawn(async move {
         send(&url, &[("saga-id", "order-1"), ("request-id", "r-1")], &json!({ "wait": true })).await
     });
-    payment.desk.gate.reached(1).await;
+    payment.controls.gate.reached(1).await;
     payment.tell("UPDATE amends_requests SET state = 'unknown'").await;
-    payment.desk.gate.open(1);
+    payment.controls.gate.open(1);
     let answer = original.await.expect("ends");
     assert_eq!((answer.status, answer.problem()), (500, "internal"));
     assert_eq!(payment.ledger("order-1").await, (0, 0), "the effect is rolled back");

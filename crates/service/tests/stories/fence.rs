@@ -58,15 +58,15 @@ async fn a_compensation_does_not_wait_for_the_running_original_which_then_fails<
     let original = tokio::spawn(async move {
         send(&url, &[("saga-id", "order-1"), ("request-id", "r-1")], &json!({ "wait": true })).await
     });
-    payment.desk.gate.reached(1).await;
+    payment.controls.gate.reached(1).await;
     assert_eq!(
         payment.step("compensate", "pay", "order-1", 1).await.outcome(),
         "nothing_to_compensate"
     );
-    payment.desk.gate.open(1);
+    payment.controls.gate.open(1);
     let original = original.await.expect("ends");
     assert_eq!((original.status, original.problem()), (409, "saga-fenced"));
-    assert_eq!(payment.desk.effects.load(Ordering::SeqCst), 0, "its effect is not even tried");
+    assert_eq!(payment.controls.effects.load(Ordering::SeqCst), 0, "its effect is not even tried");
     assert_eq!(payment.ledger("order-1").await, (0, 0));
     assert_eq!(payment.history("order-1").await, [("pay".into(), "fenced".into())]);
 }
@@ -79,9 +79,9 @@ async fn a_running_original_that_was_fenced_calls_nobody_any_more<B: Base>() {
     let original = tokio::spawn(async move {
         send(&url, &[("saga-id", "order-1"), ("request-id", "r-1")], &body).await
     });
-    payment.desk.gate.reached(1).await;
+    payment.controls.gate.reached(1).await;
     payment.step("compensate", "pay", "order-1", 1).await;
-    payment.desk.gate.open(1);
+    payment.controls.gate.open(1);
     assert_eq!(original.await.expect("ends").problem(), "saga-fenced");
     assert_eq!(delivery.history("order-1").await, [], "the call was not sent");
     assert_eq!(payment.history("order-1").await, [("pay".into(), "fenced".into())]);
@@ -96,7 +96,7 @@ async fn calls_that_are_under_way_are_evidence_in_the_answer<B: Base>() {
     let original = tokio::spawn(async move {
         send(&url, &[("saga-id", "order-1"), ("request-id", "r-1")], &body).await
     });
-    delivery.desk.gate.reached(1).await;
+    delivery.controls.gate.reached(1).await;
     let answer = payment.step("compensate", "pay", "order-1", 1).await;
     let evidence: Vec<_> = answer.body["history"]
         .as_array()
@@ -106,14 +106,14 @@ async fn calls_that_are_under_way_are_evidence_in_the_answer<B: Base>() {
         .collect();
     let of = |state| (Some("delivery"), Some("pay"), Some(state));
     assert_eq!(evidence, [of("succeeded"), of("started")]);
-    delivery.desk.gate.open(1);
+    delivery.controls.gate.open(1);
     assert_eq!(original.await.expect("ends").problem(), "saga-fenced");
 }
 
 async fn a_refusal_leaves_the_fence_alone_and_is_not_remembered<B: Base>() {
     let payment = Service::<B>::start().await;
     payment.pay("order-1", "r-1", &json!({ "amount": 30 })).await;
-    payment.desk.refuses.store(true, Ordering::SeqCst);
+    payment.controls.refuses.store(true, Ordering::SeqCst);
     let refused = payment.step("compensate", "pay", "order-1", 1).await;
     assert_eq!((refused.status, refused.problem()), (422, "refused"));
     assert_eq!(refused.body["detail"], "the month is closed");
@@ -125,7 +125,7 @@ async fn a_refusal_leaves_the_fence_alone_and_is_not_remembered<B: Base>() {
     assert_eq!(payment.pay("order-1", "r-1", &json!({ "amount": 30 })).await.status, 200);
     assert_eq!(payment.ledger("order-1").await, (30, 1));
 
-    payment.desk.refuses.store(false, Ordering::SeqCst);
+    payment.controls.refuses.store(false, Ordering::SeqCst);
     assert_eq!(payment.step("compensate", "pay", "order-1", 1).await.outcome(), "compensated");
     assert_eq!(payment.ledger("order-1").await, (0, 2));
 }
@@ -139,13 +139,13 @@ async fn a_running_original_is_stopped_by_a_refused_compensation_and_seen_by_the
     let original = tokio::spawn(async move {
         send(&url, &[("saga-id", "order-1"), ("request-id", "r-1")], &sent).await
     });
-    payment.desk.gate.reached(1).await;
-    payment.desk.refuses.store(true, Ordering::SeqCst);
+    payment.controls.gate.reached(1).await;
+    payment.controls.refuses.store(true, Ordering::SeqCst);
     assert_eq!(payment.step("compensate", "pay", "order-1", 1).await.problem(), "refused");
-    payment.desk.gate.open(1);
+    payment.controls.gate.open(1);
     let original = original.await.expect("ends");
     assert_eq!((original.status, original.problem()), (409, "saga-fenced"));
-    assert_eq!(payment.desk.effects.load(Ordering::SeqCst), 0, "its effect is not even tried");
+    assert_eq!(payment.controls.effects.load(Ordering::SeqCst), 0, "its effect is not even tried");
     assert_eq!(delivery.history("order-1").await, [], "the call was not sent");
     // Its handler may have done something elsewhere, so it is not called fenced before an undo has looked.
     assert_eq!(payment.history("order-1").await, [("pay".into(), "unknown".into())]);
@@ -153,8 +153,8 @@ async fn a_running_original_is_stopped_by_a_refused_compensation_and_seen_by_the
     assert_eq!(payment.step("retry", "pay", "order-1", 2).await.problem(), "refused");
     assert_eq!(payment.kit.pending_reports().await.expect("readable"), 0, "it is no news");
 
-    payment.desk.refuses.store(false, Ordering::SeqCst);
-    payment.desk.charged_outside.lock().expect("whole").insert("r-1".to_owned());
+    payment.controls.refuses.store(false, Ordering::SeqCst);
+    payment.controls.charged_outside.lock().expect("whole").insert("r-1".to_owned());
     assert_eq!(payment.step("compensate", "pay", "order-1", 1).await.outcome(), "compensated");
     assert_eq!(payment.ledger("order-1").await, (0, 0));
 }
@@ -166,10 +166,10 @@ async fn a_running_original_that_fails_behind_the_fence_is_turned_away_too<B: Ba
     let original = tokio::spawn(async move {
         send(&url, &[("saga-id", "order-1"), ("request-id", "r-1")], &body).await
     });
-    payment.desk.gate.reached(1).await;
-    payment.desk.refuses.store(true, Ordering::SeqCst);
+    payment.controls.gate.reached(1).await;
+    payment.controls.refuses.store(true, Ordering::SeqCst);
     assert_eq!(payment.step("compensate", "pay", "order-1", 1).await.problem(), "refused");
-    payment.desk.gate.open(1);
+    payment.controls.gate.open(1);
     assert_eq!(original.await.expect("ends").problem(), "saga-fenced");
     assert_eq!(payment.history("order-1").await, [("pay".into(), "unknown".into())]);
     assert_eq!(payment.kit.pending_reports().await.expect("readable"), 0);
@@ -178,18 +178,18 @@ async fn a_running_original_that_fails_behind_the_fence_is_turned_away_too<B: Ba
 async fn what_failed_before_a_refused_compensation_does_not_run_again<B: Base>() {
     let payment = Service::<B>::start().await;
     payment.pay("order-1", "r-1", &json!({ "fail": "report-1", "fail_runs": 1 })).await;
-    payment.desk.refuses.store(true, Ordering::SeqCst);
+    payment.controls.refuses.store(true, Ordering::SeqCst);
     payment.pay("order-1", "r-2", &json!({})).await;
     assert_eq!(payment.step("compensate", "pay", "order-1", 1).await.problem(), "refused");
     assert_eq!(payment.step("retry", "pay", "order-1", 2).await.problem(), "refused");
-    assert_eq!(payment.desk.runs.lock().expect("whole")["r-1"], 1);
+    assert_eq!(payment.controls.runs.lock().expect("whole")["r-1"], 1);
     assert_eq!(payment.ledger("order-1").await, (10, 1));
 }
 
 async fn an_undo_that_trips_is_rolled_back_and_asked_for_again<B: Base>() {
     let payment = Service::<B>::start().await;
     payment.pay("order-1", "r-1", &json!({ "amount": 30 })).await;
-    payment.desk.trips.store(true, Ordering::SeqCst);
+    payment.controls.trips.store(true, Ordering::SeqCst);
     let tripped = payment.step("compensate", "pay", "order-1", 1).await;
     assert_eq!(
         (tripped.status, tripped.problem(), tripped.header("retry-after")),
@@ -197,7 +197,7 @@ async fn an_undo_that_trips_is_rolled_back_and_asked_for_again<B: Base>() {
     );
     assert_eq!(payment.ledger("order-1").await, (30, 1));
     assert_eq!(payment.pay("order-1", "r-2", &json!({})).await.problem(), "saga-fenced");
-    payment.desk.trips.store(false, Ordering::SeqCst);
+    payment.controls.trips.store(false, Ordering::SeqCst);
     assert_eq!(payment.step("compensate", "pay", "order-1", 1).await.outcome(), "compensated");
 }
 
@@ -208,7 +208,7 @@ async fn an_effect_outside_of_the_tables_can_be_undone_too<B: Base>() {
             payment.pay(saga, request, &json!({ "fail": "timeout", "unsure": true })).await;
         assert_eq!(failed.problem(), "effect-unknown");
         if charged {
-            payment.desk.charged_outside.lock().expect("whole").insert(request.to_owned());
+            payment.controls.charged_outside.lock().expect("whole").insert(request.to_owned());
         }
     }
     assert_eq!(payment.step("compensate", "pay", "order-1", 1).await.outcome(), "compensated");
@@ -295,15 +295,15 @@ async fn a_compensation_racing_the_original_leaves_an_effect_undone_or_a_fence<B
                 .await
         });
         // The step is sent at once, or when the handler is at work, or when the effect is.
-        let desk = payment.desk.clone();
-        let effects_before = desk.effects.load(Ordering::SeqCst);
+        let controls = payment.controls.clone();
+        let effects_before = controls.effects.load(Ordering::SeqCst);
         let name = saga.clone();
         let step = tokio::spawn(async move {
             let started = Instant::now();
             let early = || match round % 3 {
                 0 => false,
-                1 => !desk.runs.lock().expect("whole").contains_key(&name),
-                _ => desk.effects.load(Ordering::SeqCst) == effects_before,
+                1 => !controls.runs.lock().expect("whole").contains_key(&name),
+                _ => controls.effects.load(Ordering::SeqCst) == effects_before,
             };
             while early() {
                 assert!(started.elapsed() < DEADLINE, "the original never got there");
@@ -342,10 +342,10 @@ async fn the_fence_counts_whom_it_turned_away<B: Base>() {
     let original = tokio::spawn(async move {
         send(&url, &[("saga-id", "order-1"), ("request-id", "r-1")], &json!({ "wait": true })).await
     });
-    payment.desk.gate.reached(1).await;
+    payment.controls.gate.reached(1).await;
     payment.step("compensate", "pay", "order-1", 1).await;
     assert_eq!(refused().await, "0", "nobody has come yet");
-    payment.desk.gate.open(1);
+    payment.controls.gate.open(1);
     original.await.expect("ends");
     assert_eq!(refused().await, "1", "the commit of the running original");
     payment.pay("order-1", "r-1", &json!({ "wait": true })).await;

@@ -2,7 +2,7 @@
 
 use crate::base::Base;
 use crate::rig::{Service, send, until};
-use crate::supervisor::Supervisor;
+use crate::supervisor::FakeSupervisor;
 use serde_json::json;
 use std::collections::HashSet;
 
@@ -82,8 +82,8 @@ async fn a_hundred_copies_of_one_request_have_one_effect<B: Base>() {
             })
         })
         .collect();
-    payment.desk.gate.reached(1).await;
-    payment.desk.gate.open(100);
+    payment.controls.gate.reached(1).await;
+    payment.controls.gate.open(100);
     let mut done = 0;
     for copy in copies {
         let answer = copy.await.expect("ends");
@@ -97,11 +97,11 @@ async fn a_hundred_copies_of_one_request_have_one_effect<B: Base>() {
     }
     assert!(done >= 1, "the one that ran is answered");
     assert_eq!(payment.ledger("order-1").await, (5, 1));
-    assert_eq!(payment.desk.runs.lock().expect("whole")["r-1"], 1);
+    assert_eq!(payment.controls.runs.lock().expect("whole")["r-1"], 1);
 }
 
 async fn a_failure_is_answered_and_reported_alike<B: Base>() {
-    let supervisor = Supervisor::start().await;
+    let supervisor = FakeSupervisor::start().await;
     let payment = Service::<B>::reporting_to(&supervisor).await;
     payment.pay("order-1", "r-0", &json!({ "amount": 1 })).await;
     let body = json!({ "amount": 30, "fail": "report-1" });
@@ -147,7 +147,7 @@ async fn a_failure_is_answered_and_reported_alike<B: Base>() {
 }
 
 async fn a_failure_inside_the_effect_rolls_all_of_it_back<B: Base>() {
-    let supervisor = Supervisor::start().await;
+    let supervisor = FakeSupervisor::start().await;
     let payment = Service::<B>::reporting_to(&supervisor).await;
     let failed = payment.pay("order-1", "r-1", &json!({ "fail_in_effect": "report-2" })).await;
     assert_eq!((failed.status, failed.problem()), (422, "action-failed"));
@@ -160,7 +160,7 @@ async fn a_failure_inside_the_effect_rolls_all_of_it_back<B: Base>() {
 }
 
 async fn a_panic_is_a_failure_whose_effect_is_unknown<B: Base>() {
-    let supervisor = Supervisor::start().await;
+    let supervisor = FakeSupervisor::start().await;
     let payment = Service::<B>::reporting_to(&supervisor).await;
     for (request, place) in [("r-1", "handler"), ("r-2", "effect")] {
         let failed = payment.pay("order-1", request, &json!({ "panic": place })).await;
@@ -183,10 +183,10 @@ async fn a_request_whose_caller_hung_up_still_comes_to_its_end<B: Base>() {
     let caller = tokio::spawn(async move {
         send(&url, &[("saga-id", "order-1"), ("request-id", "r-1")], &json!({ "wait": true })).await
     });
-    payment.desk.gate.reached(1).await;
+    payment.controls.gate.reached(1).await;
     caller.abort();
     assert!(caller.await.expect_err("hung up").is_cancelled());
-    payment.desk.gate.open(1);
+    payment.controls.gate.open(1);
     until("the payment is made", async || payment.ledger("order-1").await == (10, 1)).await;
 }
 

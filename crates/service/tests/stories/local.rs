@@ -2,7 +2,7 @@
 
 use crate::base::Base;
 use crate::rig::{Service, until};
-use crate::supervisor::Supervisor;
+use crate::supervisor::FakeSupervisor;
 use amends_service::{KitConfig, Observer};
 use serde_json::json;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ async fn request_effect_and_end_are_one_transaction<B: Base>() {
 }
 
 async fn a_failure_is_rolled_back_and_reported<B: Base>() {
-    let supervisor = Supervisor::start().await;
+    let supervisor = FakeSupervisor::start().await;
     let payment = Service::<B>::reporting_to(&supervisor).await;
     for (request, body, code) in [
         ("r-1", json!({ "fail_in_effect": "report-1" }), "report-1"),
@@ -60,7 +60,7 @@ async fn a_failure_is_rolled_back_and_reported<B: Base>() {
         assert_eq!(again.headers["amends-report"], failed.headers["amends-report"]);
     }
     assert_eq!(payment.ledger("order-1").await, (0, 0));
-    assert_eq!(payment.desk.effects.load(Ordering::SeqCst), 2, "a repetition runs nothing");
+    assert_eq!(payment.controls.effects.load(Ordering::SeqCst), 2, "a repetition runs nothing");
     let failed = ("charge".to_owned(), "failed".to_owned());
     assert_eq!(payment.history("order-1").await, [failed.clone(), failed]);
     let reports = supervisor.reports(2).await;
@@ -84,7 +84,7 @@ async fn duplicates_at_once_take_effect_once<B: Base>() {
         assert!(matches!(answer.status, 200 | 409), "{answer:?}");
     }
     assert_eq!(payment.ledger("order-1").await, (30, 1));
-    assert_eq!(payment.desk.effects.load(Ordering::SeqCst), 1, "it ran once");
+    assert_eq!(payment.controls.effects.load(Ordering::SeqCst), 1, "it ran once");
 }
 
 async fn it_is_undone_and_fenced<B: Base>() {
@@ -102,11 +102,11 @@ async fn it_is_undone_and_fenced<B: Base>() {
     let late = payment.act("charge", "order-2", "r-2", &json!({})).await;
     assert_eq!((late.status, late.problem()), (409, "saga-fenced"));
     assert_eq!(payment.ledger("order-2").await, (0, 0));
-    assert_eq!(payment.desk.effects.load(Ordering::SeqCst), 1, "the fenced one never ran");
+    assert_eq!(payment.controls.effects.load(Ordering::SeqCst), 1, "the fenced one never ran");
 }
 
 async fn a_retry_runs_it_as_any_other<B: Base>() {
-    let supervisor = Supervisor::start().await;
+    let supervisor = FakeSupervisor::start().await;
     let payment = Service::<B>::reporting_to(&supervisor).await;
     let body = json!({ "fail_in_effect": "report-1" });
     payment.act("charge", "order-1", "r-1", &body).await;

@@ -2,7 +2,7 @@
 
 use crate::base::Base;
 use crate::rig::{Service, until};
-use crate::supervisor::Supervisor;
+use crate::supervisor::FakeSupervisor;
 use amends_service::store::{BoxFuture, OutgoingReport};
 use amends_service::{Delivery, KitConfig, ReportSink};
 use serde_json::json;
@@ -23,7 +23,7 @@ async fn emptied<B: Base>(payment: &Service<B>) {
 }
 
 async fn reports_wait_for_the_supervisor_and_come_in_order<B: Base>() {
-    let supervisor = Supervisor::start().await;
+    let supervisor = FakeSupervisor::start().await;
     let payment = Service::<B>::reporting_to(&supervisor).await;
     supervisor.told.answers.lock().expect("whole").extend([503, 500, 429]);
     let mut sent = Vec::new();
@@ -39,7 +39,7 @@ async fn reports_wait_for_the_supervisor_and_come_in_order<B: Base>() {
 }
 
 async fn the_caller_does_not_wait_for_an_absent_supervisor_and_a_restart_loses_nothing<B: Base>() {
-    let away = Supervisor::start().await;
+    let away = FakeSupervisor::start().await;
     let url = away.url.clone();
     away.stop();
     let place = B::new_place().await;
@@ -50,7 +50,7 @@ async fn the_caller_does_not_wait_for_an_absent_supervisor_and_a_restart_loses_n
     assert_eq!(payment.kit.pending_reports().await.expect("readable"), 2);
     payment.stop().await;
 
-    let back = Supervisor::at(&url).await;
+    let back = FakeSupervisor::at(&url).await;
     let mut payment =
         Service::<B>::at(&place, "payment", |config| config.supervisor = Some(url)).await;
     payment.background();
@@ -60,7 +60,7 @@ async fn the_caller_does_not_wait_for_an_absent_supervisor_and_a_restart_loses_n
 }
 
 async fn a_report_that_the_supervisor_never_takes_is_kept_and_does_not_block_the_next<B: Base>() {
-    let supervisor = Supervisor::start().await;
+    let supervisor = FakeSupervisor::start().await;
     let payment = Service::<B>::reporting_to(&supervisor).await;
     supervisor.told.answers.lock().expect("whole").extend([400]);
     let dead = fail(&payment, "a").await;
@@ -73,7 +73,7 @@ async fn a_report_that_the_supervisor_never_takes_is_kept_and_does_not_block_the
 }
 
 async fn a_report_that_is_turned_away_on_its_way_is_sent_until_it_arrives<B: Base>() {
-    let supervisor = Supervisor::start().await;
+    let supervisor = FakeSupervisor::start().await;
     let payment = Service::<B>::reporting_to(&supervisor).await;
     // A token that ran out, an ingress in the middle of a deployment.
     supervisor.told.answers.lock().expect("whole").extend([401, 403, 404]);
@@ -85,7 +85,7 @@ async fn a_report_that_is_turned_away_on_its_way_is_sent_until_it_arrives<B: Bas
 }
 
 async fn a_dead_report_is_tried_once_more_by_each_start<B: Base>() {
-    let supervisor = Supervisor::start().await;
+    let supervisor = FakeSupervisor::start().await;
     let place = B::new_place().await;
     let start = async || {
         let url = supervisor.url.clone();
@@ -119,7 +119,7 @@ async fn a_dead_report_is_tried_once_more_by_each_start<B: Base>() {
 }
 
 async fn a_report_keeps_within_what_the_supervisor_takes<B: Base>() {
-    let supervisor = Supervisor::start().await;
+    let supervisor = FakeSupervisor::start().await;
     let payment = Service::<B>::reporting_to(&supervisor).await;
     payment.pay("order-0", "r-0", &json!({})).await;
     payment
@@ -206,7 +206,7 @@ async fn a_report_that_does_not_get_through_holds_up_its_own_saga_alone<B: Base>
 }
 
 async fn a_saga_id_that_a_header_cannot_carry_plainly_is_escaped<B: Base>() {
-    let supervisor = Supervisor::start().await;
+    let supervisor = FakeSupervisor::start().await;
     let payment = Service::<B>::reporting_to(&supervisor).await;
     payment.pay("50%\"off\"", "r-1", &json!({ "fail": "a" })).await;
     assert_eq!(supervisor.reports(1).await[0].0["ce-subject"], "50%25%22off%22");

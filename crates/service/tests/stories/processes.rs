@@ -19,7 +19,7 @@ async fn two() -> (Service<Postgres>, Service<Postgres>, tokio::task::JoinHandle
         let named = [("saga-id", "order-1"), ("request-id", "r-1")];
         send(&url, &named, &json!({ "wait": true })).await
     });
-    first.desk.gate.reached(1).await;
+    first.controls.gate.reached(1).await;
     (first, second, original)
 }
 
@@ -30,7 +30,7 @@ async fn a_request_that_runs_elsewhere_is_neither_run_again_nor_swept() {
     let again = second.pay("order-1", "r-1", &json!({ "wait": true })).await;
     assert_eq!((again.status, again.problem()), (409, "in-progress"));
     assert_eq!(second.step("retry", "pay", "order-1", 1).await.problem(), "in-progress");
-    first.desk.gate.open(1);
+    first.controls.gate.open(1);
     assert_eq!(original.await.expect("ends").status, 200);
     assert_eq!(second.step("retry", "pay", "order-1", 1).await.outcome(), "retried");
     assert_eq!(second.ledger("order-1").await, (10, 1));
@@ -44,7 +44,7 @@ async fn a_compensation_elsewhere_stops_a_running_original() {
         second.step("compensate", "pay", "order-1", 1).await.outcome(),
         "nothing_to_compensate"
     );
-    first.desk.gate.open(1);
+    first.controls.gate.open(1);
     assert_eq!(original.await.expect("ends").problem(), "saga-fenced");
     assert_eq!(first.ledger("order-1").await, (0, 0));
 }
@@ -53,13 +53,13 @@ async fn a_compensation_elsewhere_stops_a_running_original() {
 async fn who_was_taken_for_dead_and_comes_back_does_not_commit() {
     let (first, second, original) = two().await;
     Postgres::bury(&first.place).await;
-    second.desk.gate.open(1);
+    second.controls.gate.open(1);
     assert_eq!(second.step("retry", "pay", "order-1", 1).await.outcome(), "retried");
-    first.desk.gate.open(1);
+    first.controls.gate.open(1);
     // It is answered what the other process's run came to.
     let answer = original.await.expect("ends");
     assert_eq!((answer.status, &answer.body), (200, &json!({ "charged": 10, "run": 1 })));
-    assert_eq!(first.desk.effects.load(Ordering::SeqCst), 0, "its effect is not even tried");
+    assert_eq!(first.controls.effects.load(Ordering::SeqCst), 0, "its effect is not even tried");
     assert_eq!(first.ledger("order-1").await, (10, 1));
 }
 
@@ -69,7 +69,7 @@ async fn who_was_taken_for_dead_and_swept_does_not_commit() {
     Postgres::bury(&first.place).await;
     second.background();
     until("it is swept", async || second.history("order-1").await[0].1 == "unknown").await;
-    first.desk.gate.open(1);
+    first.controls.gate.open(1);
     let answer = original.await.expect("ends");
     assert_eq!((answer.status, answer.problem()), (500, "effect-unknown"));
     assert!(answer.header("amends-report").is_some(), "{answer:?}");
@@ -90,7 +90,7 @@ async fn cut(service: &Service<Postgres>) {
 async fn connections_that_broke_while_nobody_looked_cost_no_request() {
     let (first, _second, original) = two().await;
     cut(&first).await;
-    first.desk.gate.open(1);
+    first.controls.gate.open(1);
     assert_eq!(original.await.expect("ends").status, 200);
     cut(&first).await;
     assert_eq!(first.history("order-1").await, [("pay".into(), "succeeded".into())]);

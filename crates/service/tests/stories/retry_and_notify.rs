@@ -2,12 +2,12 @@
 
 use crate::base::Base;
 use crate::rig::{Service, send, until};
-use crate::supervisor::Supervisor;
+use crate::supervisor::FakeSupervisor;
 use serde_json::json;
 use std::sync::atomic::Ordering;
 
 async fn a_retry_runs_the_stored_request_until_it_succeeds_and_reports_nothing_new<B: Base>() {
-    let supervisor = Supervisor::start().await;
+    let supervisor = FakeSupervisor::start().await;
     let payment = Service::<B>::reporting_to(&supervisor).await;
     let body = json!({ "amount": 30, "fail": "report-1", "fail_runs": 2 });
     let failed = payment.pay("order-1", "r-1", &body).await;
@@ -24,7 +24,7 @@ async fn a_retry_runs_the_stored_request_until_it_succeeds_and_reports_nothing_n
 
     assert_eq!(payment.step("retry", "pay", "order-1", 1).await.outcome(), "retried");
     assert_eq!(payment.ledger("order-1").await, (30, 1));
-    assert_eq!(payment.desk.runs.lock().expect("whole")["r-1"], 3);
+    assert_eq!(payment.controls.runs.lock().expect("whole")["r-1"], 3);
     for number in [1, 2] {
         assert_eq!(payment.step("retry", "pay", "order-1", number).await.outcome(), "retried");
     }
@@ -69,7 +69,7 @@ async fn a_retry_of_nothing_waits_and_a_retry_of_the_undone_is_refused<B: Base>(
         let refused = payment.step("retry", "pay", saga, 9).await;
         assert_eq!((refused.status, refused.problem()), (422, "refused"), "{saga}");
     }
-    let runs = payment.desk.runs.lock().expect("whole").clone();
+    let runs = payment.controls.runs.lock().expect("whole").clone();
     assert_eq!((runs.get("r-2"), runs.get("r-3")), (Some(&1), Some(&1)), "nothing ran again");
 }
 
@@ -79,11 +79,11 @@ async fn a_retry_of_a_running_request_is_asked_to_wait<B: Base>() {
     let original = tokio::spawn(async move {
         send(&url, &[("saga-id", "order-1"), ("request-id", "r-1")], &json!({ "wait": true })).await
     });
-    payment.desk.gate.reached(1).await;
+    payment.controls.gate.reached(1).await;
     let busy = payment.step("retry", "pay", "order-1", 1).await;
     assert_eq!((busy.status, busy.problem()), (409, "in-progress"));
     assert_eq!(busy.header("retry-after"), Some("1"));
-    payment.desk.gate.open(1);
+    payment.controls.gate.open(1);
     assert_eq!(original.await.expect("ends").status, 200);
     assert_eq!(payment.step("retry", "pay", "order-1", 1).await.outcome(), "retried");
     assert_eq!(payment.ledger("order-1").await, (10, 1));
@@ -92,13 +92,13 @@ async fn a_retry_of_a_running_request_is_asked_to_wait<B: Base>() {
 async fn a_compensation_beats_a_running_retry<B: Base>() {
     let payment = Service::<B>::start().await;
     let body = json!({ "wait": true, "fail": "report-1", "fail_runs": 1 });
-    payment.desk.gate.open(1);
+    payment.controls.gate.open(1);
     assert_eq!(payment.pay("order-1", "r-1", &body).await.status, 402);
     let retry = async { payment.step("retry", "pay", "order-1", 1).await };
     let compensate = async {
-        payment.desk.gate.reached(2).await;
+        payment.controls.gate.reached(2).await;
         let answer = payment.step("compensate", "pay", "order-1", 2).await;
-        payment.desk.gate.open(1);
+        payment.controls.gate.open(1);
         answer
     };
     let (retried, compensated) = tokio::join!(retry, compensate);
@@ -133,14 +133,14 @@ async fn a_notice_goes_out_once_per_saga<B: Base>() {
 
 async fn a_notice_that_cannot_go_out_now_is_asked_for_again<B: Base>() {
     let payment = Service::<B>::start().await;
-    payment.desk.refuses.store(true, Ordering::SeqCst);
+    payment.controls.refuses.store(true, Ordering::SeqCst);
     let later = payment.step("notify", "send-receipt", "order-1", 1).await;
     assert_eq!(
         (later.status, later.problem(), later.header("retry-after")),
         (503, "unavailable", Some("1"))
     );
     assert_eq!(payment.texts("order-1").await, 0);
-    payment.desk.refuses.store(false, Ordering::SeqCst);
+    payment.controls.refuses.store(false, Ordering::SeqCst);
     assert_eq!(payment.step("notify", "send-receipt", "order-1", 1).await.outcome(), "notified");
     assert_eq!(payment.texts("order-1").await, 1);
 }

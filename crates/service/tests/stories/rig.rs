@@ -2,7 +2,7 @@
 //! back. Nothing here sleeps to wait for an event; it polls or is told.
 
 use crate::base::Base;
-use crate::supervisor::Supervisor;
+use crate::supervisor::FakeSupervisor;
 use amends_service::axum::body::Bytes;
 use amends_service::axum::{Router, serve};
 use amends_service::{
@@ -34,7 +34,7 @@ pub const SCHEMA: &str = "
 pub struct Service<B: Base> {
     pub kit: Kit<B>,
     pub url: String,
-    pub desk: Arc<Desk>,
+    pub controls: Arc<Controls>,
     pub place: B::Place,
     background: Option<Background>,
     server: tokio::task::JoinHandle<()>,
@@ -42,7 +42,7 @@ pub struct Service<B: Base> {
 
 /// What a story can turn at the service, and see of it.
 #[derive(Default)]
-pub struct Desk {
+pub struct Controls {
     pub gate: Gate,
     pub refuses: AtomicBool,
     pub trips: AtomicBool,
@@ -53,7 +53,7 @@ pub struct Desk {
     pub charged_outside: Mutex<HashSet<String>>,
 }
 
-impl Desk {
+impl Controls {
     /// What an undo does about requests that may have done something outside of the tables.
     pub fn look_outside(&self, undo: &Undo) {
         if self.later.load(Ordering::SeqCst) {
@@ -72,7 +72,7 @@ impl<B: Base> Service<B> {
         Self::configured("payment", |_| {}).await
     }
 
-    pub async fn reporting_to(supervisor: &Supervisor) -> Self {
+    pub async fn reporting_to(supervisor: &FakeSupervisor) -> Self {
         let url = supervisor.url.clone();
         let mut service = Self::configured("payment", |config| config.supervisor = Some(url)).await;
         service.background();
@@ -96,10 +96,10 @@ impl<B: Base> Service<B> {
         config: KitConfig,
         more: impl FnOnce(KitBuilder<B>) -> KitBuilder<B>,
     ) -> Self {
-        let desk = Arc::new(Desk::default());
-        let kit = more(builder(config, B::open(place).await, &desk)).build();
+        let controls = Arc::new(Controls::default());
+        let kit = more(builder(config, B::open(place).await, &controls)).build();
         let (url, server) = listen(kit.router()).await;
-        Self { kit, url, desk, place: place.clone(), background: None, server }
+        Self { kit, url, controls, place: place.clone(), background: None, server }
     }
 
     pub fn background(&mut self) {
@@ -171,32 +171,32 @@ impl<B: Base> Service<B> {
 }
 
 /// The kit of the payment service.
-pub fn build<B: Base>(config: KitConfig, store: B, desk: &Arc<Desk>) -> Kit<B> {
-    builder(config, store, desk).build()
+pub fn build<B: Base>(config: KitConfig, store: B, controls: &Arc<Controls>) -> Kit<B> {
+    builder(config, store, controls).build()
 }
 
-fn builder<B: Base>(config: KitConfig, store: B, desk: &Arc<Desk>) -> KitBuilder<B> {
-    let paying = desk.clone();
+fn builder<B: Base>(config: KitConfig, store: B, controls: &Arc<Controls>) -> KitBuilder<B> {
+    let paying = controls.clone();
     let builder = Kit::builder(config, store)
         .expect("good settings")
         .action("pay", move |context, body| pay(paying.clone(), context, body))
         .action("log", async |context: ActionContext<B>, _| Ok(B::logged(&context)));
-    B::undoing(builder, desk)
+    B::undoing(builder, controls)
 }
 
 async fn pay<B: Base>(
-    desk: Arc<Desk>,
+    controls: Arc<Controls>,
     context: ActionContext<B>,
     body: Value,
 ) -> Result<Effect<B>, Failure> {
     let run = {
-        let mut runs = desk.runs.lock().expect("whole");
+        let mut runs = controls.runs.lock().expect("whole");
         let run = runs.entry(context.request_id().to_owned()).or_default();
         *run += 1;
         *run
     };
     if body["wait"] == true {
-        desk.gate.pass().await;
+        controls.gate.pass().await;
     }
     for call in body["calls"].as_array().into_iter().flatten() {
         let result = make_call(&context, call).await;
@@ -218,7 +218,7 @@ async fn pay<B: Base>(
             false => failure,
         });
     }
-    Ok(B::charge(&context, desk, body, run))
+    Ok(B::charge(&context, controls, body, run))
 }
 
 /// One call to another service, through the client that the story asks for.

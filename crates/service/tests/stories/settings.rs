@@ -2,8 +2,8 @@
 //! what keeps processes apart.
 
 use crate::base::Base;
-use crate::rig::{Desk, Service, build, exchange, send, until};
-use crate::supervisor::Supervisor;
+use crate::rig::{Controls, Service, build, exchange, send, until};
+use crate::supervisor::FakeSupervisor;
 use amends_service::{
     HistoryState, Kit, KitConfig, KitError, Observer, Outcome, ReportNews, Sqlite, Verb,
 };
@@ -41,9 +41,9 @@ async fn originals_that_the_fence_turned_away_are_counted<B: Base>() {
     let original = tokio::spawn(async move {
         send(&url, &[("saga-id", "order-1"), ("request-id", "r-1")], &json!({ "wait": true })).await
     });
-    payment.desk.gate.reached(1).await;
+    payment.controls.gate.reached(1).await;
     payment.step("compensate", "pay", "order-1", 1).await;
-    payment.desk.gate.open(1);
+    payment.controls.gate.open(1);
     assert_eq!(original.await.expect("ends").problem(), "saga-fenced");
     assert_eq!(payment.pay("order-1", "r-1", &json!({})).await.problem(), "key-reused");
     assert_eq!(payment.pay("order-1", "r-2", &json!({})).await.problem(), "saga-fenced");
@@ -122,7 +122,7 @@ impl Observer for Ears {
 }
 
 async fn an_observer_hears_of_everything<B: Base>() {
-    let supervisor = Supervisor::start().await;
+    let supervisor = FakeSupervisor::start().await;
     let ears = Ears::default();
     let mut config = KitConfig::new("payment");
     config.supervisor = Some(supervisor.url.clone());
@@ -194,9 +194,9 @@ async fn one_process_at_a_time_has_a_sqlite_file_and_a_kill_frees_it() {
     }
     other.kill().expect("killed");
     other.wait().expect("gone");
-    let desk = Arc::new(Desk::default());
+    let controls = Arc::new(Controls::default());
     let store = Sqlite::open(&file, "").expect("free again");
-    drop(build(KitConfig::new("payment"), store, &desk));
+    drop(build(KitConfig::new("payment"), store, &controls));
 }
 
 #[test]

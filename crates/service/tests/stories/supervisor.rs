@@ -12,14 +12,14 @@ use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 
 /// Writes down reports, and answers as it is told to (202 when nothing is said).
-pub struct Supervisor {
+pub struct FakeSupervisor {
     pub url: String,
-    pub told: Arc<Told>,
+    pub told: Arc<Received>,
     server: tokio::task::JoinHandle<()>,
 }
 
 #[derive(Default)]
-pub struct Told {
+pub struct Received {
     pub reports: Mutex<Vec<(HeaderMap, Value)>>,
     /// Of steps that were answered 202, each by the step's id.
     pub outcomes: Mutex<Vec<(String, Value)>>,
@@ -28,16 +28,16 @@ pub struct Told {
     pub tries: Mutex<Vec<String>>,
 }
 
-impl Supervisor {
+impl FakeSupervisor {
     pub async fn start() -> Self {
-        let told = Arc::new(Told::default());
+        let told = Arc::new(Received::default());
         let (url, server) = listen(Self::router(told.clone())).await;
         Self { url, told, server }
     }
 
     /// Listens where another supervisor did.
     pub async fn at(url: &str) -> Self {
-        let told = Arc::new(Told::default());
+        let told = Arc::new(Received::default());
         let address = url.strip_prefix("http://").expect("plain").to_owned();
         let listener = TcpListener::bind(address).await.expect("the port is free again");
         let router = Self::router(told.clone());
@@ -45,7 +45,7 @@ impl Supervisor {
         Self { url: url.to_owned(), told, server }
     }
 
-    fn router(told: Arc<Told>) -> Router {
+    fn router(told: Arc<Received>) -> Router {
         Router::new()
             .route("/v1/reports", post(take_report))
             .route("/v1/steps/{id}/outcome", post(take_outcome))
@@ -72,7 +72,7 @@ impl Supervisor {
 }
 
 async fn take_outcome(
-    State(told): State<Arc<Told>>,
+    State(told): State<Arc<Received>>,
     Path(step): Path<String>,
     body: Bytes,
 ) -> StatusCode {
@@ -84,7 +84,11 @@ async fn take_outcome(
     StatusCode::from_u16(status).expect("a status")
 }
 
-async fn take_report(State(told): State<Arc<Told>>, headers: HeaderMap, body: Bytes) -> StatusCode {
+async fn take_report(
+    State(told): State<Arc<Received>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> StatusCode {
     let id = headers["ce-id"].to_str().expect("text").to_owned();
     told.tries.lock().expect("whole").push(id);
     let status = told.answers.lock().expect("whole").pop_front().unwrap_or(202);

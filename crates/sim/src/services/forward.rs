@@ -2,7 +2,7 @@
 //! knows of a supervisor.
 
 use super::model::{Around, Services};
-use crate::event::{Event, Forward, Reply};
+use crate::event::{Forward, Reply, WorldEvent};
 use crate::scenario::MailTrouble;
 use amends_protocol::HistoryState;
 use amends_rulebook::{ActionClass, ActionId};
@@ -99,7 +99,7 @@ impl Services {
         request.waits_for = None;
         let run = request.run;
         let pause = self.pause(saga, node, u64::from(run), 40);
-        around.queue.after(pause, Event::Forward(Forward::Work { saga, node, run, after: 0 }));
+        around.queue.after(pause, WorldEvent::Forward(Forward::Work { saga, node, run, after: 0 }));
     }
 
     fn is_at_work(&self, saga: usize, node: usize, run: u32) -> bool {
@@ -135,7 +135,7 @@ impl Services {
                 let name = self.name_of(saga, node);
                 around.story.tell(|| format!("{name} is slow, by {late} ms"));
                 let work = Forward::Work { saga, node, run, after };
-                return around.queue.after(late, Event::Forward(work));
+                return around.queue.after(late, WorldEvent::Forward(work));
             }
             None => {}
         }
@@ -153,7 +153,7 @@ impl Services {
         self.sagas[saga].requests[node].waits_for = Some(callee);
         self.sagas[saga].requests[callee].call = Some(HistoryState::Started);
         let stop = Forward::Stop { saga, node: callee, caller_run };
-        around.queue.after(CALL_TIMEOUT_MS, Event::Forward(stop));
+        around.queue.after(CALL_TIMEOUT_MS, WorldEvent::Forward(stop));
         self.deliver(saga, callee, around);
     }
 
@@ -162,7 +162,7 @@ impl Services {
             matches!(f.kind, FaultKind::RequestLost | FaultKind::RequestLate)
         };
         let way = self.pause(saga, node, 3, 10);
-        let arrive = Event::Forward(Forward::Arrive { saga, node });
+        let arrive = WorldEvent::Forward(Forward::Arrive { saga, node });
         match self.strike(saga, node, lost) {
             Some(FaultKind::RequestLate) => {
                 let late = self.pause(saga, node, 4, 10_000) + CALL_TIMEOUT_MS;
@@ -194,7 +194,7 @@ impl Services {
             if matches!(reply, Reply::Ok) && !self.sagas[saga].succeeded {
                 self.sagas[saga].succeeded = true;
                 if self.sagas[saga].plan.deadline_ms.is_some() {
-                    around.queue.after(5, Event::Ended { saga });
+                    around.queue.after(5, WorldEvent::Ended { saga });
                 }
             }
             return;
@@ -202,7 +202,7 @@ impl Services {
         let caller_run = self.sagas[saga].requests[caller].run;
         let way = self.pause(saga, node, 5, 10);
         let answer = Forward::Answer { saga, node, caller_run, reply };
-        around.queue.after(way, Event::Forward(answer));
+        around.queue.after(way, WorldEvent::Forward(answer));
     }
 
     /// A caller has its answer, or stops waiting for it.
@@ -240,13 +240,13 @@ impl Services {
             _ => {
                 if only_retried && matches!(reply, Reply::Nothing) {
                     let repeat = Forward::Repeat { saga, node, times: REPEATS };
-                    around.queue.after(REPEAT_AFTER_MS, Event::Forward(repeat));
+                    around.queue.after(REPEAT_AFTER_MS, WorldEvent::Forward(repeat));
                 }
                 let calls = &self.sagas[saga].plan.flow.nodes[caller].calls;
                 let after = calls.iter().position(|c| *c == node).map_or(calls.len(), |n| n + 1);
                 let pause = self.pause(saga, caller, 100 + after as u64, 20);
                 let work = Forward::Work { saga, node: caller, run, after };
-                around.queue.after(pause, Event::Forward(work));
+                around.queue.after(pause, WorldEvent::Forward(work));
             }
         }
     }
@@ -267,7 +267,7 @@ impl Services {
             None => self.deliver(saga, node, around),
         }
         let again = Forward::Repeat { saga, node, times: times - 1 };
-        around.queue.after(REPEAT_AFTER_MS, Event::Forward(again));
+        around.queue.after(REPEAT_AFTER_MS, WorldEvent::Forward(again));
     }
 
     /// The end of the work: the effect and its mark in History, in one go, unless a fence came first.
@@ -302,7 +302,7 @@ impl Services {
         if self.is_mapped(self.action_of(saga, node)) {
             self.sagas[saga].requests[node].unheard_of = true;
             let late = self.pause(saga, node, 9, HEARS_MS);
-            around.queue.after(late, Event::Forward(Forward::Hears { saga, node }));
+            around.queue.after(late, WorldEvent::Forward(Forward::Hears { saga, node }));
         } else {
             self.sagas[saga].lied_to |= !tells;
         }
@@ -383,7 +383,7 @@ impl Services {
         let name = self.name_of(saga, node);
         let done = if half_done { ", its effect done" } else { "" };
         around.story.tell(|| format!("the service of {name} dies at work on it{done}"));
-        around.queue.after(back, Event::Forward(Forward::Sweep { saga, node, run }));
+        around.queue.after(back, WorldEvent::Forward(Forward::Sweep { saga, node, run }));
     }
 
     fn sweep(&mut self, saga: usize, node: usize, run: u32, around: &mut Around<'_>) {
@@ -409,7 +409,7 @@ impl Services {
         let own: Vec<usize> = (0..nodes).filter(|n| self.service_of(saga, *n) == service).collect();
         if own.iter().any(|n| self.sagas[saga].requests[*n].state == Some(HistoryState::Started)) {
             let again = Forward::Forget { saga, service: Arc::clone(service) };
-            return around.queue.after(FORGET_AGAIN_MS, Event::Forward(again));
+            return around.queue.after(FORGET_AGAIN_MS, WorldEvent::Forward(again));
         }
         around.story.tell(|| format!("{service} forgets saga {saga}"));
         for node in own {

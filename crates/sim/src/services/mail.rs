@@ -1,7 +1,7 @@
 //! Reports: what a failing service publishes, and what happens to it on its way to the supervisor.
 
 use super::model::{Around, Services, order_id, request_id};
-use crate::event::{BEGINNING, Event, Letter};
+use crate::event::{BEGINNING, Letter, WorldEvent};
 use crate::scenario::{MailTrouble, ORDER};
 
 use amends_protocol::{HistoryState, Report, ReportData, Timestamp};
@@ -49,10 +49,10 @@ impl Services {
             around.story.tell(|| format!("the report {} is lost", report_id(saga, index)));
             return index;
         }
-        around.queue.after(late, Event::Mail(letter));
+        around.queue.after(late, WorldEvent::Mail(letter));
         for trouble in trouble {
             if let MailTrouble::Again(ms) = trouble {
-                around.queue.after(late + ms, Event::Mail(letter));
+                around.queue.after(late + ms, WorldEvent::Mail(letter));
             }
         }
         index

@@ -1,6 +1,6 @@
 //! What the services of a run know and hold: requests, fences, faults that are still to strike, and the weather.
 
-use crate::event::{Event, StepCall};
+use crate::event::{StepCall, WorldEvent};
 use crate::queue::Queue;
 use crate::scenario::{Corpus, Item, MailTrouble, PAYMENT, SagaPlan, Scenario, Sky, Weather};
 use crate::story::Story;
@@ -67,7 +67,7 @@ pub(crate) struct Saga {
 
 /// What the model needs of the world around it.
 pub(crate) struct Around<'a> {
-    pub(crate) queue: &'a mut Queue<Event>,
+    pub(crate) queue: &'a mut Queue<WorldEvent>,
     pub(crate) story: &'a mut Story,
 }
 

@@ -2,7 +2,7 @@
 //! moment first. The readings are those that `crates/server/src/dispatch` would make of the answers over HTTP.
 
 use super::model::{Around, Services};
-use crate::event::{Callback, Event, Forward, Reply, StepCall};
+use crate::event::{Callback, Forward, Reply, StepCall, WorldEvent};
 use crate::scenario::Sky;
 use amends_engine::{HistoryResult, StepReading, StepResult};
 use amends_node::EffectResult;
@@ -69,7 +69,7 @@ impl Services {
             Some(Sky::Slow(ms)) => self.serve(call, ms, around),
             Some(Sky::Twice(ms)) => {
                 let again = StepCall { effect: 0, ..call };
-                around.queue.after(ms, Event::Repeated { call: again });
+                around.queue.after(ms, WorldEvent::Repeated { call: again });
                 self.serve(call, 0, around);
             }
             Some(Sky::Contradicts(ms)) => {
@@ -131,7 +131,7 @@ impl Services {
             SeededRng::of(self.seed, &[4, call.step.tag, u64::from(call.attempt)]).between(1, 15);
         around.queue.after(
             base + way,
-            Event::Result { effect: call.effect, done: EffectResult::Step(result) },
+            WorldEvent::Result { effect: call.effect, done: EffectResult::Step(result) },
         );
     }
 
@@ -165,7 +165,7 @@ impl Services {
         let proof = self.proofs.get(&call.step).filter(|_| proven).cloned();
         let said = OutcomeCallback { proof, ..said };
         let callback = Callback { step: call.step, said, tries: 0, forged: false };
-        around.queue.after(after_ms, Event::Callback(callback));
+        around.queue.after(after_ms, WorldEvent::Callback(callback));
     }
 
     fn accept(
@@ -182,7 +182,7 @@ impl Services {
             None => {
                 self.sagas[call.saga].steps.insert(call.key(), None);
                 let done = Forward::Accepted { call: StepCall { effect: 0, ..call }, calls_back };
-                around.queue.after(ms, Event::Forward(done));
+                around.queue.after(ms, WorldEvent::Forward(done));
             }
         }
         let reading = StepReading::Accepted { location, retry_after_ms: None };
@@ -413,7 +413,7 @@ impl Services {
         let keeps = self.book.service(service).is_some_and(|id| self.book.keeps_history(id));
         if !keeps {
             let done = EffectResult::History(HistoryResult::NoHistory);
-            return around.queue.after(1, Event::Result { effect, done });
+            return around.queue.after(1, WorldEvent::Result { effect, done });
         }
         let sky = self.sky(now, service, &[saga as u64, 8, now as u64]);
         let failed = |message: &str, unreachable, retry_after_ms| HistoryResult::Failed {
@@ -436,7 +436,9 @@ impl Services {
             _ => HistoryResult::Told(self.history(saga, service).into()),
         };
         let late = if let Some(Sky::Slow(ms)) = sky { ms } else { 0 };
-        around.queue.after(3 + late, Event::Result { effect, done: EffectResult::History(result) });
+        around
+            .queue
+            .after(3 + late, WorldEvent::Result { effect, done: EffectResult::History(result) });
     }
 
     fn invented(&self, saga: usize, service: &str) -> Vec<Evidence> {

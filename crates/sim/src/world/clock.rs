@@ -3,7 +3,7 @@
 
 use super::state::World;
 use crate::check::Seen;
-use crate::event::Event;
+use crate::event::WorldEvent;
 use crate::scenario::Item;
 use amends_api::CaseState;
 use amends_engine::{Trust, Write};
@@ -23,11 +23,11 @@ impl World<'_> {
                 Item::Clock { at, by_ms, for_ms } => {
                     match at {
                         0 => self.shell.skew_ms += by_ms,
-                        _ => self.queue.at(*at, Event::SetClock { by_ms: *by_ms }),
+                        _ => self.queue.at(*at, WorldEvent::SetClock { by_ms: *by_ms }),
                     }
                     if let Some(ms) = for_ms {
                         let back = at.saturating_add_unsigned(*ms);
-                        self.queue.at(back, Event::SetClock { by_ms: -by_ms });
+                        self.queue.at(back, WorldEvent::SetClock { by_ms: -by_ms });
                     }
                 }
                 Item::Keep { ms } => self.plan_pruning(*ms),
@@ -39,11 +39,11 @@ impl World<'_> {
     /// Looks every few hours, and in the moments in which the wall clock is wrong.
     fn plan_pruning(&mut self, keep_ms: u64) {
         for n in 1..=PRUNED_FOR_MS / PRUNE_EVERY_MS {
-            self.queue.after(n * PRUNE_EVERY_MS, Event::Prune { keep_ms });
+            self.queue.after(n * PRUNE_EVERY_MS, WorldEvent::Prune { keep_ms });
         }
         for (_, item) in self.scenario.kept_items() {
             if let Item::Clock { at, .. } = item {
-                self.queue.at(at + 1_000, Event::Prune { keep_ms });
+                self.queue.at(at + 1_000, WorldEvent::Prune { keep_ms });
             }
         }
     }
@@ -67,15 +67,15 @@ impl World<'_> {
     }
 
     /// Whether an event waits until the process goes on; if so, it comes again then.
-    pub(super) fn waits_for_process(&mut self, event: &Event) -> bool {
+    pub(super) fn waits_for_process(&mut self, event: &WorldEvent) -> bool {
         let Some(until) = self.shell.suspended(self.queue.now()) else { return false };
         let of_process = matches!(
             event,
-            Event::Wake { .. }
-                | Event::StoreDone { .. }
-                | Event::Result { .. }
-                | Event::TimesOut { .. }
-                | Event::Prune { .. }
+            WorldEvent::Wake { .. }
+                | WorldEvent::StoreDone { .. }
+                | WorldEvent::Result { .. }
+                | WorldEvent::TimesOut { .. }
+                | WorldEvent::Prune { .. }
         );
         if of_process {
             self.queue.at(until, event.clone());

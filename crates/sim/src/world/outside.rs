@@ -4,7 +4,7 @@
 use super::state::World;
 use super::under_way::{UnderWay, Waiter};
 use crate::check::Seen;
-use crate::event::{BEGINNING, Callback, Event, Letter, StepCall};
+use crate::event::{BEGINNING, Callback, Letter, StepCall, WorldEvent};
 use crate::scenario::{ORDER, PAYMENT};
 use crate::services::{order_id, request_of};
 use amends_engine::{
@@ -78,17 +78,17 @@ impl World<'_> {
     /// Whoever waited got no answer.
     fn unavailable(&mut self, waiter: Waiter) {
         let again = match waiter {
-            Waiter::Report(letter) => Event::Mail(letter),
+            Waiter::Report(letter) => WorldEvent::Mail(letter),
             Waiter::Callback(callback) if callback.tries < CALLBACKS => {
-                Event::Callback(Callback { tries: callback.tries + 1, ..callback })
+                WorldEvent::Callback(Callback { tries: callback.tries + 1, ..callback })
             }
-            Waiter::Announce { saga } => Event::Announce { saga },
-            Waiter::Ended { saga } => Event::Ended { saga },
-            Waiter::Undo(undo) => Event::Undo(undo),
+            Waiter::Announce { saga } => WorldEvent::Announce { saga },
+            Waiter::Ended { saga } => WorldEvent::Ended { saga },
+            Waiter::Undo(undo) => WorldEvent::Undo(undo),
             Waiter::Activate { version } => {
                 let wanted = |item: &crate::scenario::Item| matches!(item, crate::scenario::Item::Activate { version: v, .. } if *v == version);
                 match self.scenario.items.iter().position(wanted) {
-                    Some(item) => Event::Item(item),
+                    Some(item) => WorldEvent::Item(item),
                     None => return,
                 }
             }
@@ -110,7 +110,7 @@ impl World<'_> {
         let report = Arc::clone(&self.services.sagas[letter.saga].reports[letter.report]);
         let sky = self.services.sky(self.queue.now(), &report.source, &[5, letter.report as u64]);
         if sky == Some(crate::scenario::Sky::Down) {
-            return self.queue.after(AGAIN_MS, Event::Mail(letter)); // it waits in the outbox
+            return self.queue.after(AGAIN_MS, WorldEvent::Mail(letter)); // it waits in the outbox
         }
         self.offer(Waiter::Report(letter), |ticket| Input::Report {
             report,
@@ -190,8 +190,8 @@ impl World<'_> {
         self.story.tell(|| tell(&asked));
         self.seen(&Seen::Effect { number: effect, effect: &asked, service: &service });
         self.outside.under_way.insert(effect, UnderWay { process, id, asked });
-        self.queue.after(WAY_MS, Event::Reaches { effect });
-        self.queue.after(timeout, Event::TimesOut { effect });
+        self.queue.after(WAY_MS, WorldEvent::Reaches { effect });
+        self.queue.after(timeout, WorldEvent::TimesOut { effect });
     }
 
     pub(super) fn reaches(&mut self, effect: u64) {

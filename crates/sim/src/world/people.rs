@@ -2,7 +2,7 @@
 
 use super::state::World;
 use super::under_way::Waiter;
-use crate::event::{Callback, Event, Undo};
+use crate::event::{Callback, Undo, WorldEvent};
 use crate::scenario::{Forgery, PersonAct};
 use amends_api::{CaseAct, StepAct, StuckReason};
 use amends_engine::{Input, Mend, Mending, NewLimits, StepState};
@@ -23,11 +23,11 @@ impl World<'_> {
         match (act, service) {
             (PersonAct::Pause(for_ms), Some(service)) => {
                 self.pause(&service, true, Waiter::Person);
-                self.queue.after(for_ms, Event::Undo(Undo::Resume(service)));
+                self.queue.after(for_ms, WorldEvent::Undo(Undo::Resume(service)));
             }
             (PersonAct::Limit { concurrency, per_second, for_ms }, Some(service)) => {
                 self.limit(&service, NewLimits { concurrency, per_second }, Waiter::Person);
-                self.queue.after(for_ms, Event::Undo(Undo::Unlimit(service)));
+                self.queue.after(for_ms, WorldEvent::Undo(Undo::Unlimit(service)));
             }
             (PersonAct::ApproveAll, _) => {
                 let held = |s: &StepState| *s == StepState::Stuck(StuckReason::AwaitsApproval);

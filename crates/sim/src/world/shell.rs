@@ -4,7 +4,7 @@
 use super::process::{Asked, options};
 use super::state::World;
 use crate::check::Seen;
-use crate::event::Event;
+use crate::event::WorldEvent;
 use crate::scenario::{CrashPoint, StoreTrouble};
 use amends_engine::{Batch, Input, Write};
 use amends_node::{Done, EffectId, EffectResult, Need, Node, Released, StoreFault};
@@ -72,7 +72,7 @@ impl World<'_> {
             _ => 0,
         };
         self.shell.asked = Some(asked);
-        self.queue.after(late, Event::StoreDone { process: self.shell.process });
+        self.queue.after(late, WorldEvent::StoreDone { process: self.shell.process });
     }
 
     /// Nothing is to be done before this moment.
@@ -88,7 +88,7 @@ impl World<'_> {
         let at = self.queue.now().saturating_add_unsigned(at.ms_since(now));
         if self.shell.wake_at.is_none_or(|wake| at < wake) {
             self.shell.wake_at = Some(at);
-            self.queue.at(at, Event::Wake { process: self.shell.process });
+            self.queue.at(at, WorldEvent::Wake { process: self.shell.process });
         }
     }
 
@@ -215,7 +215,7 @@ impl World<'_> {
         self.shell.process += 1;
         self.seen(&Seen::Died);
         self.nobody_answers();
-        self.queue.after(down_ms, Event::Start);
+        self.queue.after(down_ms, WorldEvent::Start);
     }
 
     pub(super) fn seen(&mut self, seen: &Seen<'_>) {

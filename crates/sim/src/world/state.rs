@@ -3,7 +3,7 @@
 use super::process::Shell;
 use super::under_way::Outside;
 use crate::check::{Checks, End, Seen};
-use crate::event::{Event, Forward};
+use crate::event::{Forward, WorldEvent};
 use crate::queue::Queue;
 use crate::run::Run;
 use crate::scenario::{CrashPoint, Item, Scenario, StoreTrouble};
@@ -24,7 +24,7 @@ const LONGEST_MS: i64 = 8 * 86_400_000;
 /// Everything.
 pub(crate) struct World<'s> {
     pub(super) scenario: &'s Scenario,
-    pub(super) queue: Queue<Event>,
+    pub(super) queue: Queue<WorldEvent>,
     pub(super) story: Story,
     pub(super) services: Services,
     pub(super) shell: Shell,
@@ -52,13 +52,13 @@ impl<'s> World<'s> {
             events: 0,
             hash: 0xcbf2_9ce4_8422_2325,
         };
-        world.queue.at(0, Event::Start);
+        world.queue.at(0, WorldEvent::Start);
         for (number, saga) in world.services.sagas.iter().enumerate() {
             if saga.plan.deadline_ms.is_some() {
-                world.queue.at(saga.plan.at, Event::Announce { saga: number });
+                world.queue.at(saga.plan.at, WorldEvent::Announce { saga: number });
             }
             let begins = saga.plan.at.saturating_add_unsigned(saga.plan.late_ms);
-            world.queue.at(begins, Event::Forward(Forward::Begin { saga: number }));
+            world.queue.at(begins, WorldEvent::Forward(Forward::Begin { saga: number }));
         }
         for (n, item) in scenario.kept_items() {
             let (at, event) = match item {
@@ -69,13 +69,13 @@ impl<'s> World<'s> {
                 Item::Act { at, .. }
                 | Item::Activate { at, .. }
                 | Item::Damage { at, .. }
-                | Item::Suspended { at, .. } => (*at, Event::Item(n)),
+                | Item::Suspended { at, .. } => (*at, WorldEvent::Item(n)),
                 Item::OwnCleanUp { saga, node, at } => {
                     let Some(saga) = world.services.sagas.iter().position(|s| s.item == *saga)
                     else {
                         continue;
                     };
-                    (*at, Event::Forward(Forward::CleanUp { saga, node: *node }))
+                    (*at, WorldEvent::Forward(Forward::CleanUp { saga, node: *node }))
                 }
                 Item::Saga(_)
                 | Item::Fault { .. }
@@ -98,7 +98,7 @@ impl<'s> World<'s> {
         for (number, saga) in self.services.sagas.iter().enumerate() {
             let at = saga.plan.at.saturating_add_unsigned(saga.plan.late_ms + ms);
             let forget = Forward::Forget { saga: number, service: Arc::clone(service) };
-            self.queue.at(at, Event::Forward(forget));
+            self.queue.at(at, WorldEvent::Forward(forget));
         }
     }
 
@@ -143,38 +143,38 @@ impl<'s> World<'s> {
         self.hash = (self.hash ^ number).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(5);
     }
 
-    fn happen(&mut self, event: Event) {
+    fn happen(&mut self, event: WorldEvent) {
         if self.waits_for_process(&event) {
             return;
         }
         match event {
-            Event::Forward(forward) => {
+            WorldEvent::Forward(forward) => {
                 self.in_services(|services, around| services.happen(forward, around))
             }
-            Event::Announce { saga } => self.announce(saga),
-            Event::Ended { saga } => self.ended(saga),
-            Event::Mail(letter) => self.mail(letter),
-            Event::Callback(callback) => self.call_back(callback),
-            Event::Reaches { effect } => self.reaches(effect),
-            Event::Repeated { call } => {
+            WorldEvent::Announce { saga } => self.announce(saga),
+            WorldEvent::Ended { saga } => self.ended(saga),
+            WorldEvent::Mail(letter) => self.mail(letter),
+            WorldEvent::Callback(callback) => self.call_back(callback),
+            WorldEvent::Reaches { effect } => self.reaches(effect),
+            WorldEvent::Repeated { call } => {
                 self.story
                     .tell(|| format!("the network delivers the request for {} again", call.step));
                 self.in_services(|services, around| services.serve(call, 0, around));
             }
-            Event::Result { effect, done } => self.result(effect, Some(done)),
-            Event::TimesOut { effect } => self.result(effect, None),
-            Event::Wake { process } => {
+            WorldEvent::Result { effect, done } => self.result(effect, Some(done)),
+            WorldEvent::TimesOut { effect } => self.result(effect, None),
+            WorldEvent::Wake { process } => {
                 if process == self.shell.process {
                     self.shell.wake_at = None;
                     self.turn();
                 }
             }
-            Event::StoreDone { process } => self.store_done(process),
-            Event::Start => self.start(),
-            Event::Item(n) => self.item(n),
-            Event::Undo(undo) => self.undo(undo),
-            Event::SetClock { by_ms } => self.set_clock(by_ms),
-            Event::Prune { keep_ms } => self.prune(keep_ms),
+            WorldEvent::StoreDone { process } => self.store_done(process),
+            WorldEvent::Start => self.start(),
+            WorldEvent::Item(n) => self.item(n),
+            WorldEvent::Undo(undo) => self.undo(undo),
+            WorldEvent::SetClock { by_ms } => self.set_clock(by_ms),
+            WorldEvent::Prune { keep_ms } => self.prune(keep_ms),
         }
     }
 

@@ -12,7 +12,7 @@ mod verdict;
 
 use crate::made_up::MadeUp;
 use crate::play::plan_lines;
-use crate::supervisor::Supervisor;
+use crate::supervisor::ModelSupervisor;
 use amends_engine::{Effect, HistoryResult, Input, StepReading, StepResult};
 use amends_protocol::Timestamp;
 use amends_rulebook::Rulebook;
@@ -54,7 +54,7 @@ pub fn look(
 struct Play<'m> {
     book: &'m Arc<Rulebook>,
     saga: Saga<'m>,
-    supervisor: Supervisor,
+    supervisor: ModelSupervisor,
     pace: Pace,
 }
 
@@ -69,7 +69,12 @@ enum Next {
 
 impl<'m> Play<'m> {
     fn new(made: &'m MadeUp, book: &'m Arc<Rulebook>, pace: Pace, chance: Chance) -> Self {
-        Self { book, saga: Saga::new(made, book, chance), supervisor: Supervisor::new(book), pace }
+        Self {
+            book,
+            saga: Saga::new(made, book, chance),
+            supervisor: ModelSupervisor::new(book),
+            pace,
+        }
     }
 
     fn run(mut self) -> Option<Vec<String>> {

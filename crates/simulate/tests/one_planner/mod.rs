@@ -12,7 +12,7 @@ use amends_protocol::{CaseId, Evidence, Report, ReportData, SagaId, Timestamp, V
 use amends_rulebook::{
     CaseFacts, Facts, Hold, Mode, Reported, Role, Rulebook, SourceFile, Stage, Undoing, Want, roles,
 };
-use amends_workbench::{Answer, Replay, explain, load_tests, run_tests};
+use amends_workbench::{PlannedAnswer, Replay, explain, load_tests, run_tests};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -479,7 +479,7 @@ pub fn by_compare(story: &Story) -> Option<(BTreeMap<String, String>, BTreeMap<S
     if !story.only_tells(told) || proven || report.data.caused_by.iter().any(|c| *c != report.id) {
         return None;
     }
-    let answer = Answer::of(&book, &Facts::of(report), &effects);
+    let answer = PlannedAnswer::of(&book, &Facts::of(report), &effects);
     let expected = story.steps.iter().filter(|step| !step.ends_with("superseded)")).map(|step| {
         let (what, _) = step.split_once(": ").expect("a step");
         let (stage, what) = what.split_once(' ').expect("a stage");

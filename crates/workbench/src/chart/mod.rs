@@ -5,10 +5,10 @@ mod notation;
 mod svg;
 
 use crate::check::answers;
-use crate::matrix::Place;
+use crate::matrix::PlaceOfRow;
 use crate::{CellKind, Row};
 use amends_rulebook::{
-    ActionClass, ActionId, Answer, Call, Demand, Flow, FlowStep, ReportDecl, RuleId, Rulebook,
+    ActionClass, ActionId, Call, Coupling, Demand, Flow, FlowStep, ReportDecl, RuleId, Rulebook,
     Times,
 };
 use serde_json::{Value, json};
@@ -113,7 +113,7 @@ impl Chart {
             Some(action) => book.saga_reach(action).to_vec(),
             None => all_actions(book),
         };
-        let cells = Place::new(book, report).cells(book, &actions, demand);
+        let cells = PlaceOfRow::new(book, report).cells(book, &actions, demand);
         let kinds: Vec<CellKind> = cells.iter().map(|c| c.kind).collect();
         Self::new(book, title, &actions, Some(&kinds))
     }
@@ -179,9 +179,9 @@ fn all_actions(book: &Rulebook) -> Vec<ActionId> {
 /// What a picture says of a call: what its answer means, else how it hangs together with others, else how often it is
 /// made.
 fn how(flow: &Flow, at: usize, call: &Call) -> &'static str {
-    match (call.answer, flow.step_of(at), call.times) {
-        (Answer::Event { .. }, ..) => "event",
-        (Answer::Tolerated, ..) => "tolerated",
+    match (call.coupling, flow.step_of(at), call.times) {
+        (Coupling::Event { .. }, ..) => "event",
+        (Coupling::Tolerated, ..) => "tolerated",
         (_, Some(FlowStep::OneOf(_)), _) => "one of",
         (_, Some(FlowStep::Parallel(_)), _) => "at once",
         (.., Times::AnyNumber | Times::AtLeastOnce) => "many times",

@@ -4,7 +4,7 @@
 use super::answers::answers_to;
 use super::excess;
 use super::findings::Findings;
-use super::place::{NAMES, Place, list, step_names};
+use super::place::{JudgedPlace, NAMES, list, step_names};
 use crate::evidence::everything;
 use crate::places::{self, NeededStep, SagaState, callers};
 use amends_protocol::Verb;
@@ -48,12 +48,12 @@ pub(super) fn check_report(
         ) {
             return;
         }
-        let at = Place { report, name: &name, state: &state };
+        let at = JudgedPlace { report, name: &name, state: &state };
         check_rule(book, rule, &at, found);
     }
 }
 
-fn check_rule(book: &Rulebook, rule: &Rule, at: &Place<'_>, found: &mut Findings<'_>) {
+fn check_rule(book: &Rulebook, rule: &Rule, at: &JudgedPlace<'_>, found: &mut Findings<'_>) {
     let effects = at.state.effects();
     let told = found.evidence.told(book, at.report.action, effects.clone());
     let known = Known { reporter: at.report.action, effects: &told };
@@ -148,7 +148,7 @@ pub(super) fn left_failed(
 fn report_left_failed(
     book: &Rulebook,
     rule: &Rule,
-    at: &Place<'_>,
+    at: &JudgedPlace<'_>,
     failed: &[ActionId],
     found: &mut Findings<'_>,
 ) {
@@ -195,7 +195,7 @@ fn report_missing(
     book: &Rulebook,
     rule: &Rule,
     demand: &Demand,
-    at: &Place<'_>,
+    at: &JudgedPlace<'_>,
     missing: &BTreeSet<NeededStep>,
     when: &str,
     found: &mut Findings<'_>,

@@ -1,7 +1,7 @@
 //! More than a failure needs: steps for what cannot have happened, and literal lists that a set would say. Harmless both.
 
 use super::findings::Findings;
-use super::place::{Place, step_names};
+use super::place::{JudgedPlace, step_names};
 use crate::places::is_caller;
 use amends_protocol::Verb;
 use amends_rulebook::{ActionId, CodePattern, Diagnostic, Rule, Rulebook, Target, codes};
@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 pub(super) fn check_superfluous(
     book: &Rulebook,
     rule: &Rule,
-    at: &Place<'_>,
+    at: &JudgedPlace<'_>,
     effects: &BTreeSet<ActionId>,
     found: &mut Findings<'_>,
 ) {
@@ -67,7 +67,7 @@ const LIST_CREEPS_FROM: usize = 6;
 pub(super) fn check_creeping(
     book: &Rulebook,
     rule: &Rule,
-    at: &Place<'_>,
+    at: &JudgedPlace<'_>,
     found: &mut Findings<'_>,
 ) {
     let Some(action) = at.report.action else {

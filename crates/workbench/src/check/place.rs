@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 pub(super) const NAMES: usize = 8;
 
 /// Where a declared report stands.
-pub(super) struct Place<'a> {
+pub(super) struct JudgedPlace<'a> {
     pub(super) report: &'a ReportDecl,
     pub(super) name: &'a str,
     pub(super) state: &'a SagaState,

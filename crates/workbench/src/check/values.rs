@@ -55,11 +55,11 @@ fn kinds(condition: &Condition) -> BTreeSet<Kind> {
 }
 
 /// The service whose reports a rule answers, none for any, and a field of theirs.
-type Place<'b> = (Option<&'b str>, &'b Field);
+type FieldOfService<'b> = (Option<&'b str>, &'b Field);
 
 /// A text and a number are never equal, so one of two rules that take a field for both never holds.
 fn mixed_types(book: &Rulebook, found: &mut Findings<'_>) {
-    let mut first: BTreeMap<Place<'_>, (BTreeSet<Kind>, Span)> = BTreeMap::new();
+    let mut first: BTreeMap<FieldOfService<'_>, (BTreeSet<Kind>, Span)> = BTreeMap::new();
     let mut told = BTreeSet::new();
     for rule in book.rules() {
         for condition in &rule.when {

@@ -23,7 +23,7 @@ const CHANGES_LIMIT: usize = 1_000;
 
 /// What a rulebook makes of one report, by names, so that two rulebooks can be compared.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answer {
+pub struct PlannedAnswer {
     /// The answering rule's label; none if no rule answers.
     pub rule: Option<String>,
     /// Steps as `verb service.action`, with their stages from 0 (`last` for final notices).
@@ -46,9 +46,9 @@ pub struct PlanChange {
     /// What has happened in that example, by names.
     pub effects: Vec<String>,
     /// The answer of the first rulebook.
-    pub before: Answer,
+    pub before: PlannedAnswer,
     /// The answer of the second.
-    pub after: Answer,
+    pub after: PlannedAnswer,
 }
 
 /// What came of a comparison.
@@ -159,7 +159,8 @@ pub fn compare_answers(
     facts: &Facts<'_>,
     effects: &[String],
 ) -> Option<PlanChange> {
-    let (before, after) = (Answer::of(a, facts, effects), Answer::of(b, facts, effects));
+    let (before, after) =
+        (PlannedAnswer::of(a, facts, effects), PlannedAnswer::of(b, facts, effects));
     let differs = (
         &before.steps,
         &before.given_up,
@@ -192,7 +193,7 @@ pub fn compare_answers(
     })
 }
 
-impl Answer {
+impl PlannedAnswer {
     /// What a rulebook makes of a report. Effects that it doesn't know are left out.
     #[must_use]
     pub fn of(book: &Rulebook, facts: &Facts<'_>, effects: &[String]) -> Self {
@@ -240,7 +241,7 @@ impl PlanChange {
         let fields = self.example.to_json();
         let example = if fields == json!({}) { String::new() } else { format!(" with {fields}") };
         let mut out = format!("{}{example}\n", self.report);
-        let rule = |a: &Answer| a.rule.clone().unwrap_or_else(|| "no rule".to_owned());
+        let rule = |a: &PlannedAnswer| a.rule.clone().unwrap_or_else(|| "no rule".to_owned());
         if self.before.rule != self.after.rule {
             out +=
                 &format!("  answered by {} instead of {}\n", rule(&self.after), rule(&self.before));
@@ -268,7 +269,7 @@ impl PlanChange {
     /// As data.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        let answer = |a: &Answer| json!({ "rule": a.rule, "steps": a.steps, "givenUp": a.given_up, "mode": a.mode, "giveUpAfter": a.give_up_after });
+        let answer = |a: &PlannedAnswer| json!({ "rule": a.rule, "steps": a.steps, "givenUp": a.given_up, "mode": a.mode, "giveUpAfter": a.give_up_after });
         json!({ "report": self.report, "example": self.example.to_json(), "effects": self.effects, "before": answer(&self.before), "after": answer(&self.after) })
     }
 }

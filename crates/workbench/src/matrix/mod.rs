@@ -9,7 +9,7 @@ mod place;
 mod text;
 
 pub use cell::{Cell, CellKind};
-pub(crate) use place::Place;
+pub(crate) use place::PlaceOfRow;
 
 use crate::check;
 use crate::check::answers;
@@ -156,7 +156,7 @@ impl Matrix {
                 })
         };
         let findings = (0..self.findings.len()).filter(|n| about(&self.findings[*n])).collect();
-        let place = Place::new(book, report.map(|(_, r)| r));
+        let place = PlaceOfRow::new(book, report.map(|(_, r)| r));
         let demand = rule.map(|r| &r.demand);
         let cells = place.cells(book, &self.columns, demand);
         let give_up = rule.and_then(|r| r.give_up.as_ref());

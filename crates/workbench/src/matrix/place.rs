@@ -9,13 +9,13 @@ use amends_rulebook::{
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A place in the work of a service, and what has happened by then. Without a report: anywhere.
-pub(crate) struct Place<'a> {
+pub(crate) struct PlaceOfRow<'a> {
     report: Option<&'a ReportDecl>,
     state: Option<SagaState>,
     effects: BTreeSet<ActionId>,
 }
 
-impl<'a> Place<'a> {
+impl<'a> PlaceOfRow<'a> {
     pub(crate) fn new(book: &Rulebook, report: Option<&'a ReportDecl>) -> Self {
         let state =
             report.and_then(|r| places::Place::of_report(book, r)).map(|place| place.state(book));

@@ -17,10 +17,10 @@ pub struct ApproveOptions {
 }
 
 pub(super) async fn run(client: &Client, options: ApproveOptions) -> Outcome {
-    let deed = StepActArgs {
+    let args = StepActArgs {
         act: StepAct::Approve { reason: options.selection.reason.clone() },
         verb: "approve",
         done: "approved",
     };
-    options.selection.perform(client, deed).await
+    options.selection.perform(client, args).await
 }

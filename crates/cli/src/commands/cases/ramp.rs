@@ -4,7 +4,7 @@
 use crate::client::Client;
 use crate::commands::bulk::{outcome, watch};
 use crate::failure::Outcome;
-use amends_api::{BulkDeed, BulkSteering, BulkView, BulkWanted};
+use amends_api::{BulkActName, BulkRequest, BulkSteering, BulkView};
 use amends_protocol::StepId;
 use std::collections::BTreeMap;
 
@@ -17,11 +17,11 @@ pub(super) struct Many {
 /// Does it in a ramp. `done` is the word for the answer, as in `retried 3 of 3 steps`.
 pub(super) async fn perform(
     client: &Client,
-    act: BulkDeed,
+    act: BulkActName,
     many: Many,
     (reason, done, json): (&str, &str, bool),
 ) -> Outcome {
-    let wanted = BulkWanted {
+    let wanted = BulkRequest {
         act,
         reason: reason.to_owned(),
         ids: many.ids.iter().map(ToString::to_string).collect(),

@@ -9,7 +9,7 @@ use crate::commands::confirm;
 use crate::failure::{Failure, Outcome};
 use crate::moment::now;
 use crate::output;
-use amends_api::{BulkDeed, BulkSteering, BulkView, BulkWanted, CaseAct, CaseDetail};
+use amends_api::{BulkActName, BulkRequest, BulkSteering, BulkView, CaseAct, CaseDetail};
 use amends_protocol::CaseId;
 
 /// Options of `cases replan`.
@@ -62,8 +62,8 @@ pub(super) async fn run(client: &Client, options: ReplanOptions) -> Outcome {
         ));
     }
     let filter = filter.into_iter().map(|(name, value)| (name.to_owned(), value));
-    let wanted = BulkWanted {
-        act: BulkDeed::Replan,
+    let wanted = BulkRequest {
+        act: BulkActName::Replan,
         reason: options.reason.clone(),
         ids: options.ids.iter().map(ToString::to_string).collect(),
         filter: options.ids.is_empty().then(|| filter.collect()),
@@ -80,7 +80,7 @@ pub(super) async fn run(client: &Client, options: ReplanOptions) -> Outcome {
     if !options.yes {
         confirm(&format!("replan {}", cases(meant.matched)))?;
     }
-    let made: BulkView = client.post("/v1/bulk", &BulkWanted { dry_run: false, ..wanted }).await?;
+    let made: BulkView = client.post("/v1/bulk", &BulkRequest { dry_run: false, ..wanted }).await?;
     let path = format!("/v1/bulk/{}", made.id.unwrap_or_default());
     let _: BulkView = client.post(&format!("{path}/start"), &BulkSteering::default()).await?;
     outcome(&watch(client, &path).await?, "replanned", options.json)

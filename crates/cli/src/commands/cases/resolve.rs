@@ -22,10 +22,10 @@ pub struct ResolveOptions {
 }
 
 pub(super) async fn run(client: &Client, options: ResolveOptions) -> Outcome {
-    let deed = StepActArgs {
+    let args = StepActArgs {
         act: StepAct::Record { reason: options.selection.reason.clone(), outcome: options.outcome },
         verb: "resolve",
         done: "resolved",
     };
-    options.selection.perform(client, deed).await
+    options.selection.perform(client, args).await
 }

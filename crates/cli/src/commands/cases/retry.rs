@@ -40,6 +40,6 @@ pub(super) async fn run(client: &Client, options: RetryOptions) -> Outcome {
     if options.may_have_run && !options.new_key && options.data.is_empty() {
         return Err(Failure::Usage("`--may-have-run` goes with `--new-key` or `--data`".into()));
     }
-    let deed = StepActArgs { act, verb: "retry", done: "retried" };
-    options.selection.perform(client, deed).await
+    let args = StepActArgs { act, verb: "retry", done: "retried" };
+    options.selection.perform(client, args).await
 }

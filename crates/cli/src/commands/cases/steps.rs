@@ -7,7 +7,7 @@ use crate::client::Client;
 use crate::complete;
 use crate::failure::{Failure, Outcome};
 use crate::output;
-use amends_api::{BulkAct, BulkDeed, BulkResult, CaseDetail, StepAct, StepView};
+use amends_api::{BulkAct, BulkActName, BulkResult, CaseDetail, StepAct, StepView};
 use amends_api::{StepStateName, StuckReason};
 use amends_protocol::{ActionName, CaseId, SagaId, StepId, Verb};
 use clap_complete::ArgValueCompleter;
@@ -102,11 +102,11 @@ pub struct StepActArgs {
 
 impl StepActArgs {
     /// The act as a bulk act that goes out in waves; none for what differs from step to step.
-    fn ramped(&self) -> Option<BulkDeed> {
+    fn ramped(&self) -> Option<BulkActName> {
         match self.act {
-            StepAct::Retry { .. } => Some(BulkDeed::Retry),
-            StepAct::Waive { .. } => Some(BulkDeed::Waive),
-            StepAct::Approve { .. } => Some(BulkDeed::Approve),
+            StepAct::Retry { .. } => Some(BulkActName::Retry),
+            StepAct::Waive { .. } => Some(BulkActName::Waive),
+            StepAct::Approve { .. } => Some(BulkActName::Approve),
             StepAct::Edit { .. } | StepAct::Record { .. } => None,
         }
     }
@@ -114,19 +114,19 @@ impl StepActArgs {
 
 impl Selection {
     /// Does it to the selected steps.
-    pub async fn perform(&self, client: &Client, deed: StepActArgs) -> Outcome {
+    pub async fn perform(&self, client: &Client, args: StepActArgs) -> Outcome {
         let filter = self.filter();
         let bulk = match (self.ids.as_slice(), filter.is_empty()) {
             ([Target::Step(step)], true) if !self.dry_run => {
-                return self.one(client, *step, &deed).await;
+                return self.one(client, *step, &args).await;
             }
             ([], true) => {
                 return Err(Failure::Usage(format!(
                     "say which steps to {}: ids, or filters such as --service and --state",
-                    deed.verb
+                    args.verb
                 )));
             }
-            ([], false) => bulk_act(&deed, Vec::new(), Some(filter)),
+            ([], false) => bulk_act(&args, Vec::new(), Some(filter)),
             (ids, _) => {
                 let only_state = filter.keys().all(|k| k == "state");
                 if !only_state {
@@ -134,10 +134,10 @@ impl Selection {
                         "give ids or filters, not both (--state may go with case ids)".into(),
                     ));
                 }
-                bulk_act(&deed, self.resolve(client, ids, &filter, &deed).await?, None)
+                bulk_act(&args, self.resolve(client, ids, &filter, &args).await?, None)
             }
         };
-        self.many(client, bulk, &deed).await
+        self.many(client, bulk, &args).await
     }
 
     fn filter(&self) -> BTreeMap<String, String> {
@@ -165,7 +165,7 @@ impl Selection {
         client: &Client,
         targets: &[Target],
         filter: &BTreeMap<String, String>,
-        deed: &StepActArgs,
+        args: &StepActArgs,
     ) -> Outcome<Vec<StepId>> {
         let mut ids = Vec::new();
         for target in targets {
@@ -174,13 +174,13 @@ impl Selection {
                 Target::Case(case) => {
                     let mut filter = filter.clone();
                     filter.insert("case".to_owned(), case.to_string());
-                    let found = rehearse(client, &bulk_act(deed, Vec::new(), Some(filter))).await?;
+                    let found = rehearse(client, &bulk_act(args, Vec::new(), Some(filter))).await?;
                     if found.matched == 0 {
                         // A case that there isn't has no step either; that is another mistake.
                         let _: CaseDetail = client.get(&format!("/v1/cases/{case}")).await?;
                         output::tell(&format!(
                             "{case} has no step to {} now; name others with --state, or by id",
-                            deed.verb
+                            args.verb
                         ));
                     }
                     ids.extend(found.ids);
@@ -190,14 +190,14 @@ impl Selection {
         Ok(ids)
     }
 
-    async fn one(&self, client: &Client, step: StepId, deed: &StepActArgs) -> Outcome {
-        let view: StepView = client.post(&format!("/v1/steps/{step}/acts"), &deed.act).await?;
+    async fn one(&self, client: &Client, step: StepId, args: &StepActArgs) -> Outcome {
+        let view: StepView = client.post(&format!("/v1/steps/{step}/acts"), &args.act).await?;
         if self.json {
             return output::json(&view);
         }
         output::line(&format!(
             "{} {} {} {}: {}",
-            deed.done,
+            args.done,
             view.id,
             view.verb,
             view.action,
@@ -205,7 +205,7 @@ impl Selection {
         ))
     }
 
-    async fn many(&self, client: &Client, mut bulk: BulkAct, deed: &StepActArgs) -> Outcome {
+    async fn many(&self, client: &Client, mut bulk: BulkAct, args: &StepActArgs) -> Outcome {
         if bulk.filter.is_none() && bulk.ids.is_empty() {
             return Ok(());
         }
@@ -214,43 +214,43 @@ impl Selection {
         if self.dry_run || !explicit {
             let meant = rehearse(client, &bulk).await?;
             if self.dry_run {
-                return self.print_rehearsal(&meant, deed);
+                return self.print_rehearsal(&meant, args);
             }
             if meant.matched == 0 {
                 output::tell("no step matches");
                 return Ok(());
             }
             if !self.yes {
-                confirm(&meant, deed)?;
+                confirm(&meant, args)?;
             }
             if meant.matched <= LISTED_IDS {
-                bulk = bulk_act(deed, meant.ids, None);
+                bulk = bulk_act(args, meant.ids, None);
             }
         }
-        if let Some(ramped) = deed.ramped().filter(|_| !explicit && !self.at_once) {
+        if let Some(ramped) = args.ramped().filter(|_| !explicit && !self.at_once) {
             let many = Many { ids: bulk.ids, filter: bulk.filter };
-            return ramp::perform(client, ramped, many, (&self.reason, deed.done, self.json)).await;
+            return ramp::perform(client, ramped, many, (&self.reason, args.done, self.json)).await;
         }
         let result: BulkResult = client.post("/v1/steps:act", &bulk).await?;
-        self.print_result(&result, deed)
+        self.print_result(&result, args)
     }
 
-    fn print_rehearsal(&self, meant: &BulkResult, deed: &StepActArgs) -> Outcome {
+    fn print_rehearsal(&self, meant: &BulkResult, args: &StepActArgs) -> Outcome {
         if self.json {
             return output::json(meant);
         }
         for id in &meant.ids {
             output::line(&id.to_string())?;
         }
-        output::tell(&format!("would {} {}", deed.verb, steps(meant.matched)));
+        output::tell(&format!("would {} {}", args.verb, steps(meant.matched)));
         Ok(())
     }
 
-    fn print_result(&self, result: &BulkResult, deed: &StepActArgs) -> Outcome {
+    fn print_result(&self, result: &BulkResult, args: &StepActArgs) -> Outcome {
         if self.json {
             output::json(result)?;
         } else {
-            output::line(&format!("{} {} of {}", deed.done, result.done, steps(result.matched)))?;
+            output::line(&format!("{} {} of {}", args.done, result.done, steps(result.matched)))?;
         }
         for failure in &result.failed {
             output::tell(&format!("error: {}: {}", failure.id, failure.detail));
@@ -260,11 +260,11 @@ impl Selection {
 }
 
 fn bulk_act(
-    deed: &StepActArgs,
+    args: &StepActArgs,
     ids: Vec<StepId>,
     filter: Option<BTreeMap<String, String>>,
 ) -> BulkAct {
-    BulkAct { act: deed.act.clone(), ids, filter, dry_run: false }
+    BulkAct { act: args.act.clone(), ids, filter, dry_run: false }
 }
 
 /// Which steps it would be.
@@ -273,8 +273,8 @@ async fn rehearse(client: &Client, bulk: &BulkAct) -> Outcome<BulkResult> {
 }
 
 /// Asks on a terminal; elsewhere the answer has to be on the command line.
-fn confirm(meant: &BulkResult, deed: &StepActArgs) -> Outcome {
-    let question = format!("{} {}", deed.verb, steps(meant.matched));
+fn confirm(meant: &BulkResult, args: &StepActArgs) -> Outcome {
+    let question = format!("{} {}", args.verb, steps(meant.matched));
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Err(Failure::Usage(format!(
             "this would {question}; add --yes to do it, or --dry-run to see them"

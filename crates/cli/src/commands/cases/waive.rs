@@ -18,10 +18,10 @@ pub struct WaiveOptions {
 }
 
 pub(super) async fn run(client: &Client, options: WaiveOptions) -> Outcome {
-    let deed = StepActArgs {
+    let args = StepActArgs {
         act: StepAct::Waive { reason: options.selection.reason.clone() },
         verb: "waive",
         done: "waived",
     };
-    options.selection.perform(client, deed).await
+    options.selection.perform(client, args).await
 }

@@ -229,12 +229,12 @@ pub(super) fn rollback(options: &RollbackOptions) -> Outcome {
         versions.retain(|version| version.name == active.name && !version.active);
         let target = target(versions, &active, options.to.as_deref())?;
         let (from, to) = (short(&active.hash), short(&target.hash));
-        let deed = format!("take `{}` from {from} back to {to}", active.name);
+        let what = format!("take `{}` from {from} back to {to}", active.name);
         if options.dry_run {
-            return output::line(&format!("would {deed}"));
+            return output::line(&format!("would {what}"));
         }
         if !options.yes {
-            confirm(&deed)?;
+            confirm(&what)?;
         }
         let version = format!("{path}/versions/{}", percent::part(&target.hash));
         let sources = client.get_as_sent::<RulebookView>(&version).await?.sources;

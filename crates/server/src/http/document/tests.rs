@@ -39,8 +39,8 @@ fn operations_have_names_of_their_own() {
 #[test]
 fn closed_lists_are_told_in_the_words_that_are_on_the_wire() {
     use amends_api::{
-        AttemptResult, BreakerState, BulkDeed, BulkState, CaseActName, CaseState, Cause, ClosedOn,
-        EventKind, FindingSeverity, QuestionEffect, QuestionKind, ReportStanding, Source,
+        AttemptResult, BreakerState, BulkActName, BulkState, CaseActName, CaseState, Cause,
+        ClosedOn, EventKind, FindingSeverity, QuestionEffect, QuestionKind, ReportStanding, Source,
         StepActName, StepStateName, StrangerActName, StuckReason, TroubleReason, Verdict,
     };
     use amends_protocol::{HistoryState, Outcome, SagaState, Verb};
@@ -58,7 +58,7 @@ fn closed_lists_are_told_in_the_words_that_are_on_the_wire() {
     check_all!(
         AttemptResult,
         BreakerState,
-        BulkDeed,
+        BulkActName,
         BulkState,
         CaseActName,
         CaseState,

@@ -24,14 +24,14 @@ pub(crate) struct Told {
     /// Schemas of bodies by content type.
     pub(super) bodies: Map<String, Value>,
     /// Answers by status.
-    pub(super) answers: BTreeMap<u16, Answer>,
+    pub(super) answers: BTreeMap<u16, DescribedStatus>,
     /// Every schema that something here refers to.
     pub(super) schemas: BTreeMap<String, Value>,
 }
 
 /// What is told of one status.
 #[derive(Debug, Default)]
-pub(super) struct Answer {
+pub(super) struct DescribedStatus {
     /// What it means; several sentences where it is several problems.
     pub(super) meaning: Vec<String>,
     /// Schemas by content type; none: no body.

@@ -19,8 +19,8 @@ const GROUP_LIMIT: usize = 64;
 const GIVEN_UP: &str = "the transaction was rolled back by SQLite; check the disk";
 
 /// Does its part of a transaction; what it gives answers its caller, once it is known how the commit went.
-type Job = Box<dyn FnOnce(&mut SqliteTx) -> Answer + Send>;
-type Answer = Box<dyn FnOnce(&Committed)>;
+type Job = Box<dyn FnOnce(&mut SqliteTx) -> OnCommit + Send>;
+type OnCommit = Box<dyn FnOnce(&Committed)>;
 
 /// How the commit of a group went.
 enum Committed {
@@ -79,7 +79,7 @@ impl Writer {
 
 /// INVARIANT: nobody is answered before the commit, and nobody is told of a success that a failed commit took back.
 fn run_group(tx: &mut SqliteTx, jobs: impl Iterator<Item = Job>) {
-    let mut answers: Vec<Answer> = Vec::new();
+    let mut answers: Vec<OnCommit> = Vec::new();
     let mut begun = tx.connection().execute_batch("BEGIN IMMEDIATE");
     for job in jobs {
         if begun.is_ok() && tx.connection().is_autocommit() {
@@ -106,7 +106,7 @@ fn run_group(tx: &mut SqliteTx, jobs: impl Iterator<Item = Job>) {
     answer_all(&mut answers, &committed);
 }
 
-fn answer_all(answers: &mut Vec<Answer>, committed: &Committed) {
+fn answer_all(answers: &mut Vec<OnCommit>, committed: &Committed) {
     for answer in answers.drain(..) {
         answer(committed);
     }
