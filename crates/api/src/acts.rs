@@ -1,7 +1,7 @@
 //! What a person may do to steps and cases, as it is sent, and what people did, as the audit tells it. Plain data.
 
 use crate::audit::{ActDigest, ChainLink, ChainedAct, Content};
-use crate::{CaseActName, Hidden, StepActName};
+use crate::{AuditActName, CaseActName, Hidden, StepActName};
 use amends_protocol::{ActionName, CaseId, Outcome, StepId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -27,8 +27,9 @@ pub struct ActView {
     /// The address that the request came from; absent of what the supervisor did itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// What, e.g. `waive`.
-    pub act: String,
+    /// What; `unknown` if this version of the supervisor does not know the word that is stored.
+    #[serde(deserialize_with = "or_unknown")]
+    pub act: AuditActName,
     /// Why.
     pub reason: String,
     /// The case, if it was about one.
@@ -74,13 +75,18 @@ impl ActView {
             actor: self.actor.clone(),
             principal: self.principal.clone(),
             address: self.address.clone(),
-            act: self.act.clone(),
+            act: self.act.to_string(),
             case: case.map(|case| case.to_string()),
             step: self.step_id.map(|step| step.to_string()),
             reason: content(self.reason.clone(), self.reason_digest),
             detail: content(self.detail.to_string(), self.detail_digest),
         }
     }
+}
+
+/// A word of a newer supervisor is read all the same.
+fn or_unknown<'de, D: serde::Deserializer<'de>>(from: D) -> Result<AuditActName, D::Error> {
+    Ok(String::deserialize(from)?.parse().unwrap_or(AuditActName::Unknown))
 }
 
 /// A digest that is none stands for itself: the entry is read all the same, and does not verify.
@@ -103,7 +109,7 @@ pub struct AuditHead {
     pub removed: ChainLink,
 }
 
-/// What an operator wants done to a step: body of `POST /v1/steps/{stepId}/acts`.
+/// What an operator wants done to a step: body of `POST /v1/steps/{id}/acts`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "act", rename_all = "snake_case", deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -206,7 +212,7 @@ impl StepAct {
     }
 }
 
-/// What an operator wants done to a case: body of `POST /v1/cases/{caseId}/acts`.
+/// What an operator wants done to a case: body of `POST /v1/cases/{id}/acts`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "act", rename_all = "snake_case", deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

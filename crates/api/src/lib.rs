@@ -31,13 +31,14 @@ mod steps;
 mod words;
 
 pub use acts::{ActView, AuditHead, BulkAct, CaseAct, ReasonGiven, StepAct};
+pub use audit::AuditActName;
 pub use backups::{BackupView, BackupWanted};
 pub use bulk::{
     BulkActName, BulkCount, BulkFailure, BulkProgress, BulkRequest, BulkResult, BulkSample,
     BulkState, BulkSteering, BulkView,
 };
 pub use cases::{CaseDetail, CaseSummary, HistoryView, NoteView, ReportView};
-pub use events::EventView;
+pub use events::{EventState, EventView};
 pub use groups::GroupView;
 pub use hidden::Hidden;
 pub use index::Index;

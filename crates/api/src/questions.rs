@@ -75,7 +75,7 @@ pub struct StatementView {
     pub value: Option<Value>,
 }
 
-/// What an operator says about a question: body of `POST /v1/questions/{questionId}/acts`. It covers the
+/// What an operator says about a question: body of `POST /v1/questions/{id}/acts`. It covers the
 /// statements that there are now: another request or another witness asks again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "act", rename_all = "snake_case", deny_unknown_fields)]
@@ -314,7 +314,7 @@ pub struct QuestionsOfKind {
     pub example: Option<CaseId>,
 }
 
-/// What became of a question: answer of `POST /v1/questions/{questionId}/acts`.
+/// What became of a question: answer of `POST /v1/questions/{id}/acts`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -7,7 +7,7 @@ use crate::turn::Turn;
 use crate::{
     ActRow, Actor, Answer, AtPivot, DomainEvent, ReportRole, StepExtra, StepRow, StepState, Write,
 };
-use amends_api::{CaseAct, ClosedOn, StepAct};
+use amends_api::{AuditActName, CaseAct, ClosedOn, StepAct};
 use amends_protocol::{ActionName, Outcome, StepId, Timestamp, Verb, check_data};
 use amends_rulebook::{Rulebook, Stage, fits};
 use serde_json::{Value, json};
@@ -35,7 +35,7 @@ impl Case {
         by: ActBy<'_>,
         turn: &mut Turn,
     ) -> Answer {
-        let (word, reason) = (act.name().as_str(), act.reason().to_owned());
+        let (word, reason) = (act.name().into(), act.reason().to_owned());
         let detail = self.shown_detail(step_act_detail(&act));
         let meant = check_reason(&reason).and_then(|()| self.rows_of_act(id, &act, by));
         let rows = match meant {
@@ -239,7 +239,7 @@ impl Case {
         turn: &mut Turn,
     ) -> Answer {
         let now = by.now;
-        let (word, reason) = (act.name().as_str(), act.reason().to_owned());
+        let (word, reason) = (act.name().into(), act.reason().to_owned());
         let detail = case_act_detail(&act);
         let books = CaseBooks {
             own: self.book.as_deref(),
@@ -383,7 +383,7 @@ impl Case {
     pub(crate) fn audit(
         &mut self,
         step: Option<StepId>,
-        act: &'static str,
+        act: AuditActName,
         reason: String,
         mut detail: Value,
         by: ActBy<'_>,
@@ -399,7 +399,7 @@ impl Case {
         turn.out.writes.push(Write::Act(Box::new(ActRow {
             at: self.wall,
             actor: actor.clone(),
-            act: act.into(),
+            act: act.as_str().into(),
             reason: reason.into(),
             case: Some(self.row.id),
             step,

@@ -1,7 +1,7 @@
 //! What is to be done after a commit. Nothing here has happened yet, and nothing here may happen before the writes of
 //! the same [`crate::Output`] are durable.
 
-use amends_api::{AttemptResult, BreakerState, ClosedOn, QuestionId, QuestionKind};
+use amends_api::{AttemptResult, AuditActName, BreakerState, ClosedOn, QuestionId, QuestionKind};
 use amends_protocol::{
     ActionName, CallbackProof, CaseId, Outcome, Report, SagaId, StepId, Testimony, Timestamp, Verb,
     digest,
@@ -382,7 +382,7 @@ pub enum DomainEvent {
         /// The step, if about one.
         step: Option<StepId>,
         /// What.
-        act: &'static str,
+        act: AuditActName,
         /// Who.
         actor: Arc<str>,
     },

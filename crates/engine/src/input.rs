@@ -1,7 +1,7 @@
 //! Everything that can come to the engine from outside.
 
 use crate::{Actor, HistoryResult, HoldScope, SagaRow, StepResult, StoredCase};
-use amends_api::{CaseAct, QuestionAct, QuestionId, StepAct, StrangerAct};
+use amends_api::{AuditActName, CaseAct, QuestionAct, QuestionId, StepAct, StrangerAct};
 use amends_protocol::{
     ActionName, CaseId, OutcomeCallback, Report, ReportKey, SagaBegin, SagaId, StepId,
 };
@@ -146,7 +146,7 @@ pub enum Input {
     /// A person did something outside of the engine that belongs into the audit.
     Audit {
         /// What, in a word.
-        act: &'static str,
+        act: AuditActName,
         /// Who.
         actor: Actor,
         /// Why.
@@ -217,10 +217,10 @@ pub enum Mending {
 impl Mending {
     /// The word in the audit.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub const fn act(self) -> AuditActName {
         match self {
-            Self::Repair => "repair",
-            Self::Discard => "discard",
+            Self::Repair => AuditActName::Repair,
+            Self::Discard => AuditActName::Discard,
         }
     }
 }

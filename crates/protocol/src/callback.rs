@@ -76,7 +76,7 @@ pub struct Callback {
     pub url: Option<String>,
 }
 
-/// Body of `POST /v1/steps/{stepId}/outcome`: the late answer to a step that was taken with 202.
+/// Body of `POST /v1/steps/{id}/outcome`: the late answer to a step that was taken with 202.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OutcomeCallback {

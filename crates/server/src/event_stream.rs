@@ -2,9 +2,8 @@
 
 use amends_api::sentence::{breaker_sentence, histories_sentence, stuck_sentence, with_detail};
 use amends_api::signs::Signed;
-use amends_api::{BreakerState, CaseState, EventKind, EventView, QuestionId, QuestionKind};
-use amends_engine::{DomainEvent, Event, StepState, UnreadableRow};
-use amends_protocol::{CaseId, Timestamp};
+use amends_api::{CaseState, EventState, EventView};
+use amends_engine::{DomainEvent, Event, StepState};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::broadcast;
@@ -143,67 +142,24 @@ impl EventSubscription {
     }
 }
 
-/// What is common to all events.
-fn plain(at: Timestamp, kind: EventKind) -> EventView {
-    EventView {
-        at,
-        kind,
-        case_id: None,
-        step_id: None,
-        subject: None,
-        state: String::new(),
-        message: None,
-    }
-}
-
-/// What an event is about.
-fn kind(what: &DomainEvent) -> EventKind {
-    match what {
-        DomainEvent::Reported { .. } => EventKind::Report,
-        DomainEvent::Step { .. } => EventKind::Step,
-        DomainEvent::Case { .. } => EventKind::Case,
-        DomainEvent::Planned { .. } => EventKind::Plan,
-        DomainEvent::Walked { .. } => EventKind::HistoryRead,
-        DomainEvent::Acted { .. } => EventKind::Act,
-        DomainEvent::Question { .. } => EventKind::Question,
-        DomainEvent::Breaker { .. } => EventKind::Breaker,
-        DomainEvent::Histories { .. } => EventKind::Histories,
-        DomainEvent::Quarantined { .. } => EventKind::Quarantine,
-        DomainEvent::Rulebook { .. } => EventKind::Rulebook,
-    }
-}
-
 /// An event as the API shows it.
 fn view(event: &Event) -> EventView {
-    let mut view = plain(event.at, kind(&event.what));
+    let mut view = EventView::new(event.at, state(&event.what));
     match &event.what {
         DomainEvent::Reported { case, report } => {
             view.case_id = Some(*case);
             view.subject = Some(format!("{}/{}", report.service(), report.data.code));
-            view.state = "received".to_owned();
             view.message.clone_from(&report.data.message);
         }
         DomainEvent::Step { step, verb, action, state, message } => {
             view.case_id = Some(step.case);
             view.step_id = Some(*step);
             view.subject = Some(format!("{verb} {action}"));
-            view.state = match state {
-                StepState::Done(outcome) => outcome.to_string(),
-                StepState::Stuck(reason) => format!("stuck: {reason}"),
-                other => other.name().to_string(),
-            };
-            view.message = match state {
-                StepState::Stuck(reason) => {
-                    let sentence = stuck_sentence(&action.service, *reason);
-                    Some(with_detail(sentence, message.as_deref()))
-                }
-                _ => message.clone(),
-            };
+            view.message = of_step(state, &action.service, message.as_ref());
         }
         DomainEvent::Case { case, saga, state, closed_on, .. } => {
             view.case_id = Some(*case);
             view.subject = Some(saga.to_string());
-            view.state = state.to_string();
             let no_rule = *state == CaseState::Unmatched;
             view.message = closed_on
                 .map(|word| format!("{}: {}", word.sign().word, word.meaning()))
@@ -212,7 +168,6 @@ fn view(event: &Event) -> EventView {
         DomainEvent::Planned { case, report, steps } => {
             view.case_id = Some(*case);
             view.subject = Some(format!("{}/{}", report.service(), report.data.code));
-            view.state = "planned".to_owned();
             view.message = Some(match steps {
                 1 => "1 step".to_owned(),
                 steps => format!("{steps} steps"),
@@ -221,68 +176,80 @@ fn view(event: &Event) -> EventView {
         DomainEvent::Walked { case, service, entries } => {
             view.case_id = Some(*case);
             view.subject = Some(service.to_string());
-            view.state = "answered".to_owned();
             view.message = Some(format!("{entries} entries"));
         }
-        DomainEvent::Acted { case, step, act, actor } => {
+        DomainEvent::Acted { case, step, actor, .. } => {
             view.case_id = *case;
             view.step_id = *step;
             view.subject = Some(actor.to_string());
-            view.state = (*act).to_owned();
         }
-        DomainEvent::Question { question, kind, sentence, .. } => {
-            asked(&mut view, *question, *kind, sentence);
+        DomainEvent::Question { question, sentence, .. } => {
+            view.case_id = Some(question.case);
+            view.subject = Some(question.to_string());
+            view.message = Some(sentence.to_string());
         }
         DomainEvent::Breaker { service, state, message } => {
-            breaker(&mut view, service, *state, message.as_ref());
+            view.subject = Some(service.to_string());
+            let sentence = breaker_sentence(service, *state);
+            view.message = Some(with_detail(sentence, message.as_deref()));
         }
         DomainEvent::Histories { service, available, message } => {
-            histories(&mut view, service, *available, message.as_ref());
+            view.subject = Some(service.to_string());
+            let sentence = histories_sentence(service, *available);
+            view.message = Some(with_detail(sentence, message.as_deref()));
         }
-        DomainEvent::Quarantined { case, broken } => quarantined(&mut view, *case, broken),
-        DomainEvent::Rulebook { name, hash } => rulebook(&mut view, name, hash),
+        DomainEvent::Quarantined { case, broken } => {
+            view.case_id = *case;
+            view.subject = Some(broken.row.clone());
+            view.message = Some(broken.why.clone());
+        }
+        DomainEvent::Rulebook { name, hash } => {
+            view.subject = Some(name.to_string());
+            view.message = Some(hash.to_string());
+        }
     }
     view
 }
 
-fn asked(view: &mut EventView, question: QuestionId, kind: QuestionKind, sentence: &str) {
-    view.case_id = Some(question.case);
-    view.subject = Some(question.to_string());
-    view.state = kind.as_str().to_owned();
-    view.message = Some(sentence.to_owned());
+/// What is told of a step beside where it stands.
+fn of_step(state: &StepState, service: &str, message: Option<&String>) -> Option<String> {
+    match state {
+        StepState::Stuck(reason) => {
+            let sentence = stuck_sentence(service, *reason);
+            Some(with_detail(sentence, message.map(String::as_str)))
+        }
+        StepState::Accepted { location: None, .. } => {
+            Some(format!("{service} tells when it is done"))
+        }
+        _ => message.cloned(),
+    }
 }
 
-fn quarantined(view: &mut EventView, case: Option<CaseId>, broken: &UnreadableRow) {
-    view.case_id = case;
-    view.subject = Some(broken.row.clone());
-    view.state = if case.is_some() { "quarantined" } else { "unreadable" }.to_owned();
-    view.message = Some(broken.why.clone());
-}
-
-fn histories(view: &mut EventView, service: &str, available: bool, message: Option<&String>) {
-    view.subject = Some(service.to_owned());
-    view.state = if available { "available" } else { "unavailable" }.to_owned();
-    let sentence = histories_sentence(service, available);
-    view.message = Some(with_detail(sentence, message.map(String::as_str)));
-}
-
-fn rulebook(view: &mut EventView, name: &str, hash: &str) {
-    view.subject = Some(name.to_owned());
-    view.state = "active".to_owned();
-    view.message = Some(hash.to_owned());
-}
-
-fn breaker(view: &mut EventView, service: &str, state: BreakerState, message: Option<&String>) {
-    view.subject = Some(service.to_owned());
-    view.state = state.to_string();
-    let sentence = breaker_sentence(service, state);
-    view.message = Some(with_detail(sentence, message.map(String::as_str)));
+/// What became of what it is about.
+fn state(what: &DomainEvent) -> EventState {
+    match what {
+        DomainEvent::Reported { .. } => EventState::Received,
+        DomainEvent::Step { state: StepState::Done(outcome), .. } => EventState::Ended(*outcome),
+        DomainEvent::Step { state: StepState::Stuck(reason), .. } => EventState::Stuck(*reason),
+        DomainEvent::Step { state, .. } => EventState::Step(state.name()),
+        DomainEvent::Case { state, .. } => EventState::Case(*state),
+        DomainEvent::Planned { .. } => EventState::Planned,
+        DomainEvent::Walked { .. } => EventState::Answered,
+        DomainEvent::Acted { act, .. } => EventState::Act(*act),
+        DomainEvent::Question { kind, .. } => EventState::Question(*kind),
+        DomainEvent::Breaker { state, .. } => EventState::Breaker(*state),
+        DomainEvent::Histories { available: true, .. } => EventState::Available,
+        DomainEvent::Histories { available: false, .. } => EventState::Unavailable,
+        DomainEvent::Quarantined { case: Some(_), .. } => EventState::Quarantined,
+        DomainEvent::Quarantined { case: None, .. } => EventState::Unreadable,
+        DomainEvent::Rulebook { .. } => EventState::Active,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use amends_protocol::{Report, ReportData, SagaId, Timestamp};
+    use amends_protocol::{CaseId, Report, ReportData, SagaId, Timestamp};
 
     fn reported(n: usize, message: &str) -> Event {
         let report = Report {

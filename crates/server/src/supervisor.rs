@@ -12,7 +12,9 @@ use crate::open_case_queries::OpenCaseQuery;
 use crate::source::Source;
 use crate::telemetry::{Metrics, Traces};
 use crate::views::{OnTheWall, rule_hold};
-use amends_api::{CaseAct, QuestionAct, QuestionId, RuleHoldView, StepAct, StrangerAct};
+use amends_api::{
+    AuditActName, CaseAct, QuestionAct, QuestionId, RuleHoldView, StepAct, StrangerAct,
+};
 use amends_engine::{
     Activation, Actor, Answer, HoldScope, Input, Mend, NewLimits, Replaces, SagaRow, Ticket,
 };
@@ -243,7 +245,7 @@ impl<S: Store> Supervisor<S> {
     /// As [`Supervisor::report`].
     pub async fn audit(
         &self,
-        act: &'static str,
+        act: AuditActName,
         actor: impl Into<Actor> + Send,
         reason: &str,
         detail: serde_json::Value,

@@ -3,6 +3,8 @@
 
 mod check;
 mod digest;
+mod words;
 
 pub use check::{ChainBreak, ChainCheck, ChainReport};
 pub use digest::{ActDigest, ChainLink, ChainedAct, Content};
+pub use words::AuditActName;

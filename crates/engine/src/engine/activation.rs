@@ -2,6 +2,7 @@
 
 use super::Engine;
 use crate::{Activation, ActivationRow, Answer, DomainEvent, Replaces, Ticket, Write};
+use amends_api::AuditActName;
 use amends_protocol::{ActionName, Verb};
 use amends_rulebook::{Rulebook, Service, StillNeeded, asks_for_all_of, check_activation};
 use std::collections::BTreeMap;
@@ -120,7 +121,7 @@ impl Engine {
         self.end_decisions(&rulebook);
         self.restore_active(rulebook);
         let detail = serde_json::json!({ "rulebook": name, "hash": hash });
-        self.audit("activate", &actor, &reason, detail);
+        self.audit(AuditActName::Activate, &actor, &reason, detail);
         self.turn.publish(DomainEvent::Rulebook { name, hash });
     }
 

@@ -6,7 +6,7 @@ use crate::transition::{claiming, sharing};
 use crate::{
     ActRow, Actor, Answer, Decision, DomainEvent, Limits, NewLimits, ServiceRow, Ticket, Write,
 };
-use amends_api::{CaseAct, QuestionAct, QuestionId, StrangerAct};
+use amends_api::{AuditActName, CaseAct, QuestionAct, QuestionId, StrangerAct};
 use amends_protocol::{CaseId, StepId, Timestamp};
 use std::sync::Arc;
 
@@ -144,7 +144,7 @@ impl Engine {
         self.turn.traffic.queue(service).settings.set_pause(now, paused.then_some(decision));
         self.turn.traffic.watch_ages(service, now);
         self.keep_settings(service);
-        let act = if paused { "pause" } else { "resume" };
+        let act = if paused { AuditActName::Pause } else { AuditActName::Resume };
         let detail = serde_json::json!({ "service": service });
         self.audit(act, actor, reason, detail);
         self.turn.answer(ticket, Answer::Done);
@@ -184,7 +184,7 @@ impl Engine {
         let detail = serde_json::json!({
             "service": service, "concurrency": concurrency, "perSecond": per_second,
         });
-        self.audit("limit", actor, reason, detail);
+        self.audit(AuditActName::Limit, actor, reason, detail);
         self.turn.answer(ticket, Answer::Done);
     }
 
@@ -208,7 +208,7 @@ impl Engine {
 
     pub(super) fn audit(
         &mut self,
-        act: &'static str,
+        act: AuditActName,
         actor: &Actor,
         reason: &Arc<str>,
         detail: serde_json::Value,
@@ -216,7 +216,7 @@ impl Engine {
         self.turn.out.writes.push(Write::Act(Box::new(ActRow {
             at: self.turn.moment.wall,
             actor: actor.clone(),
-            act: act.into(),
+            act: act.as_str().into(),
             reason: Arc::clone(reason),
             case: None,
             step: None,

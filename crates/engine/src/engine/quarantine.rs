@@ -272,12 +272,12 @@ impl Engine {
         }
         self.quarantined_before.remove(&id);
         self.removed.push(id);
-        let act = mending.as_str();
+        let act = mending.act();
         let by = actor.to_string();
         self.turn.out.writes.push(Write::Act(Box::new(ActRow {
             at: self.turn.moment.wall,
             actor: actor.clone(),
-            act: act.into(),
+            act: act.as_str().into(),
             reason: Arc::clone(&reason),
             case: Some(id),
             step: None,

@@ -7,6 +7,7 @@ use crate::timer::Timer;
 use crate::{
     Answer, Decision, HoldScope, RuleHold, RuleHoldRow, SUPERVISOR, Ticket, UnreadableRow, Write,
 };
+use amends_api::AuditActName;
 use amends_protocol::CaseId;
 use amends_rulebook::Rulebook;
 use serde_json::json;
@@ -49,7 +50,8 @@ impl Engine {
         self.turn.rule_holds.set(row.clone());
         self.turn.out.writes.push(Write::RuleHold(Box::new(row)));
         let detail = json!({ "rulebook": scope.rulebook, "rule": scope.rule });
-        self.audit(if held { "hold" } else { "release" }, by.actor, reason, detail);
+        let act = if held { AuditActName::Hold } else { AuditActName::Release };
+        self.audit(act, by.actor, reason, detail);
         self.look_at_those_held_by(scope);
         self.turn.answer(ticket, Answer::Done);
     }

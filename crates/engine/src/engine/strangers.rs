@@ -78,7 +78,7 @@ impl Engine {
             decision,
         });
         let detail = json!({ "rulebook": rulebook, "action": action });
-        self.audit(act.name().as_str(), by.actor, &reason, detail);
+        self.audit(act.name().into(), by.actor, &reason, detail);
         self.look_at_those_who_know(rulebook, action, by.now);
     }
 

@@ -7,7 +7,7 @@ use crate::attempt::check_outcome as check_outcome_of;
 use crate::case::Case;
 use crate::turn::Turn;
 use crate::{Answer, Question, QuestionAnswer, Statement};
-use amends_api::{QuestionAct, QuestionId, QuestionKind};
+use amends_api::{AuditActName, QuestionAct, QuestionId, QuestionKind};
 use amends_protocol::{Outcome, Verb};
 use serde_json::json;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ impl Case {
         }
         self.keep_answer(&question, id, &act, &reason, by);
         self.row_changed = true;
-        self.audit(None, "answer", reason, detail, by, turn);
+        self.audit(None, AuditActName::Answer, reason, detail, by, turn);
         Answer::Done
     }
 

@@ -17,7 +17,7 @@ pub(crate) use targets::{MOST_TARGETS, Targets};
 use crate::clock::{Clock, SystemClock};
 use crate::faults::store_problem;
 use crate::supervisor::Supervisor;
-use amends_api::{BulkProgress, BulkState, BulkView};
+use amends_api::{AuditActName, BulkProgress, BulkState, BulkView};
 use amends_engine::{Actor, SUPERVISOR};
 use amends_protocol::{Problem, ProblemCode};
 use amends_store::{BulkRow, Store};
@@ -209,7 +209,7 @@ impl Bulks {
                 BulkState::Done => Err("it is done; make another one for what is left open"),
             })
             .map_err(conflict)?;
-        let begun = note(supervisor, job, "bulk_start", actor, reason).await;
+        let begun = note(supervisor, job, AuditActName::BulkStart, actor, reason).await;
         if let Err(problem) = begun {
             job.change(|view| view.state = before);
             let _ = keep(supervisor, job, String::new()).await; // what is stored counts after a restart only
@@ -240,7 +240,7 @@ impl Bulks {
             BulkState::Preview | BulkState::Stopped | BulkState::Done => Err("it is not running"),
         })
         .map_err(conflict)?;
-        note(supervisor, job, "bulk_stop", actor, reason).await
+        note(supervisor, job, AuditActName::BulkStop, actor, reason).await
     }
 
     /// Reads what is stored, and says of those that the last end of the process has interrupted that they stopped.
@@ -286,7 +286,7 @@ async fn load<S: Store>(supervisor: &Supervisor<S>) -> Result<Jobs, Problem> {
 async fn note<S: Store>(
     supervisor: &Supervisor<S>,
     job: &Job,
-    act: &'static str,
+    act: AuditActName,
     actor: impl Into<Actor> + Send,
     reason: Option<String>,
 ) -> Result<(), Problem> {
@@ -299,7 +299,8 @@ async fn note<S: Store>(
 /// The supervisor's own word about one that nothing more comes of: an entry of the audit, and by it an event.
 async fn tell<S: Store>(supervisor: &Supervisor<S>, job: &Job) -> Result<(), Problem> {
     let view = job.view();
-    let act = if view.state == BulkState::Done { "bulk_end" } else { "bulk_stop" };
+    let is_done = view.state == BulkState::Done;
+    let act = if is_done { AuditActName::BulkEnd } else { AuditActName::BulkStop };
     let why = view.why.clone().unwrap_or_else(|| "nothing is left".to_owned());
     supervisor.audit(act, SUPERVISOR, &why, standing(&view)).await
 }

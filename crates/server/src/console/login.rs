@@ -7,6 +7,7 @@ use super::visitor::Visitor;
 use crate::clock::{Clock, SystemClock};
 use crate::http::{ApiError, App, read_body};
 use crate::identity::local_path;
+use amends_api::AuditActName;
 use amends_store::Store;
 use askama::Template;
 use axum::extract::{FromRequestParts, Request, State};
@@ -100,7 +101,7 @@ pub(super) async fn begin<S: Store>(
         let reason = "logged in with a token that is kept for emergencies";
         // What is not in the audit does not happen.
         app.supervisor
-            .audit("break_glass", who, reason, detail)
+            .audit(AuditActName::BreakGlass, who, reason, detail)
             .await
             .map_err(|problem| wrong(problem.into()))?;
     }

@@ -9,6 +9,7 @@ use super::{ApiError, App};
 use crate::access::{Caller, NewToken, TokenMistake};
 use crate::clock::{Clock, SystemClock};
 use crate::faults::store_problem;
+use amends_api::AuditActName;
 use amends_api::access::{
     Principal, PrincipalKind, Right, SessionView, TokenMade, TokenView, TokenWanted, WhoAmI, Within,
 };
@@ -96,7 +97,7 @@ pub(crate) async fn make_token<S: Store>(
         "expiresAt": made.view.expires_at,
     });
     if let Err(problem) =
-        app.supervisor.audit("token_make", caller.acts_as(), &reason, detail).await
+        app.supervisor.audit(AuditActName::TokenMake, caller.acts_as(), &reason, detail).await
     {
         // Nobody holds it yet: what is not in the audit must not work.
         let now = SystemClock.now();
@@ -123,7 +124,9 @@ pub(crate) async fn revoke_token<S: Store>(
     }
     let view = app.access.keys.revoke(app.supervisor.store(), &id, SystemClock.now()).await?;
     let detail = json!({ "token": view.id, "name": view.name });
-    app.supervisor.audit("token_revoke", caller.acts_as(), "asked over the API", detail).await?;
+    app.supervisor
+        .audit(AuditActName::TokenRevoke, caller.acts_as(), "asked over the API", detail)
+        .await?;
     Ok(Json(view))
 }
 
@@ -152,7 +155,9 @@ pub(crate) async fn end_session<S: Store>(
     }
     app.access.keys.end_session(app.supervisor.store(), &id).await?;
     let detail = json!({ "session": id });
-    app.supervisor.audit("session_end", caller.acts_as(), "asked over the API", detail).await?;
+    app.supervisor
+        .audit(AuditActName::SessionEnd, caller.acts_as(), "asked over the API", detail)
+        .await?;
     Ok(NoContent)
 }
 

@@ -5,7 +5,7 @@ use super::backup_folder::{checked, default_name, internal};
 use super::body::{Actor, Sent, check_reason};
 use super::{ApiError, App};
 use crate::clock::{Clock, SystemClock};
-use amends_api::{BackupView, BackupWanted};
+use amends_api::{AuditActName, BackupView, BackupWanted};
 use amends_store::Store;
 use axum::extract::State;
 
@@ -33,7 +33,7 @@ pub(crate) async fn make<S: Store>(
         tracing::info!(path = made.path, bytes = made.bytes, %actor, "a backup was made");
         let detail = serde_json::json!({ "path": made.path, "bytes": made.bytes });
         let reason = wanted.reason.as_deref().unwrap_or("asked over the API");
-        if let Err(problem) = supervisor.audit("backup", &actor, reason, detail).await {
+        if let Err(problem) = supervisor.audit(AuditActName::Backup, &actor, reason, detail).await {
             // The copy is whole all the same.
             tracing::warn!(detail = problem.detail, "a backup is not in the audit");
         }

@@ -64,7 +64,7 @@ fn one(event: &Event) {
             target: "amends",
             case = case.map(tracing::field::display),
             step = step.map(tracing::field::display),
-            act, %actor, "a person acted"
+            %act, %actor, "a person acted"
         ),
         DomainEvent::Question { question, kind, sentence, .. } => asked(*question, *kind, sentence),
         DomainEvent::Breaker { service, state, message } => {

@@ -1,6 +1,6 @@
 //! What a person did, as an entry of the audit.
 
-use amends_api::{ActView, Hidden};
+use amends_api::{ActView, AuditActName, Hidden};
 use amends_store::AuditEntry;
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ pub(crate) fn act(entry: AuditEntry, with_data: bool) -> ActView {
         actor: row.actor.name.to_string(),
         principal: row.actor.principal.as_deref().map(str::to_owned),
         address: row.actor.address.as_deref().map(str::to_owned),
-        act: row.act.into_owned(),
+        act: row.act.parse().unwrap_or(AuditActName::Unknown),
         reason: row.reason.to_string(),
         case_id: row.case,
         step_id: row.step,

@@ -3,7 +3,8 @@
 use super::{KeptBack, Veiled, act, case, case_summary, listed_step, page, step};
 use amends_api::audit::ActDigest;
 use amends_api::{
-    AttemptView, CaseDetail, CaseState, StepActName, StepStateName, StepView, StuckReason,
+    AttemptView, AuditActName, CaseDetail, CaseState, StepActName, StepStateName, StepView,
+    StuckReason,
 };
 use amends_engine::{
     ActRow, AttemptRow, CaseBooks, CaseExtra, CaseRow, HistoryQuery, Note, ReportRole, ReportRow,
@@ -313,6 +314,14 @@ fn an_act_keeps_every_word() {
     let entry = entry("waive", None);
     let shown = act(entry.clone(), true);
     let row = entry.row;
-    assert_eq!((shown.act, shown.reason), ("waive".to_owned(), "asked by phone".to_owned()));
+    assert_eq!((shown.act, shown.reason), (AuditActName::Waive, "asked by phone".to_owned()));
     assert_eq!((shown.at, shown.case_id, shown.detail), (row.at, row.case, row.detail));
+}
+
+#[test]
+fn an_act_of_a_word_that_nobody_knows_is_shown_as_that() {
+    let shown = act(entry("levitate", None), true);
+    assert_eq!(shown.act, AuditActName::Unknown);
+    // Its digest is of what is stored, so it does not verify as if it were this word.
+    assert_eq!(shown.digest, Some(ActDigest::of("all before")));
 }

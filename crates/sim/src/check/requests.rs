@@ -129,7 +129,7 @@ impl Check for OneKey {
         if let Seen::Committed { writes, .. } = seen {
             for write in *writes {
                 let Write::Act(act) = write else { continue };
-                let is_other_work = *act.act == *Mending::Discard.as_str()
+                let is_other_work = *act.act == *Mending::Discard.act().as_str()
                     || matches!(&*act.act, "edit" | "replan" | "plan");
                 if let Some(case) = act.case.filter(|_| is_other_work) {
                     self.forget(case);

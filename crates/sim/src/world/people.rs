@@ -147,7 +147,7 @@ impl World<'_> {
     /// The rows are good again: what they were, or what there is to discard.
     fn mend(&mut self, case: CaseId, discard: bool) {
         let mending = if discard { Mending::Discard } else { Mending::Repair };
-        self.story.tell(|| format!("a person on {case}: {}", mending.as_str()));
+        self.story.tell(|| format!("a person on {case}: {}", mending.act()));
         self.shell.refused.remove(&case);
         let stored = self.shell.store.rows.case(case);
         self.offer(Waiter::Person, |ticket| Input::Mend {

@@ -121,6 +121,9 @@ pub async fn a_part_is_found_by_its_id(place: &impl Place<Store: Store>) {
         let part = found(id).await;
         assert_eq!((part.listed.step, part.others), (row, Vec::new()), "{id}");
     }
+    // The id that its service was sent, in the body and as its key, finds it as well.
+    let sent = found(second.id).await;
+    assert_eq!((sent.listed.step, sent.others), (second.clone(), Vec::new()));
     let unknown = StepId { part: Some(PartTag::of("q-3")), ..first.id };
     assert_eq!(store.step(unknown).await.expect("reads"), None);
     let ids = Some(vec![second.part_id().expect("about one request")]);

@@ -104,7 +104,7 @@ fn show(found: &Acts, width: Width) -> Outcome {
         let mut row = vec![
             clock(act.at),
             act.actor.clone(),
-            act.act.clone(),
+            act.act.to_string(),
             step.or_else(case).unwrap_or_else(|| "-".to_owned()),
             shown_reason(act),
         ];

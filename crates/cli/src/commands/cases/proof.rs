@@ -145,7 +145,7 @@ fn acts(proof: &CaseProof) -> Outcome {
         grid.row(vec![
             clock(act.at),
             act.actor.clone(),
-            act.act.clone(),
+            act.act.to_string(),
             act.step_id.map_or("-".to_owned(), |step| step.to_string()),
             act.reason.clone(),
         ]);

@@ -9,7 +9,7 @@ use crate::moment::clock;
 use crate::output;
 use crate::sealed::{self, Lines};
 use crate::sse::Reader;
-use amends_api::{CaseDetail, CaseState, EventKind, EventView};
+use amends_api::{CaseDetail, CaseState, EventKind, EventState, EventView};
 use amends_protocol::CaseId;
 use clap_complete::ArgValueCompleter;
 use http_body_util::BodyExt;
@@ -144,7 +144,7 @@ async fn read(
             }
             if wanted.until_settled
                 && view.kind == EventKind::Case
-                && view.state == CaseState::Settled.as_str()
+                && view.state == EventState::Case(CaseState::Settled)
             {
                 return Ok(Ended::Settled);
             }
@@ -157,7 +157,7 @@ fn sentence(event: &EventView) -> String {
     parts.extend(event.case_id.map(|c| c.to_string()));
     parts.push(event.kind.to_string());
     parts.extend(event.subject.clone());
-    parts.push(event.state.replace('_', " "));
+    parts.push(event.state.as_str().replace('_', " "));
     let line = parts.join(" ");
     match &event.message {
         Some(message) => format!("{line}: {message}"),

@@ -2,6 +2,7 @@
 
 use super::*;
 use std::collections::BTreeSet;
+use std::path::Path;
 
 const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/openapi.json");
 
@@ -39,9 +40,9 @@ fn operations_have_names_of_their_own() {
 #[test]
 fn closed_lists_are_told_in_the_words_that_are_on_the_wire() {
     use amends_api::{
-        AttemptResult, BreakerState, BulkActName, BulkState, CaseActName, CaseState, Cause,
-        ClosedOn, EventKind, FindingSeverity, QuestionEffect, QuestionKind, ReportStanding, Source,
-        StepActName, StepStateName, StrangerActName, StuckReason, TroubleReason, Verdict,
+        AttemptResult, AuditActName, BreakerState, BulkActName, BulkState, CaseActName, CaseState,
+        Cause, ClosedOn, EventKind, FindingSeverity, QuestionEffect, QuestionKind, ReportStanding,
+        Source, StepActName, StepStateName, StrangerActName, StuckReason, TroubleReason, Verdict,
     };
     use amends_protocol::{HistoryState, Outcome, SagaState, Verb};
     let document = document();
@@ -57,6 +58,7 @@ fn closed_lists_are_told_in_the_words_that_are_on_the_wire() {
     }
     check_all!(
         AttemptResult,
+        AuditActName,
         BreakerState,
         BulkActName,
         BulkState,
@@ -81,6 +83,7 @@ fn closed_lists_are_told_in_the_words_that_are_on_the_wire() {
         Verb,
         Verdict
     );
+    check("EventState", amends_api::EventState::words().into_iter().map(Value::from).collect());
 }
 
 #[test]
@@ -123,4 +126,81 @@ fn references(value: &Value, found: &mut BTreeSet<String>) {
         Value::Array(items) => items.iter().for_each(|v| references(v, found)),
         _ => {}
     }
+}
+
+/// Every `METHOD /path` of a text that begins with a verb and a path of the API.
+fn paths_named(text: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for method in ["GET", "POST", "PUT", "DELETE"] {
+        for (at, _) in text.match_indices(&format!("{method} /v1/")) {
+            let path = &text[at + method.len() + 1..];
+            let is_of_path = |c: char| c.is_ascii_alphanumeric() || "/:{}_-.…".contains(c);
+            let end = path.find(|c| !is_of_path(c)).unwrap_or(path.len());
+            found
+                .push((method.to_lowercase(), path[..end].trim_end_matches(['.', ':']).to_owned()));
+        }
+    }
+    found
+}
+
+/// Whether the document has an operation for a path that a page names, by its own `{…}` or with real values in place.
+fn has_path(document: &Value, (method, named): &(String, String)) -> bool {
+    let fits = |path: &str| {
+        let (own, other): (Vec<_>, Vec<_>) =
+            (path.split('/').collect(), named.split('/').collect());
+        own.len() == other.len()
+            && own.iter().zip(&other).all(|(own, other)| {
+                own == other || (own.starts_with('{') && !other.starts_with('{'))
+            })
+    };
+    members(&document["paths"]).any(|(path, item)| fits(path) && item[method].is_object())
+}
+
+#[test]
+fn every_path_that_the_document_or_a_page_names_is_one_of_its_own() {
+    let document = document();
+    let mut texts = vec![("openapi.json".to_owned(), openapi_json())];
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("it is there") {
+            let path = entry.expect("readable").path();
+            match path.extension().and_then(|ext| ext.to_str()) {
+                None => folders.push(path),
+                Some("md" | "yaml") => {
+                    let text = std::fs::read_to_string(&path).expect("UTF-8");
+                    texts.push((path.display().to_string(), text));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    let (mut named, mut unknown) = (0, Vec::new());
+    for (file, text) in &texts {
+        for path in paths_named(text) {
+            // What its examples have a payment provider offer, and an ellipsis, are not of this API.
+            let is_other = path.1.starts_with("/v1/refunds") || path.1.contains('…');
+            named += usize::from(!is_other);
+            if !is_other && !has_path(&document, &path) {
+                unknown.push(format!("{file}: {} {}", path.0, path.1));
+            }
+        }
+    }
+    assert_eq!(unknown, Vec::<String>::new());
+    assert!(named > 50, "{named} are named");
+    let wrong = ("post".to_owned(), "/v1/steps/{stepId}/acts".to_owned());
+    assert!(!has_path(&document, &wrong), "a parameter of another name is found");
+}
+
+#[test]
+fn the_page_of_the_api_has_every_word_of_the_lists_that_it_explains() {
+    use amends_api::{Cause, ClosedOn, EventKind, ServiceHealth, Verdict};
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/api.md");
+    let page = std::fs::read_to_string(page).expect("the page is there");
+    let words = Cause::ALL.iter().map(|word| word.as_str());
+    let words = words.chain(ClosedOn::ALL.iter().map(|word| word.as_str()));
+    let words = words.chain(EventKind::ALL.iter().map(|word| word.as_str()));
+    let words = words.chain(ServiceHealth::ALL.iter().map(|word| word.as_str()));
+    let words = words.chain(Verdict::ALL.iter().map(|word| word.as_str()));
+    let missing: Vec<&str> = words.filter(|word| !page.contains(&format!("`{word}`"))).collect();
+    assert_eq!(missing, Vec::<&str>::new());
 }
