@@ -124,7 +124,7 @@ impl Signed for Verdict {
             Self::Undone => sign("undone", "✓", Tone::Good),
             Self::NoEffect => sign("no effect", "∅", Tone::Good),
             Self::NeverReached => sign("never reached", "–", Tone::Good),
-            Self::NoUndo => sign("nothing to undo", "→", Tone::Quiet),
+            Self::NoUndo => sign("has no undo", "→", Tone::Quiet),
             Self::Kept => sign("kept", "⇥", Tone::Quiet),
             Self::MayStand => sign("may stand", "~", Tone::Waiting),
         }
@@ -271,6 +271,9 @@ pub fn trouble_sign(why: TroubleReason) -> Sign {
     }
 }
 
+/// A step that its service took, without a place to look: it calls back.
+pub const CALLS_BACK: Sign = sign("tells when done", "◒", Tone::Going);
+
 /// A History that has been read.
 pub const ANSWERED: Sign = sign("yes", "✓", Tone::Good);
 
@@ -324,6 +327,7 @@ mod tests {
         told_apart(BulkActName::ALL);
         told_apart(ServiceHealth::ALL);
         assert!(CaseState::ALL.iter().all(|state| state.sign().shape != QUARANTINED.shape));
+        assert!(StepStateName::ALL.iter().all(|state| state.sign().shape != CALLS_BACK.shape));
         let names: BTreeSet<_> = Tone::ALL.iter().map(|tone| tone.as_str()).collect();
         assert_eq!(names.len(), Tone::ALL.len());
     }

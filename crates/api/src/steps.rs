@@ -1,5 +1,6 @@
 //! A step and its tries, as people see them.
 
+use crate::signs::{CALLS_BACK, Sign, Signed};
 use crate::{AttemptResult, Cause, Hidden, RuleHoldView, StepActName, StepStateName, StuckReason};
 use amends_protocol::{ActionName, CaseId, Outcome, SagaId, StepId, Timestamp, Verb};
 use serde::{Deserialize, Serialize};
@@ -43,12 +44,20 @@ pub struct StepView {
     /// How it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
+    /// How it ended outside, as a person recorded in answer to a question about it: `outcome` is what its service said.
+    /// Only when one case is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recorded: Option<Outcome>,
     /// Why it needs a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<StuckReason>,
     /// Why it is not done yet: what keeps everything back that goes to its service, else what its own tries met.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
+    /// Its service took the request (202) and named no place to look: it tells when it is done. If it does not, it is
+    /// asked again at `dueAt`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub awaits_callback: bool,
     /// When it will be sent (or polled) next; never in the past, and absent while its service is paused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
@@ -118,6 +127,19 @@ impl StepView {
     #[must_use]
     pub const fn asks(&self) -> &'static str {
         if self.fence { "fence" } else { self.verb.as_str() }
+    }
+
+    /// How it is shown: by how it ended, a person's word before its service's, else by why it is stuck, else by where
+    /// it stands.
+    #[must_use]
+    pub fn sign(&self) -> Sign {
+        match (self.recorded.or(self.outcome), self.reason) {
+            (Some(outcome), _) => outcome.sign(),
+            (None, Some(_)) if self.cause == Some(Cause::Question) => Cause::Question.sign(),
+            (None, Some(reason)) => reason.sign(),
+            (None, None) if self.awaits_callback => CALLS_BACK,
+            (None, None) => self.state.sign(),
+        }
     }
 }
 

@@ -225,10 +225,17 @@ impl Case {
                 let who = self.steps[step].extra.decided_by.as_deref().unwrap_or("a person");
                 format!("{who} decided `{}`; {service} has not said so", self.ending_of(step))
             }
-            Doubt::Contradicted(step) => format!(
-                "{service} answered `{}`, and evidence says that a request of it took effect",
-                self.ending_of(step)
-            ),
+            Doubt::Contradicted(step) => {
+                let recorded = self.row.recorded(&self.steps[step]);
+                let by_hand = recorded.and_then(|answer| {
+                    answer.outcome.map(|outcome| format!("; {} recorded `{outcome}`", answer.by))
+                });
+                format!(
+                    "{service} answered `{}`, and evidence says that a request of it took effect{}",
+                    self.ending_of(step),
+                    by_hand.unwrap_or_default()
+                )
+            }
             Doubt::NoFence(step) => format!(
                 "{service} answered `{}`, but puts up no fence: a request that comes late takes effect{or_call}",
                 self.ending_of(step)

@@ -56,6 +56,8 @@ pub struct StepFacts {
     pub cause: Option<Cause>,
     /// When it is tried next.
     pub due_at: Option<Timestamp>,
+    /// Its service took it and tells when it is done: there is no place to look.
+    pub awaits_callback: bool,
 }
 
 /// A History that is waited for.
@@ -179,10 +181,16 @@ fn open_work(steps: &[StepFacts]) -> Vec<String> {
 fn one(step: &StepFacts) -> String {
     let service = &step.action.service;
     let next = step.due_at.map_or(String::new(), |at| format!(", next try {}", clock(at)));
-    if let Some(reason) = step.reason.filter(|_| step.state == StepStateName::Stuck) {
+    let asks_person = step.cause == Some(Cause::Question);
+    if let Some(reason) = step.reason.filter(|_| step.state == StepStateName::Stuck && !asks_person)
+    {
         return stuck_sentence(service, reason);
     }
     match (step.state, step.cause) {
+        (StepStateName::Accepted, _) if step.awaits_callback => {
+            let again = step.due_at.map(|at| format!(", asked again {} if it does not", clock(at)));
+            format!("{service} works on it and tells when it is done{}", again.unwrap_or_default())
+        }
         (StepStateName::Accepted, _) => {
             let next = step.due_at.map_or(String::new(), |at| format!(", next look {}", clock(at)));
             format!("{service} works on it{next}")
@@ -197,7 +205,19 @@ fn one(step: &StepFacts) -> String {
         (_, Some(Cause::Status)) => format!("{service} answers with an error{next}"),
         (_, Some(Cause::Rejecting)) => format!("{service} rejects whatever it is asked{next}"),
         (_, Some(Cause::Paused)) => format!("{service} is paused"),
-        (_, _) => format!("{service} waits for its turn"),
+        (_, Some(Cause::Refused)) => format!("{service} refused{next}"),
+        (_, Some(Cause::Rejected)) => format!("{service} says the request is invalid{next}"),
+        (_, Some(Cause::Unsendable)) => {
+            format!("the request to {service} could not be built{next}")
+        }
+        (_, Some(Cause::History)) => format!("no History of {service} can be read{next}"),
+        (_, Some(Cause::Approval)) => format!("{service} waits for approval"),
+        (_, Some(Cause::Stage)) => format!("{service} comes after an earlier stage"),
+        (_, Some(Cause::Accepted)) => format!("{service} works on it"),
+        (_, Some(Cause::Asked)) => format!("{service} is being asked"),
+        (_, Some(Cause::Queued | Cause::Unmatched) | None) => {
+            format!("{service} waits for its turn")
+        }
     }
 }
 

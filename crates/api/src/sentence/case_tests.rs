@@ -29,6 +29,7 @@ fn step(verb: Verb, service: &str, state: StepStateName) -> StepFacts {
         reason: None,
         cause: None,
         due_at: None,
+        awaits_callback: false,
     }
 }
 

@@ -10,6 +10,7 @@ mod data_conflict;
 mod dropped;
 mod history;
 mod past_the_pivot;
+mod recorded;
 mod search;
 mod stranger;
 

@@ -5,7 +5,7 @@ use super::page::{Frame, PageError, Part, see, show};
 use super::questions::values_of;
 use super::story::{Timeline, graph};
 use super::visitor::Visitor;
-use super::words::{between, case_sign, date_and_time, relative, step_sign, upcoming};
+use super::words::{between, case_sign, date_and_time, relative, upcoming};
 use crate::access::Caller;
 use crate::dispatch::{ShownRoutes, Try, redacted, shown_request, unredacted};
 use crate::http::{
@@ -466,6 +466,22 @@ async fn with_secrets<S: Store>(
 
 fn awaits_yes(step: &StepView) -> bool {
     step.reason == Some(StuckReason::AwaitsApproval)
+}
+
+/// Why there is no step, in a sentence.
+fn no_plan(case: &CaseDetail) -> &'static str {
+    let is_read = |walk: &HistoryView| walk.answered;
+    match case.summary.state {
+        CaseState::Unmatched => "Nothing is planned, since no rule answers the report.",
+        CaseState::Stuck => "Nothing is planned; a question waits for an answer.",
+        CaseState::Open if !case.histories.iter().all(is_read) => {
+            "Nothing is planned yet: Histories are being read."
+        }
+        CaseState::Open | CaseState::Settled if !case.answers.is_empty() => {
+            "No service was asked for anything; what people said stands under the answered questions."
+        }
+        CaseState::Open | CaseState::Settled => "Nothing has to be done.",
+    }
 }
 
 fn stage_word(stage: &u16) -> String {

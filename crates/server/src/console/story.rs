@@ -2,7 +2,7 @@
 //! tries and ends. The rulebook draws the calls; the timeline is laid out here, its
 //! template draws and escapes.
 
-use super::words::{date_and_time, millis, step_sign};
+use super::words::{date_and_time, millis};
 use amends_api::signs::{Sign, Tone};
 use amends_api::{CaseDetail, CaseState, StepView};
 use amends_protocol::{Evidence, HistoryState, Timestamp};
@@ -88,7 +88,7 @@ fn became(case: &CaseDetail, book: &Rulebook, id: ActionId) -> Sign {
     let step =
         case.plan.iter().filter(is_about).max_by_key(|s| s.outcome.is_some() || s.reason.is_some());
     if let Some(step) = step {
-        return step_sign(step);
+        return step.sign();
     }
     let is_reporter = case.reports.iter().any(|r| {
         r.service == *action.name.service && r.data.action.as_deref() == Some(&*action.name.action)
@@ -219,7 +219,7 @@ fn row(step: &StepView, scale: &Scale, until: Timestamp) -> Row {
             mark(scale, a.sent_at, a.ended_at, Tone::Waiting, title)
         })
         .collect();
-    let sign = step_sign(step);
+    let sign = step.sign();
     if let (Some(at), Some(last)) = (step.ended_at, marks.last_mut()) {
         last.tone = sign.tone.as_str();
         last.title = format!("{}, {}: {}", sign.word, date_and_time(at), last.title);

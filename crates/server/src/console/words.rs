@@ -1,8 +1,8 @@
 //! What templates say of times and states. They hand over references of any depth, so these take them.
 
+use amends_api::CaseSummary;
 use amends_api::sentence;
-use amends_api::signs::{self, Sign, Signed};
-use amends_api::{CaseSummary, StepView};
+use amends_api::signs::{self, Sign};
 use amends_protocol::Timestamp;
 
 /// A moment, or a reference to one.
@@ -53,15 +53,6 @@ pub(super) fn case_sign(case: &CaseSummary) -> Sign {
         return signs::QUARANTINED;
     }
     signs::case_sign(case.state, case.closed_on)
-}
-
-/// What is shown of a step's end or state.
-pub(super) fn step_sign(step: &StepView) -> Sign {
-    match (step.outcome, step.reason) {
-        (Some(outcome), _) => outcome.sign(),
-        (None, Some(reason)) => reason.sign(),
-        (None, None) => step.state.sign(),
-    }
 }
 
 #[cfg(test)]

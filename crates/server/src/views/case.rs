@@ -4,7 +4,7 @@ use super::Veiled;
 use super::act::act;
 use super::kept_back::KeptBack;
 use super::question::answer;
-use super::step::{ending, log, of_row, of_whole, reasons};
+use super::step::{awaits_callback, ending, log, of_row, of_whole, reasons};
 use crate::dispatch::trace_id;
 use amends_api::sentence::{CaseFacts, HistoryFacts, StepFacts, case_sentence};
 use amends_api::{
@@ -15,7 +15,7 @@ use amends_engine::{
     AttemptRow, CaseBooks, CaseExtra, CaseRow, HistoryQuery, Proof, ReportRole, ReportRow, StepRow,
     StoredCase, Whole, wholes,
 };
-use amends_protocol::{ActionName, HistoryState, SagaId, StepId, Timestamp};
+use amends_protocol::{ActionName, HistoryState, StepId, Timestamp};
 use amends_rulebook::{RuleId, Rulebook};
 use amends_store::{CaseRecord, ListedCase};
 use std::collections::{BTreeMap, HashMap};
@@ -41,6 +41,7 @@ pub(crate) fn case(
     let StoredCase { case, reports, steps } = stored;
     let summary = summary(&case, reports.first(), &steps, kept_back);
     let summary = CaseSummary { hidden, ..summary };
+    let plan = plan(&case, (&steps, &reports), attempts, kept_back);
     let may = case.may(&steps, books);
     let may_not = case.may_not(&steps, books).into_iter().collect();
     let CaseExtra {
@@ -57,7 +58,7 @@ pub(crate) fn case(
     let notes = notes.into_iter().map(|note| NoteView { at: Timestamp(note.at), text: note.text });
     CaseDetail {
         rulebook_hash: case.rulebook.map(|r| r.hash.to_string()),
-        plan: plan(&steps, &reports, attempts, (&case.saga, kept_back)),
+        plan,
         reports: reports.iter().map(|row| report(row, book)).collect(),
         histories: histories.collect(),
         questions: Vec::new(),
@@ -91,10 +92,10 @@ fn walk(row: HistoryQuery, kept_back: &KeptBack) -> HistoryView {
 }
 
 fn plan(
-    steps: &[StepRow],
-    reports: &[ReportRow],
+    case: &CaseRow,
+    (steps, reports): (&[StepRow], &[ReportRow]),
     attempts: Vec<AttemptRow>,
-    (saga, kept_back): (&SagaId, &KeptBack),
+    kept_back: &KeptBack,
 ) -> Vec<StepView> {
     let mut tries: HashMap<StepId, Vec<AttemptRow>> = HashMap::new();
     for attempt in attempts {
@@ -115,8 +116,11 @@ fn plan(
         let traceparent = report.and_then(|row| row.report.traceparent.as_deref());
         let trace_id = Some(trace_id(traceparent, row.id.case));
         let may_not = reasons(row.may_not());
-        let view = of_row(row.clone(), saga.clone(), (because, would_have_asked), kept_back);
-        StepView { log, data_from, trace_id, may_not, ..view }
+        let view = of_row(row.clone(), case.saga.clone(), (because, would_have_asked), kept_back);
+        let answer = case.recorded(row);
+        let recorded = answer.and_then(|answer| answer.outcome);
+        let decided_by = answer.map(|answer| answer.by.to_string()).or(view.decided_by);
+        StepView { log, data_from, trace_id, may_not, recorded, decided_by, ..view }
     };
     wholes(steps).iter().map(|whole| of_whole(whole, &mut view)).collect()
 }
@@ -238,6 +242,7 @@ fn sentence(
     let steps = steps.iter().map(|whole| {
         let step = whole.speaker();
         let (outcome, reason) = ending(&step.state);
+        let outcome = case.recorded(step).and_then(|answer| answer.outcome).or(outcome);
         StepFacts {
             verb: step.verb,
             action: step.action.clone(),
@@ -246,6 +251,7 @@ fn sentence(
             reason,
             cause: kept_back.cause(step),
             due_at: kept_back.next(step),
+            awaits_callback: awaits_callback(&step.state),
         }
     });
     let histories = case.extra.histories.iter().filter_map(|walk| {

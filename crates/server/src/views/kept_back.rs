@@ -29,7 +29,9 @@ impl KeptBack {
     /// When a step goes out, or is looked at, next. Nothing does in a pause, and nobody knows when that ends.
     pub(super) fn next(&self, step: &StepRow) -> Option<Timestamp> {
         let at = match step.state {
-            StepState::Due(at) | StepState::Accepted { poll_at: at, .. } => at,
+            StepState::Due(at) | StepState::Accepted { poll_at: at, location: Some(_), .. } => at,
+            // Nothing is looked at before it is asked again.
+            StepState::Accepted { until, location: None, .. } => until,
             StepState::Waiting
             | StepState::InFlight
             | StepState::Done(_)

@@ -69,6 +69,8 @@ pub(super) fn of_whole(whole: &Whole<'_>, mut view: impl FnMut(&StepRow) -> Step
         outcome: said.outcome,
         reason: said.reason,
         cause: said.cause,
+        recorded: said.recorded,
+        awaits_callback: said.awaits_callback,
         due_at: said.due_at,
         message: said.message,
         ended_at: said.ended_at,
@@ -115,6 +117,8 @@ pub(super) fn of_row(
         held,
         outcome,
         reason,
+        recorded: None,
+        awaits_callback: awaits_callback(&row.state),
         due_at,
         attempts: row.attempts,
         planned_at: row.planned_at,
@@ -145,6 +149,11 @@ pub(super) fn ending(state: &StepState) -> (Option<Outcome>, Option<StuckReason>
         | StepState::Superseded
         | StepState::Shadow => (None, None),
     }
+}
+
+/// Whether only its service's own word can end it before it is asked again.
+pub(super) const fn awaits_callback(state: &StepState) -> bool {
+    matches!(state, StepState::Accepted { location: None, .. })
 }
 
 /// The stored tries of a step and the one that ended it. That one has no row of its own, because the step's row tells

@@ -3,12 +3,12 @@
 use super::{KeptBack, Veiled, act, case, case_summary, listed_step, page, step};
 use amends_api::audit::ActDigest;
 use amends_api::{
-    AttemptView, AuditActName, CaseDetail, CaseState, StepActName, StepStateName, StepView,
-    StuckReason,
+    AttemptView, AuditActName, CaseDetail, CaseState, QuestionActName, QuestionId, QuestionKind,
+    StepActName, StepStateName, StepView, StuckReason,
 };
 use amends_engine::{
-    ActRow, AttemptRow, CaseBooks, CaseExtra, CaseRow, HistoryQuery, Note, ReportRole, ReportRow,
-    RulebookRef, StepExtra, StepRow, StepState, StoredCase, Subject,
+    ActRow, AttemptRow, CaseBooks, CaseExtra, CaseRow, HistoryQuery, Note, QuestionAnswer,
+    ReportRole, ReportRow, RulebookRef, StepExtra, StepRow, StepState, StoredCase, Subject,
 };
 use amends_protocol::{
     ActionName, CaseId, Outcome, Report, ReportData, SagaId, StepId, Timestamp, Verb,
@@ -307,6 +307,60 @@ fn an_outcome_that_a_person_wrote_down_is_not_shown_as_a_try() {
     let plan = case(veiled(record(vec![recorded, edited], Vec::new())), own(None), &none()).plan;
     assert_eq!(tries(&plan[0].log), []);
     assert_eq!(tries(&plan[1].log), [(1, "compensated")]);
+}
+
+#[test]
+fn a_step_that_calls_back_is_not_looked_at() {
+    let taken = |location: Option<&str>| {
+        let (poll_at, until) = (Timestamp(5_000), Timestamp(90_000));
+        let location = location.map(Into::into);
+        let step = step_row(1, StepState::Accepted { poll_at, until, location });
+        case(veiled(record(vec![step], Vec::new())), own(None), &none())
+    };
+    let (looked, calls) = (taken(Some("/steps/1")), taken(None));
+    let said = |case: &CaseDetail| (case.plan[0].awaits_callback, case.plan[0].due_at);
+    assert_eq!(said(&looked), (false, Some(Timestamp(5_000))));
+    assert_eq!(said(&calls), (true, Some(Timestamp(90_000))), "when it is asked again");
+    let sentence = &calls.summary.sentence;
+    assert!(sentence.contains("payment works on it and tells when it is done"), "{sentence}");
+    assert!(!sentence.contains("next look"), "{sentence}");
+}
+
+#[test]
+fn what_a_person_recorded_is_shown_in_place_of_what_its_service_said() {
+    let nothing = step_row(1, StepState::Done(Outcome::NothingToCompensate));
+    let mut record = record(vec![nothing.clone()], Vec::new());
+    let kind = QuestionKind::Contradiction;
+    let tag = amends_protocol::digest(&[kind.as_str(), "payment", "pay"]);
+    record.stored.case.extra.answers = vec![QuestionAnswer {
+        id: QuestionId { case: CaseId(1), tag },
+        kind,
+        act: QuestionActName::Record,
+        outcome: Some(Outcome::Compensated),
+        value: None,
+        seen: Vec::new(),
+        at: 2_000,
+        by: "kim".into(),
+        reason: "refunded by hand".into(),
+        sentence: "payment says that there was nothing to undo".to_owned(),
+    }];
+    let shown = case(veiled(record.clone()), own(None), &none());
+    let step = &shown.plan[0];
+    assert_eq!(step.outcome, Some(Outcome::NothingToCompensate), "its service's own word stays");
+    assert_eq!(
+        (step.recorded, step.decided_by.as_deref()),
+        (Some(Outcome::Compensated), Some("kim"))
+    );
+    assert_eq!(step.sign().word, "undone");
+    let sentence = &shown.summary.sentence;
+    assert!(sentence.contains("undone") && !sentence.contains("nothing to undo"), "{sentence}");
+
+    // Of another action nothing was recorded.
+    let action = "coupon.redeem".parse().expect("service.action");
+    record.stored.steps = vec![StepRow { action, ..nothing }];
+    let shown = case(veiled(record), own(None), &none());
+    assert_eq!(shown.plan[0].recorded, None);
+    assert!(shown.summary.sentence.contains("1 had nothing to undo"), "{}", shown.summary.sentence);
 }
 
 #[test]

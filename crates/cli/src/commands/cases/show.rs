@@ -204,9 +204,10 @@ fn several(step: &StepView) -> &[StepView] {
 /// The outcome of what has ended, the reason of what is stuck, else the state.
 pub(super) fn state(step: &StepView) -> String {
     let by = step.decided_by.as_deref().map_or(String::new(), |who| format!(" by {who}"));
-    match (step.outcome, step.reason) {
+    match (step.recorded.or(step.outcome), step.reason) {
         (Some(outcome), _) => format!("{outcome}{by}"),
         (None, Some(reason)) => format!("{}: {}", step.state, reason.as_str().replace('_', " ")),
+        (None, None) if step.awaits_callback => format!("{}, tells when done", step.state),
         (None, None) => step.state.to_string(),
     }
 }
