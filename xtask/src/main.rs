@@ -3,6 +3,7 @@
 
 mod circles;
 mod clocks;
+mod docs_lead;
 mod docs_links;
 mod hashing;
 mod manifests;

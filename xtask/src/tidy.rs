@@ -1,7 +1,9 @@
 //! The tree's own rules, which no compiler checks. Runs as a test, so that nobody has to remember them.
 
 use crate::sources::{Source, all, is_test_file};
-use crate::{clocks, docs_links, hashing, manifests, modules, purity, ratchet, threats, words};
+use crate::{
+    clocks, docs_lead, docs_links, hashing, manifests, modules, purity, ratchet, threats, words,
+};
 use anyhow::bail;
 
 /// Past this, a file is several files.
@@ -40,6 +42,7 @@ fn findings() -> anyhow::Result<Vec<String>> {
     found.extend(modules::dead(&rust, &crates));
     found.extend(ratchet::check(&rust, &crates)?);
     let pages = all("md")?;
+    found.extend(docs_lead::check(&pages));
     found.extend(docs_links::check(&pages));
     found.extend(threats::check(&pages));
     let texts: Vec<Source> = rust.into_iter().chain(pages).chain(all("html")?).collect();

@@ -14,10 +14,16 @@ use tempfile::TempDir;
 
 const PAGE: &str = include_str!("../../../docs/guides/legacy-service.md");
 
-/// The first block of a language on the page, with the services where they really are.
+/// The blocks of a language on the page.
+fn blocks_of(language: &str) -> impl Iterator<Item = &'static str> {
+    let begin = format!("```{language}\n");
+    let all: Vec<&str> = PAGE.split(&begin).skip(1).collect();
+    all.into_iter().map(|rest| rest.split_once("```").expect("it ends").0)
+}
+
+/// The longest block of a language on the page, with the services where they really are.
 fn block(language: &str, town: &Town) -> String {
-    let (_, rest) = PAGE.split_once(&format!("```{language}\n")).expect("the page has one");
-    let (text, _) = rest.split_once("```").expect("it ends");
+    let text = blocks_of(language).max_by_key(|text| text.len()).expect("the page has one");
     [
         ("https://api.stripe.com", format!("http://{}", town.stripe)),
         ("https://api-m.paypal.com", format!("http://{}", town.paypal)),
@@ -27,6 +33,13 @@ fn block(language: &str, town: &Town) -> String {
     ]
     .iter()
     .fold(text.to_owned(), |text, (printed, real)| text.replace(printed, real))
+}
+
+#[test]
+fn what_the_page_leads_with_is_a_part_of_its_rulebook() {
+    let mut all: Vec<&str> = blocks_of("yaml").collect();
+    let lead = all.remove(0);
+    assert!(all.iter().any(|rulebook| rulebook.contains(lead)), "{lead}");
 }
 
 #[test]
