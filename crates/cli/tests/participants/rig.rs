@@ -123,9 +123,8 @@ impl Setting {
         }
     }
 
-    /// Starts it; returns when it listens.
-    pub fn start(&self) -> Participant {
-        let errors = File::options().create(true).append(true).open(&self.log).expect("our folder");
+    /// The command that starts it.
+    pub fn command(&self) -> Command {
         let mut command = self.language.command();
         command
             .env("COUPON_LISTEN", &self.listen)
@@ -136,6 +135,13 @@ impl Setting {
             .env("UNDO_TAKES_S", self.undo_takes_s)
             // Short, so that the dead are soon known; who is wrongly taken for dead loses no more than work in hand.
             .env("LEASE_S", "3");
+        command
+    }
+
+    /// Starts it; returns when it listens.
+    pub fn start(&self) -> Participant {
+        let errors = File::options().create(true).append(true).open(&self.log).expect("our folder");
+        let mut command = self.command();
         let streams = Streams { stdout: Stdio::piped(), stderr: errors.into(), ..Streams::none() };
         let mut process = Process::start(&mut command, streams, "it was there a moment ago");
         let stdout = process.stdout.take().expect("piped");
