@@ -232,13 +232,14 @@ impl Browser {
         self.click_named_in("body", name);
     }
 
-    /// The same within the first element of a selector.
+    /// The same within the first element of a selector. What is disabled is waited for, as a person would: a click on
+    /// it does nothing and tells nobody.
     #[track_caller]
     pub fn click_named_in(&self, scope: &str, name: &str) {
         let body = "const squeeze = t => (t ?? '').replace(/\\s+/g, ' ').trim();
             const within = document.querySelector(arguments[0]);
             const all = [...(within?.querySelectorAll('a, button, summary, label, [role=button], [role=tab]') ?? [])];
-            return all.filter(e => e.checkVisibility()).find(e => squeeze(e.innerText) === arguments[1]
+            return all.filter(e => e.checkVisibility() && !e.disabled).find(e => squeeze(e.innerText) === arguments[1]
                 || e.getAttribute('aria-label') === arguments[1]) ?? null";
         let what = format!("\"{name}\" of `{scope}` is clicked");
         self.until(&what, || {

@@ -54,12 +54,27 @@ impl House {
         change_file(&self.rules, change);
     }
 
+    /// The file of the rulebook.
+    pub fn rules(&self) -> &str {
+        &self.rules
+    }
+
     /// What the API says.
     #[track_caller]
     pub fn api(&self, path: &str) -> Value {
         let address = self.supervisor.url.trim_start_matches("http://");
         let (_, body) = request(address, "GET", path, "application/json", "").expect("it answers");
         serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"))
+    }
+
+    /// Has something done over the API.
+    #[track_caller]
+    pub fn send_json(&self, path: &str, body: &Value) {
+        let address = self.supervisor.url.trim_start_matches("http://");
+        let body = body.to_string();
+        let (status, answer) =
+            request(address, "POST", path, "application/json", &body).expect("it answers");
+        assert!((200..300).contains(&status), "{path}: {status}: {answer}");
     }
 
     /// Reports that something failed at a caller, with what it knows; gives the case.

@@ -17,6 +17,7 @@ mod questions;
 mod rig;
 mod rules;
 mod truth;
+mod truth_lists;
 #[cfg(feature = "demo")]
 mod walk;
 mod webdriver;

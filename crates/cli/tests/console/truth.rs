@@ -13,26 +13,26 @@ const ENTER: &str = "\u{e007}";
 
 /// What the API says, as its own types read it.
 #[track_caller]
-fn told<T: DeserializeOwned>(house: &House, path: &str) -> T {
+pub fn told<T: DeserializeOwned>(house: &House, path: &str) -> T {
     let body = house.api(path);
     serde_json::from_value(body.clone()).unwrap_or_else(|error| panic!("{path}: {error}: {body}"))
 }
 
 /// The texts of all elements of a selector, blanks squeezed.
-fn texts(house: &House, selector: &str) -> Vec<String> {
+pub fn texts(house: &House, selector: &str) -> Vec<String> {
     let script = "return [...document.querySelectorAll(arguments[0])]
         .map(e => e.textContent.replace(/\\s+/g, ' ').trim())";
     serde_json::from_value(house.browser.script(script, &[json!(selector)])).expect("texts")
 }
 
 #[track_caller]
-fn the(house: &House, selector: &str) -> String {
+pub fn the(house: &House, selector: &str) -> String {
     let mut all = texts(house, selector);
     assert_eq!(all.len(), 1, "`{selector}` of {}: {all:?}", house.browser.address());
     all.remove(0)
 }
 
-fn spelled(sign: Sign) -> String {
+pub fn spelled(sign: Sign) -> String {
     format!("{} {}", sign.shape, sign.word)
 }
 
@@ -44,7 +44,7 @@ fn buttons(house: &House, place: &str) -> Vec<(String, bool)> {
 }
 
 /// The acts that a place offers, in the order of their names.
-fn offered(house: &House, place: &str) -> Vec<String> {
+pub fn offered(house: &House, place: &str) -> Vec<String> {
     let enabled = buttons(house, place).into_iter().filter(|(_, enabled)| *enabled);
     let mut acts: Vec<String> = enabled.map(|(act, _)| act.replace('!', "")).collect();
     acts.sort_unstable();
@@ -251,8 +251,14 @@ fn in_every_state() -> House {
 
 /// Compares a page with the API until both say the same; what differs last is told.
 #[track_caller]
-fn agree(house: &House, page: &str, differ: impl Fn(&House) -> Option<String>) {
+pub fn agree(house: &House, page: &str, differ: impl Fn(&House) -> Option<String>) {
     house.go(page);
+    agree_by_itself(house, page, differ);
+}
+
+/// The same of the page that is open: what has happened since it was fetched, it must have heard of.
+#[track_caller]
+pub fn agree_by_itself(house: &House, page: &str, differ: impl Fn(&House) -> Option<String>) {
     let mut last = String::new();
     let agreed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         eventually("the page and the API agree", || match differ(house) {
@@ -266,11 +272,11 @@ fn agree(house: &House, page: &str, differ: impl Fn(&House) -> Option<String>) {
     assert!(agreed.is_ok(), "{page} differs from the API: {last}");
 }
 
-fn same<T: PartialEq + std::fmt::Debug>(what: &str, shown: &T, said: &T) -> Option<String> {
+pub fn same<T: PartialEq + std::fmt::Debug>(what: &str, shown: &T, said: &T) -> Option<String> {
     (shown != said).then(|| format!("{what}: the page shows {shown:?}, the API says {said:?}"))
 }
 
-fn overview_differs(house: &House) -> Option<String> {
+pub fn overview_differs(house: &House) -> Option<String> {
     let said: Overview = told(house, "/v1/overview");
     let groups: Vec<GroupView> = told(house, "/v1/groups");
     let count = |state| said.cases.get(&state).copied().unwrap_or_default();
@@ -331,7 +337,7 @@ fn sign_of(case: &CaseSummary) -> String {
     spelled(if case.quarantined { QUARANTINED } else { case_sign(case.state, case.closed_on) })
 }
 
-fn list_differs(house: &House) -> Option<String> {
+pub fn list_differs(house: &House) -> Option<String> {
     let said: Page<CaseSummary> = told(house, "/v1/cases");
     let ids = "return [...document.querySelectorAll('#list tbody tr')].map(row => row.id)";
     let listed = house.browser.script(ids, &[]);
@@ -344,15 +350,10 @@ fn list_differs(house: &House) -> Option<String> {
     same("cases", &listed, &wanted).or_else(|| said.items.iter().find_map(row))
 }
 
-fn case_differs(house: &House, id: &str) -> Option<String> {
+pub fn case_differs(house: &House, id: &str) -> Option<String> {
     let said: CaseDetail = told(house, &format!("/v1/cases/{id}"));
     let step = |step: &amends_api::StepView| {
         let row = format!("[id='{}']", step.id);
-        let sign = match (step.outcome, step.reason) {
-            (Some(outcome), _) => outcome.sign(),
-            (None, Some(reason)) => reason.sign(),
-            (None, None) => step.state.sign(),
-        };
         let tries = format!("{row} > td[data-label=tries]");
         let mut may: Vec<String> = step.may.iter().map(ToString::to_string).collect();
         may.sort_unstable();
@@ -360,7 +361,7 @@ fn case_differs(house: &House, id: &str) -> Option<String> {
             Some(_) => format!("[id='needs-{}']", step.id),
             None => row.clone(),
         };
-        same(&row, &texts(house, &format!("{row} > td > .sign")), &vec![spelled(sign)])
+        same(&row, &texts(house, &format!("{row} > td > .sign")), &vec![spelled(step.sign())])
             .or_else(|| same(&tries, &the(house, &tries), &step.attempts.to_string()))
             .or_else(|| same(&place, &offered(house, &place), &may))
     };
