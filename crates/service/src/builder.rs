@@ -27,7 +27,7 @@ impl<S: HistoryStore> Kit<S> {
     /// [`KitError::Config`] when a setting is wrong.
     pub fn builder(config: KitConfig, store: S) -> Result<KitBuilder<S>, KitError> {
         config.check()?;
-        let transport = Transport::new()?;
+        let transport = Transport::new(&config.certificates);
         let sink = match &config.supervisor {
             Some(supervisor) => {
                 let token = config.supervisor_token.clone();

@@ -1,5 +1,6 @@
 //! What a service says of itself before the kit opens, and why opening or the database may fail.
 
+use crate::certificates::Certificates;
 use crate::supervisor_token::SupervisorToken;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,6 +16,9 @@ pub struct KitConfig {
     /// What the service shows the supervisor to be known. Without it, reports are taken only by a supervisor that wants
     /// to know nobody.
     pub supervisor_token: Option<SupervisorToken>,
+    /// Whose certificates are believed and which one is shown, by the supervisor's address and by other services', with
+    /// the feature `tls`.
+    pub certificates: Certificates,
     /// Keys of Standard Webhooks signatures that steps may carry, decoded (see
     /// [`signing_key`](crate::signing_key)). Empty: signatures are not checked.
     pub signing_keys: Vec<Vec<u8>>,
@@ -42,13 +46,14 @@ const SHORTEST_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 const KEPT_BY_DEFAULT: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 impl KitConfig {
-    /// The defaults: no supervisor, no signatures, no manifest, sagas may begin here, 30 s until a request counts as
-    /// crashed, a sweep every 5 s, 5 s for a call, History for 90 days.
+    /// The defaults: no supervisor, the system's authorities, no signatures, no manifest, sagas may begin here, 30 s
+    /// until a request counts as crashed, a sweep every 5 s, 5 s for a call, History for 90 days.
     pub fn new(service: &str) -> Self {
         Self {
             service: service.to_owned(),
             supervisor: None,
             supervisor_token: None,
+            certificates: Certificates::default(),
             signing_keys: Vec::new(),
             starts_sagas: true,
             manifest: None,
@@ -77,6 +82,10 @@ impl KitConfig {
         }
         if let Some(token) = &self.supervisor_token {
             token.check().map_err(KitError::Config)?;
+        }
+        let is_secured = self.supervisor.as_ref().is_some_and(|url| url.starts_with("https://"));
+        if is_secured || self.certificates != Certificates::default() {
+            self.certificates.check().map_err(KitError::Config)?;
         }
         match self.keep_history_for {
             Some(kept) if kept < SHORTEST_KEPT => Err(KitError::Config(format!(

@@ -175,6 +175,32 @@
 //! # }
 //! ```
 //!
+//! # Behind TLS
+//!
+//! With the feature `tls` the addresses of the supervisor and of other services may be `https://`. Whose certificates
+//! are believed, and which one of its own the service shows to whoever asks (mutual TLS), its configuration says:
+//!
+//! ```no_run
+//! # #[cfg(feature = "tls")]
+//! # fn example() {
+//! use amends_service::{Certificates, KitConfig, OwnCertificate, SupervisorToken};
+//!
+//! let mut config = KitConfig::new("coupon");
+//! config.supervisor = Some("https://amends.shop.svc:7101".to_owned());
+//! config.supervisor_token = Some(SupervisorToken::InFile("/run/secrets/amends".into()));
+//! config.certificates = Certificates {
+//!     authorities: Some("/etc/shop/ca.pem".into()),
+//!     own: Some(OwnCertificate {
+//!         certificate: "/etc/shop/coupon.pem".into(),
+//!         key: "/etc/shop/coupon.key".into(),
+//!     }),
+//! };
+//! # }
+//! ```
+//!
+//! The same for a client of the service's own gives `Certificates::client_config`. How the service itself is reached by
+//! TLS is its own affair: whatever serves its router.
+//!
 //! # Which failure caused which
 //!
 //! A failure that comes from another service's failure names that one's report as its cause, and joins its case. With
@@ -191,6 +217,7 @@ mod builder;
 mod call;
 mod callbacks;
 mod calls;
+mod certificates;
 mod config;
 mod context;
 mod failure;
@@ -215,6 +242,8 @@ mod reqwest_call;
 mod routes;
 mod running;
 mod saga_context;
+#[cfg(feature = "tls")]
+mod secured;
 mod signature;
 mod sink;
 mod steps;
@@ -229,6 +258,7 @@ pub use amends_protocol::{HistoryState, Outcome, Problem, ReportRef, SagaId, Ver
 pub use axum;
 pub use background::Background;
 pub use builder::KitBuilder;
+pub use certificates::{CertificateError, Certificates, OwnCertificate};
 pub use config::{KitConfig, KitError};
 pub use context::{ActionContext, Effect};
 pub use failure::{CallFailed, Failure, Refusal};
@@ -242,6 +272,8 @@ pub use observer::{Observer, ReportNews};
 pub use reqwest;
 #[cfg(feature = "sqlite")]
 pub use rusqlite;
+#[cfg(feature = "tls")]
+pub use rustls;
 pub use saga_context::PassedOn;
 pub use serde_json;
 pub use signature::signing_key;

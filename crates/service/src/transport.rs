@@ -1,7 +1,9 @@
-//! Outgoing HTTP: one pooled client, HTTP/1.1, bounded in time and size; with the feature `tls` also `https://`, by the
-//! authorities that the system trusts. No redirects, no repetitions.
+//! Outgoing HTTP: one pooled client, HTTP/1.1, bounded in time and size; with the feature `tls` also `https://`. No
+//! redirects, no repetitions.
 
-use crate::config::KitError;
+use crate::certificates::Certificates;
+#[cfg(feature = "tls")]
+use crate::secured::Connector;
 use amends_protocol::causes;
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode, Uri};
@@ -23,8 +25,6 @@ pub(crate) struct Transport {
     client: Client<Connector, Full<Bytes>>,
 }
 
-#[cfg(feature = "tls")]
-type Connector = hyper_rustls::HttpsConnector<HttpConnector>;
 #[cfg(not(feature = "tls"))]
 type Connector = HttpConnector;
 
@@ -37,12 +37,13 @@ pub(crate) struct Reply {
 }
 
 impl Transport {
-    pub(crate) fn new() -> Result<Self, KitError> {
+    pub(crate) fn new(certificates: &Certificates) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let client = Client::builder(TokioExecutor::new()).build(secured(connector)?);
-        Ok(Self { client })
+        Self {
+            client: Client::builder(TokioExecutor::new()).build(secured(connector, certificates)),
+        }
     }
 
     /// Posts and waits for the whole answer.
@@ -77,17 +78,11 @@ impl Transport {
 }
 
 #[cfg(feature = "tls")]
-fn secured(mut connector: HttpConnector) -> Result<Connector, KitError> {
-    connector.enforce_http(false);
-    let builder =
-        hyper_rustls::HttpsConnectorBuilder::new().with_native_roots().map_err(|error| {
-            KitError::Config(format!("the system's certificate authorities can't be read: {error}"))
-        })?;
-    Ok(builder.https_or_http().enable_http1().wrap_connector(connector))
+fn secured(tcp: HttpConnector, certificates: &Certificates) -> Connector {
+    Connector::new(tcp, certificates.clone())
 }
 
 #[cfg(not(feature = "tls"))]
-#[allow(clippy::unnecessary_wraps)] // with TLS it can fail
-fn secured(connector: HttpConnector) -> Result<Connector, KitError> {
-    Ok(connector)
+fn secured(tcp: HttpConnector, _: &Certificates) -> Connector {
+    tcp
 }
