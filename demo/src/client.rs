@@ -2,23 +2,36 @@
 //! nothing of sagas, repeats nothing, and follows no redirects.
 
 use amends_protocol::causes;
+use amends_service::Certificates;
+use amends_service::rustls::crypto::aws_lc_rs::default_provider;
+use amends_service::rustls::{ClientConfig, RootCertStore};
+use anyhow::Context;
+use axum::body::HttpBody;
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode, Uri};
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client as Pooled;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Longest answer that is read. A page of cases with all their evidence is far below it.
 const ANSWER_LIMIT_BYTES: usize = 16 * 1024 * 1024;
 
+/// Connections that are kept, with TLS where an address asks for it.
+pub(crate) type Pool<B> = Pooled<HttpsConnector<HttpConnector>, B>;
+
 /// A pooled client; cheap to clone.
 #[derive(Clone)]
 pub struct Client {
-    pool: Pooled<HttpConnector, Full<Bytes>>,
+    pool: Pool<Full<Bytes>>,
+    /// Shown with every request.
+    authorization: Option<HeaderValue>,
 }
 
 /// What came back.
@@ -61,12 +74,51 @@ impl fmt::Display for NoAnswer {
 impl std::error::Error for NoAnswer {}
 
 impl Default for Client {
+    /// One that believes nobody's certificate, so that it can't ask by `https`.
     fn default() -> Self {
-        Self { pool: Pooled::builder(TokioExecutor::new()).build_http() }
+        Self { pool: pool(believes_nobody()), authorization: None }
     }
 }
 
+/// Connections to whoever is believed.
+pub(crate) fn pool<B>(tls: ClientConfig) -> Pool<B>
+where
+    B: HttpBody + Send,
+    B::Data: Send,
+{
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    Pooled::builder(TokioExecutor::new()).build(HttpsConnector::from((tcp, tls)))
+}
+
+/// What there is without certificates.
+pub(crate) fn believes_nobody() -> ClientConfig {
+    ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("aws-lc-rs has both versions of TLS")
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth()
+}
+
 impl Client {
+    /// One that believes and shows these certificates.
+    ///
+    /// # Errors
+    /// When they can't be used.
+    pub fn with_certificates(certificates: &Certificates) -> anyhow::Result<Self> {
+        Ok(Self { pool: pool(certificates.client_config()?), authorization: None })
+    }
+
+    /// The same, which shows this token with every request.
+    ///
+    /// # Errors
+    /// When it is no token.
+    pub fn with_token(self, token: &str) -> anyhow::Result<Self> {
+        let mut value = HeaderValue::from_str(&format!("Bearer {token}")).context("no token")?;
+        value.set_sensitive(true);
+        Ok(Self { authorization: Some(value), ..self })
+    }
+
     /// Sends `body` as JSON.
     ///
     /// # Errors
@@ -101,7 +153,10 @@ impl Client {
         let uri: Uri = url.parse().map_err(|e| not_sent(&e))?;
         let mut request = Request::builder().method(method).uri(uri);
         if !body.is_empty() {
-            request = request.header(http::header::CONTENT_TYPE, "application/json");
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        if let Some(value) = &self.authorization {
+            request = request.header(AUTHORIZATION, value);
         }
         for (name, value) in headers {
             request = request.header(*name, *value);

@@ -1,5 +1,5 @@
-//! The front door of a service process: serves a router on a listener, and does the transport's planned faults, which
-//! no handler can do. It decides nothing about the business.
+//! The front door of a service process: serves a router, and does the transport's planned faults, which no handler can
+//! do. It decides nothing about the business.
 //!
 //! - closed: every request is turned away with 503 and nothing happens;
 //! - a broken answer: the service did its work, but the answer becomes a bare 500;
@@ -11,6 +11,7 @@
 
 use crate::faults::{By, FaultKind};
 use crate::late::{Key, Late};
+use crate::serving;
 use amends_protocol::headers;
 use axum::Router;
 use axum::body::Body;
@@ -19,24 +20,18 @@ use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 /// Where the supervisor asks for compensations; the action follows.
 const COMPENSATE: &str = "/amends/v1/compensate/";
 /// Largest request that the door reads; the kit's own limit.
 const BODY_LIMIT_BYTES: usize = 1024 * 1024;
-/// How long requests under way may take when the service shuts down. The longest call between services is below it.
-const DRAIN: Duration = Duration::from_secs(5);
 
 /// What the door does about requests.
 #[derive(Debug)]
@@ -101,54 +96,18 @@ impl Door {
     }
 
     /// Serves until `stop` turns true, then lets the requests under way end.
-    pub async fn serve(
+    pub(crate) async fn serve(
         self: Arc<Self>,
         listener: TcpListener,
+        tls: Option<TlsAcceptor>,
         router: Router,
-        mut stop: watch::Receiver<bool>,
+        stop: watch::Receiver<bool>,
     ) {
-        let mut connections = JoinSet::new();
-        let for_connections = stop.clone();
-        loop {
-            tokio::select! {
-                accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => {
-                        let door = Arc::clone(&self);
-                        connections.spawn(door.converse(stream, router.clone(), for_connections.clone()));
-                    }
-                    // Out of file handles, or the peer is gone already: give the others time to end.
-                    Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-                },
-                Some(_) = connections.join_next(), if !connections.is_empty() => {}
-                () = told_to_stop(&mut stop) => break,
-            }
-        }
-        drop(listener);
-        let _ =
-            tokio::time::timeout(DRAIN, async { while connections.join_next().await.is_some() {} })
-                .await;
-    }
-
-    async fn converse(
-        self: Arc<Self>,
-        stream: TcpStream,
-        router: Router,
-        mut stop: watch::Receiver<bool>,
-    ) {
-        let _ = stream.set_nodelay(true);
-        let service = service_fn(move |request| {
-            let door = Arc::clone(&self);
-            let router = router.clone();
+        let answer = move |request| {
+            let (door, router) = (Arc::clone(&self), router.clone());
             async move { door.answer(router, request).await }
-        });
-        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-        tokio::pin!(connection);
-        // A broken conversation is the peer's to notice; the kit has what happened in its History.
-        tokio::select! {
-            _ = connection.as_mut() => return,
-            () = told_to_stop(&mut stop) => connection.as_mut().graceful_shutdown(),
-        }
-        let _ = connection.await;
+        };
+        serving::serve(listener, tls, answer, stop).await;
     }
 
     async fn answer(
@@ -215,11 +174,6 @@ fn key(parts: &Parts, action: &str) -> Option<Key> {
     Some((saga.to_owned(), action.to_owned()))
 }
 
-/// Waits until the process is to end, which it also is when nobody is left to say so.
-pub(crate) async fn told_to_stop(stop: &mut watch::Receiver<bool>) {
-    let _ = stop.wait_for(|stopped| *stopped).await;
-}
-
 /// An answer such as proxies and crashing frameworks give: no problem details.
 fn bare(status: StatusCode, text: &'static str) -> Response<Body> {
     let mut answer = Response::new(Body::from(text));
@@ -236,6 +190,7 @@ mod tests {
     use crate::client::{Client, NoAnswer};
     use axum::routing::any;
     use serde_json::{Value, json};
+    use std::time::Duration;
 
     const LIMIT: Duration = Duration::from_secs(10);
 
@@ -269,7 +224,7 @@ mod tests {
         }));
         let (stop, stopped) = watch::channel(false);
         let door = Door::new(service, &FAULTS.each_ref());
-        let serving = tokio::spawn(Arc::clone(&door).serve(listener, router, stopped));
+        let serving = tokio::spawn(Arc::clone(&door).serve(listener, None, router, stopped));
         House { url, door, work, stop, serving }
     }
 

@@ -11,7 +11,7 @@
 //! Undoing what kept them may turn open errands into `dropped`.
 
 use crate::client::{Answer, NoAnswer};
-use crate::door::told_to_stop;
+use crate::serving::told_to_stop;
 use crate::setting::Setting;
 use amends_protocol::{Problem, headers};
 use rusqlite::{Connection, params};

@@ -5,6 +5,7 @@
 //! in databases on disk. What went wrong was planned from a seed; what came out is read from the services' databases.
 
 mod addresses;
+mod attacks;
 pub mod business;
 mod businesses;
 mod cases;
@@ -27,15 +28,19 @@ mod options;
 pub mod process;
 mod progress;
 mod runner;
+mod secured;
 mod service;
+mod serving;
 mod setting;
 pub mod shop;
 mod stay;
 mod summary;
 pub mod supervisor;
 mod tables;
+mod tls;
 pub mod workload;
 
+pub use attacks::Attack;
 pub use businesses::{BUSINESSES, named};
 pub use cases::{Cases, ReportCount, ServiceCount};
 pub use chaos::ChaosCount;

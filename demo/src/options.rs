@@ -61,6 +61,10 @@ pub struct DemoOptions {
     /// How long each deploy takes in a run with `--gateways`, in seconds; half of the services are deployed at a time.
     #[arg(long, default_value_t = 30, requires = "gateways", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=600))]
     pub deploy_seconds: u64,
+    /// Switch on all that keeps others out: TLS everywhere, by certificates of the run's own, which everybody has to
+    /// show; a token for each service; nobody else is let in. In the end attacks are tried, and each must be refused.
+    #[arg(long)]
+    pub secure: bool,
     /// How long to wait for all cases to settle once the orders are placed, in seconds.
     #[arg(long, default_value_t = 120, value_name = "SECONDS")]
     pub patience: u64,
@@ -97,4 +101,7 @@ pub struct ServiceArgs {
     /// How much it has of what it can run out of.
     #[arg(long, default_value_t = 0)]
     pub supply: u32,
+    /// Whether it encrypts, and shows who it is; what it needs lies in the folder.
+    #[arg(long)]
+    pub secure: bool,
 }

@@ -30,6 +30,8 @@ pub struct Role {
     pub service: &'static str,
     /// How much it has of what it can run out of.
     pub supply: u32,
+    /// Whether it encrypts, and shows who it is.
+    pub secure: bool,
 }
 
 /// One of the services as a process.
@@ -88,7 +90,8 @@ impl ServiceProcess {
     /// Its base URL; stays the same over restarts.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port.load(Ordering::SeqCst))
+        let scheme = if self.role.secure { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}", self.port.load(Ordering::SeqCst))
     }
 
     /// Its database.
@@ -191,6 +194,7 @@ impl ServiceProcess {
             .arg("--data")
             .arg(&self.folder)
             .args(["--supply", &self.role.supply.to_string()])
+            .args(self.role.secure.then_some("--secure"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log)

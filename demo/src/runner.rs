@@ -1,5 +1,6 @@
 //! One run of the demo: plans, places the orders with their faults, waits for rest, judges, and shows the result.
 
+use crate::attacks::{self, Attack};
 use crate::cases::Cases;
 use crate::chaos;
 use crate::customers::place_all;
@@ -8,7 +9,7 @@ use crate::folder::Folder;
 use crate::kills::{self, Killed};
 use crate::options::DemoOptions;
 use crate::progress::Progress;
-use crate::shop::Shop;
+use crate::shop::{Extras, Shop};
 use crate::stay::stay;
 use crate::summary::Summary;
 use crate::tables;
@@ -106,11 +107,9 @@ async fn carry_out(
         None => business.rulebook.to_owned(),
     };
     let ruled = (business, rulebook.as_str());
-    let shop = match options.gateways {
-        true => Shop::open_behind_gateways(exe, folder, ruled, &orders).await?,
-        false => Shop::open(exe, folder, ruled, &orders).await?,
-    };
-    progress.say(&format!("console: {}/", shop.supervisor().url()));
+    let extras = Extras { gateways: options.gateways, secure: options.secure };
+    let shop = Shop::open_with(exe, folder, ruled, &orders, extras).await?;
+    progress.say(&format!("console: {}", shop.console()?));
     let mut result = tokio::select! {
         result = do_business(&shop, &orders, options, seed, progress) => result.map(Some),
         _ = tokio::signal::ctrl_c() => Ok(None),
@@ -161,12 +160,7 @@ async fn do_business(
         }
     };
     let at_rest = mishaps.is_empty();
-    let cases = tokio::time::timeout(tell_limit, shop.cases()).await;
-    let cases = cases.unwrap_or_else(|_| Err(anyhow!("nothing within {} s", tell_limit.as_secs())));
-    let cases = cases.unwrap_or_else(|why| {
-        mishaps.push(format!("the supervisor doesn't tell its cases: {why:#}"));
-        Cases::default()
-    });
+    let cases = told_cases(shop, tell_limit, &mut mishaps).await;
     mishaps.extend(cases.unsettled());
     mishaps.extend(cases.doubts());
     let findings = shop.judge(orders)?;
@@ -174,6 +168,7 @@ async fn do_business(
         // Before, a report may still be on its way.
         mishaps.extend(chaos::unreported(shop.folder(), shop.business().names(), &cases)?);
     }
+    let attacks = attack(shop, &cases, &mut mishaps).await;
     mishaps.extend(shop.mishaps().await);
     mishaps.extend(findings.half_done.iter().map(|order| format!("order `{order}` is half done")));
     let chaos = match options.chaos {
@@ -200,9 +195,30 @@ async fn do_business(
         open_at_kills: killed.open_cases,
         chaos,
         gateways: options.gateways.then_some(gateways),
+        attacks,
         mishaps,
         elapsed_ms: 0,
     })
+}
+
+/// Every case, as far as the supervisor tells them.
+async fn told_cases(shop: &Shop, limit: Duration, mishaps: &mut Vec<String>) -> Cases {
+    let cases = tokio::time::timeout(limit, shop.cases()).await;
+    let cases = cases.unwrap_or_else(|_| Err(anyhow!("nothing within {} s", limit.as_secs())));
+    cases.unwrap_or_else(|why| {
+        mishaps.push(format!("the supervisor doesn't tell its cases: {why:#}"));
+        Cases::default()
+    })
+}
+
+/// Tries what must be refused, in a secured run.
+async fn attack(shop: &Shop, cases: &Cases, mishaps: &mut Vec<String>) -> Vec<Attack> {
+    let attacks = attacks::try_all(shop, cases).await.unwrap_or_else(|why| {
+        mishaps.push(format!("nothing was attacked: {why:#}"));
+        Vec::new()
+    });
+    mishaps.extend(attacks.iter().filter_map(Attack::told_if_it_got_through));
+    attacks
 }
 
 /// Planned faults by kind.

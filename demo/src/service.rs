@@ -8,12 +8,15 @@
 //! - when its standard input ends, because the runner said so or is gone, it shuts down.
 
 use crate::addresses::Addresses;
+use crate::client::Client;
 use crate::door::Door;
 use crate::errands;
 use crate::faults::Strikes;
 use crate::line::say;
 use crate::options::ServiceArgs;
+use crate::secured::Secured;
 use crate::setting::Setting;
+use crate::tls::acceptor;
 use amends_service::{Kit, KitConfig, Sqlite};
 use anyhow::Context;
 use serde::Deserialize;
@@ -60,7 +63,15 @@ pub async fn run_service(args: ServiceArgs) -> anyhow::Result<()> {
     // Only a process that died leaves rows unfinished; the runner restarts it at once, so there is nothing to wait for.
     config.unfinished_after_ms = 1_000;
     config.sweep_every_ms = 500;
-    let setting = Arc::new(Setting::new(addresses, strikes, database.clone()));
+    let (mut client, mut tls) = (Client::default(), None);
+    if args.secure {
+        let secured = Secured::of(&args.data);
+        config.certificates = secured.certificates(service.name);
+        config.supervisor_token = Some(secured.token_file(service.name));
+        client = Client::with_certificates(&config.certificates)?;
+        tls = Some(acceptor(&secured, service.name)?);
+    }
+    let setting = Arc::new(Setting::new(addresses, strikes, database.clone(), client));
     let store = Sqlite::open(&database, &service.schema())?;
     let kit = (service.fit_out)(Kit::builder(config, store)?, Arc::clone(&setting)).build();
     if let Some(supply) = &service.supply {
@@ -73,7 +84,7 @@ pub async fn run_service(args: ServiceArgs) -> anyhow::Result<()> {
         .runs_errands
         .then(|| tokio::spawn(errands::run(Arc::clone(&setting), stopped.clone())));
     let door = Door::new(service.name, &(args.business.faults)());
-    let serving = tokio::spawn(Arc::clone(&door).serve(listener, kit.router(), stopped));
+    let serving = tokio::spawn(Arc::clone(&door).serve(listener, tls, kit.router(), stopped));
     say(&json!({"ready": true}));
 
     obey(&mut commands, &door).await;

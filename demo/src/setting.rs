@@ -19,8 +19,8 @@ pub struct Setting {
 impl Setting {
     /// The setting of one process.
     #[must_use]
-    pub fn new(addresses: Addresses, strikes: Strikes, database: PathBuf) -> Self {
-        Self { addresses, strikes, client: Client::default(), database }
+    pub fn new(addresses: Addresses, strikes: Strikes, database: PathBuf, client: Client) -> Self {
+        Self { addresses, strikes, client, database }
     }
 
     /// Where a service is. An unknown one has no address; a call then fails as unreachable and is recorded as such.

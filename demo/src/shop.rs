@@ -8,6 +8,7 @@ use crate::client::{Client, NoAnswer};
 use crate::gateway::Gateway;
 use crate::invariants::Findings;
 use crate::process::{Role, ServiceProcess};
+use crate::secured::{ADMIN, CUSTOMER, Secured};
 use crate::supervisor::SupervisorProcess;
 use crate::workload::PlannedOrder;
 use amends_api::CaseState;
@@ -41,11 +42,24 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 pub struct Shop {
     business: &'static Business,
     folder: PathBuf,
-    client: Client,
+    /// Customers order with it.
+    customer: Client,
+    /// Asks the supervisor.
+    reader: Client,
+    secured: Option<Secured>,
     services: BTreeMap<&'static str, Arc<ServiceProcess>>,
     gateways: BTreeMap<&'static str, Gateway>,
     supervisor: Arc<SupervisorProcess>,
     mishaps: Mutex<mpsc::Receiver<String>>,
+}
+
+/// What a business has besides its services and their supervisor.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extras {
+    /// A gateway before every service: customers, services and supervisor know no other address.
+    pub gateways: bool,
+    /// TLS everywhere, and nobody is let in who isn't known.
+    pub secure: bool,
 }
 
 /// How a customer saw an order end.
@@ -90,29 +104,24 @@ impl Shop {
         (business, rulebook): (&'static Business, &str),
         plan: &[PlannedOrder],
     ) -> anyhow::Result<Self> {
-        Self::start(exe, folder, (business, rulebook), plan, false).await
+        Self::open_with(exe, folder, (business, rulebook), plan, Extras::default()).await
     }
 
-    /// The same with a gateway before every service: customers, services and supervisor know no other address.
+    /// The same with more.
     ///
     /// # Errors
-    /// As [`Self::open`], and when there is no port for a gateway.
-    pub async fn open_behind_gateways(
+    /// As [`Self::open`], and when there is no port for a gateway, or no certificate can be made.
+    pub async fn open_with(
         exe: &Path,
         folder: &Path,
         (business, rulebook): (&'static Business, &str),
         plan: &[PlannedOrder],
+        extras: Extras,
     ) -> anyhow::Result<Self> {
-        Self::start(exe, folder, (business, rulebook), plan, true).await
-    }
-
-    async fn start(
-        exe: &Path,
-        folder: &Path,
-        (business, rulebook): (&'static Business, &str),
-        plan: &[PlannedOrder],
-        with_gateways: bool,
-    ) -> anyhow::Result<Self> {
+        let secured = match extras.secure {
+            true => Some(Secured::make(folder, business)?),
+            false => None,
+        };
         let (mishap, mishaps) = mpsc::channel(MISHAPS_LIMIT);
         let mut services = BTreeMap::new();
         let mut gateways = BTreeMap::new();
@@ -122,12 +131,13 @@ impl Shop {
         for (service, port) in business.services.iter().zip(FIRST_WRITTEN_PORT..) {
             let name = service.name;
             let supply = service.supply.as_ref().map_or(0, |supply| (supply.needed)(plan));
-            let role = Role { business: business.name, service: name, supply };
+            let role =
+                Role { business: business.name, service: name, supply, secure: extras.secure };
             let (service, introduction) =
                 ServiceProcess::start(role, exe, folder, mishap.clone()).await?;
             let mut url = service.url();
-            if with_gateways {
-                let gateway = Gateway::before(&url).await?;
+            if extras.gateways {
+                let gateway = Gateway::before(&url, secured.as_ref()).await?;
                 gateway.url().clone_into(&mut url);
                 gateways.insert(name, gateway);
             }
@@ -139,15 +149,26 @@ impl Shop {
         let rules = folder.join(format!("{}.yaml", business.name));
         std::fs::write(&rules, text)
             .with_context(|| format!("cannot write `{}`", rules.display()))?;
-        let supervisor = SupervisorProcess::start(exe, folder, &rules).await?;
+        let configuration = secured.as_ref().map(Secured::configuration);
+        let supervisor = SupervisorProcess::start(exe, folder, &rules, configuration).await?;
         let addresses = Addresses { supervisor: supervisor.url(), services: addresses };
         for (service, introduction) in introductions {
             service.introduce(introduction, &addresses).await?;
         }
+        let customer = match &secured {
+            Some(secured) => Client::with_certificates(&secured.certificates(CUSTOMER))?,
+            None => Client::default(),
+        };
+        let reader = match &secured {
+            Some(secured) => customer.clone().with_token(&secured.token(CUSTOMER)?)?,
+            None => customer.clone(),
+        };
         Ok(Self {
             business,
             folder: folder.to_owned(),
-            client: Client::default(),
+            customer,
+            reader,
+            secured,
             services,
             gateways,
             supervisor,
@@ -180,6 +201,22 @@ impl Shop {
         &self.folder
     }
 
+    /// What keeps others out; none if it was opened without.
+    pub(crate) fn secured(&self) -> Option<&Secured> {
+        self.secured.as_ref()
+    }
+
+    /// Where the console is, and how a person gets in.
+    pub(crate) fn console(&self) -> anyhow::Result<String> {
+        let url = self.supervisor.url();
+        let Some(secured) = &self.secured else { return Ok(format!("{url}/")) };
+        let (token, authority) = (secured.token(ADMIN)?, secured.authority());
+        Ok(format!(
+            "{url}/ (log in with the token {token}; a browser believes its certificate once it has {})",
+            authority.display()
+        ))
+    }
+
     /// The supervisor.
     #[must_use]
     pub fn supervisor(&self) -> &Arc<SupervisorProcess> {
@@ -203,7 +240,7 @@ impl Shop {
         let deadline = Instant::now() + PLACE_LIMIT;
         let mut pause = FIRST_PAUSE;
         loop {
-            let result = self.client.post(&url, &sent, &order.form, CUSTOMER_LIMIT).await;
+            let result = self.customer.post(&url, &sent, &order.form, CUSTOMER_LIMIT).await;
             let too_late = Instant::now() >= deadline;
             match result {
                 Ok(answer) if answer.status.is_success() => return Ok(Ending::Placed),
@@ -262,7 +299,7 @@ impl Shop {
     /// # Errors
     /// When the supervisor can't be asked.
     pub async fn case_states(&self) -> anyhow::Result<BTreeMap<CaseState, u64>> {
-        Ok(cases::read_overview(&self.client, &self.supervisor.url()).await?.cases)
+        Ok(cases::read_overview(&self.reader, &self.supervisor.url()).await?.cases)
     }
 
     /// Every case, from the supervisor's API.
@@ -270,7 +307,7 @@ impl Shop {
     /// # Errors
     /// When the supervisor can't be asked.
     pub async fn cases(&self) -> anyhow::Result<Cases> {
-        cases::read_cases(&self.client, &self.supervisor.url()).await
+        cases::read_cases(&self.reader, &self.supervisor.url()).await
     }
 
     /// Judges the services' databases against the plan.

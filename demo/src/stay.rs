@@ -29,7 +29,10 @@ enum Command {
 
 /// Keeps everything up until somebody says `quit`.
 pub(crate) async fn stay(shop: &Shop, options: &DemoOptions, seed: u64) {
-    eprintln!("everything stays up; the console is at {}/", shop.supervisor().url());
+    match shop.console() {
+        Ok(console) => eprintln!("everything stays up; the console is at {console}"),
+        Err(why) => eprintln!("everything stays up; {why:#}"),
+    }
     eprintln!("{HELP}");
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     let mut orders = FuturesUnordered::new();

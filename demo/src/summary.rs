@@ -1,5 +1,6 @@
 //! What a run has come to, as `--json` prints it and in one line. It is filled elsewhere.
 
+use crate::attacks::Attack;
 use crate::cases::{ReportCount, ServiceCount, Undone};
 use crate::chaos::ChaosCount;
 use crate::deploys::GatewayCount;
@@ -50,6 +51,9 @@ pub struct Summary {
     /// What gateways did, in a run with `--gateways`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateways: Option<GatewayCount>,
+    /// How attacks were answered, in a run with `--secure`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attacks: Vec<Attack>,
     /// What went wrong that nobody planned, and what was left when patience ran out. Empty in a good run.
     pub mishaps: Vec<String>,
     /// From the first process to the last table, in milliseconds.
@@ -69,7 +73,7 @@ impl Summary {
         format!("cases: {cases}; questions: {}", counted(&self.questions, "0"))
     }
 
-    /// The numbers of the run in a line, the cases by closing word, and one more line each for chaos and gateways.
+    /// The numbers of the run in a line, the cases by closing word, a line more for chaos, gateways and each attack.
     #[must_use]
     pub fn in_short(&self) -> String {
         let mut text = format!(
@@ -93,6 +97,9 @@ impl Summary {
         }
         if let Some(gateways) = &self.gateways {
             text.push_str(&format!("\n{gateways}"));
+        }
+        for attack in &self.attacks {
+            text.push_str(&format!("\n{attack}"));
         }
         text
     }

@@ -2,6 +2,7 @@
 
 use crate::process::{START_LIMIT, end, open_log};
 use anyhow::{Context, bail};
+use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -15,21 +16,29 @@ pub struct SupervisorProcess {
     exe: PathBuf,
     folder: PathBuf,
     rules: PathBuf,
-    address: OnceLock<String>,
+    configuration: Option<PathBuf>,
+    /// `http://127.0.0.1:4711`; none before it has listened.
+    url: OnceLock<String>,
     running: Mutex<Option<(Child, ChildStdin)>>,
 }
 
 impl SupervisorProcess {
-    /// Starts the supervisor with a rulebook and waits until it listens.
+    /// Starts the supervisor with a rulebook, perhaps with a configuration, and waits until it listens.
     ///
     /// # Errors
     /// When the process can't be started or doesn't come up.
-    pub async fn start(exe: &Path, folder: &Path, rules: &Path) -> anyhow::Result<Arc<Self>> {
+    pub async fn start(
+        exe: &Path,
+        folder: &Path,
+        rules: &Path,
+        configuration: Option<PathBuf>,
+    ) -> anyhow::Result<Arc<Self>> {
         let supervisor = Arc::new(Self {
             exe: exe.to_owned(),
             folder: folder.to_owned(),
             rules: rules.to_owned(),
-            address: OnceLock::new(),
+            configuration,
+            url: OnceLock::new(),
             running: Mutex::default(),
         });
         let mut running = supervisor.running.lock().await;
@@ -41,7 +50,7 @@ impl SupervisorProcess {
     /// Its base URL; stays the same over restarts.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address.get().map_or("127.0.0.1:9", String::as_str))
+        self.url.get().map_or("http://127.0.0.1:9", String::as_str).to_owned()
     }
 
     /// Kills it with SIGKILL; it stays down until [`Self::revive`]. Says whether there was a process to kill.
@@ -81,7 +90,12 @@ impl SupervisorProcess {
             .arg(&self.rules)
             .arg("--data")
             .arg(self.folder.join("supervisor"))
-            .args(["--listen", self.address.get().map_or("127.0.0.1:0", String::as_str)])
+            .args(["--listen", self.url.get().map_or("127.0.0.1:0", |url| authority(url))])
+            .args(
+                self.configuration
+                    .iter()
+                    .flat_map(|file| [OsStr::new("--config"), file.as_os_str()]),
+            )
             .arg("--exit-with-parent")
             .stdin(Stdio::piped())
             .stdout(open_log(&self.folder.join("supervisor.out"))?)
@@ -93,21 +107,21 @@ impl SupervisorProcess {
         let (Some(stdin), Some(stderr)) = (child.stdin.take(), child.stderr.take()) else {
             bail!("the supervisor has no pipes");
         };
-        let (found, address) = oneshot::channel();
+        let (found, url) = oneshot::channel();
         let mut log = open_log(&self.folder.join("supervisor.log"))?;
         tokio::spawn(async move {
             let mut found = Some(found);
             let mut lines = BufReader::new(stderr).lines();
             while let Ok(Some(line)) = lines.next_line().await {
                 let _ = writeln!(log, "{line}");
-                if let Some(address) = listening_address(&line)
+                if let Some(url) = listening_url(&line)
                     && let Some(found) = found.take()
                 {
-                    let _ = found.send(address);
+                    let _ = found.send(url);
                 }
             }
         });
-        let address = tokio::time::timeout(START_LIMIT, address)
+        let url = tokio::time::timeout(START_LIMIT, url)
             .await
             .context("the supervisor doesn't say that it is listening")?
             .with_context(|| {
@@ -116,31 +130,40 @@ impl SupervisorProcess {
                     self.folder.display()
                 )
             })?;
-        let _ = self.address.set(address);
+        let _ = self.url.set(url);
         Ok((child, stdin))
     }
 }
 
-/// The address in `listening on http://127.0.0.1:4711`, wherever in the line it stands.
-fn listening_address(line: &str) -> Option<String> {
-    let (_, rest) = line.split_once("listening on http://")?;
+/// The URL in `listening on http://127.0.0.1:4711`, wherever in the line it stands.
+fn listening_url(line: &str) -> Option<String> {
+    let (_, said) = line.split_once("listening on ")?;
+    let (scheme, rest) = said.split_once("://").filter(|(s, _)| ["http", "https"].contains(s))?;
     let end =
         rest.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ':').unwrap_or(rest.len());
-    Some(rest[..end].to_owned())
+    Some(format!("{scheme}://{}", &rest[..end]))
+}
+
+/// `127.0.0.1:4711` of `http://127.0.0.1:4711`.
+fn authority(url: &str) -> &str {
+    url.split_once("://").map_or(url, |(_, authority)| authority)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::listening_address;
+    use super::{authority, listening_url};
 
     #[test]
     fn the_address_is_found_wherever_it_stands_in_the_line() {
-        let address = Some("127.0.0.1:4711".to_owned());
-        assert_eq!(listening_address("listening on http://127.0.0.1:4711"), address);
+        let url = Some("http://127.0.0.1:4711".to_owned());
+        assert_eq!(listening_url("listening on http://127.0.0.1:4711"), url);
         assert_eq!(
-            listening_address("INFO amends: listening on http://127.0.0.1:4711, data in /x"),
-            address
+            listening_url("INFO amends: listening on http://127.0.0.1:4711, data in /x"),
+            url
         );
-        assert_eq!(listening_address("loading rules"), None);
+        let secure = listening_url("listening on https://127.0.0.1:4711");
+        assert_eq!(secure.as_deref(), Some("https://127.0.0.1:4711"));
+        assert_eq!(secure.as_deref().map(authority), Some("127.0.0.1:4711"));
+        assert_eq!(listening_url("loading rules"), None);
     }
 }
