@@ -1,16 +1,15 @@
 //! Certificate, key and token are replaced under traffic, and no request fails.
 #![cfg(feature = "tls")]
 
+mod authority;
+
 use amends_server::config::Layers;
 use amends_server::{Config, Running, start};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use authority::{Authority, NAME, put};
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
-use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -19,56 +18,11 @@ use tokio::sync::RwLock;
 use tokio_rustls::TlsConnector;
 
 const PATIENCE: Duration = Duration::from_secs(30);
-const NAME: &str = "amends.test";
 const ADMIN: &str = "admin-0123456789abcdef0123456789abcdef";
 /// How often everything is replaced.
 const TIMES: usize = 3;
 /// Reports that must have come between two replacements, so that there is traffic.
 const BETWEEN: usize = 10;
-
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().expect("a key");
-        Self(CertifiedIssuer::self_signed(params, key).expect("an authority"))
-    }
-
-    /// Puts a new pair in the place of what is there.
-    fn renew(&self, folder: &Path) -> CertificateDer<'static> {
-        let params = CertificateParams::new(vec![NAME.to_owned()]).expect("a name");
-        let key = KeyPair::generate().expect("a key");
-        let signed = params.signed_by(&key, &self.0).expect("signed");
-        put(&folder.join("own.pem"), &signed.pem());
-        put(&folder.join("own.key"), &key.serialize_pem());
-        signed.der().clone()
-    }
-
-    fn believer(&self) -> TlsConnector {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.0.der().clone()).expect("an authority");
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        TlsConnector::from(Arc::new(config))
-    }
-}
-
-fn put(file: &Path, text: &str) {
-    let next = file.with_extension("next");
-    fs::write(&next, text).expect("written");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        fs::set_permissions(&next, fs::Permissions::from_mode(0o600)).expect("set");
-    }
-    fs::rename(next, file).expect("put in its place");
-}
 
 fn config(folder: &Path) -> Config {
     let path = |name: &str| folder.join(name).display().to_string();
@@ -216,7 +170,7 @@ async fn certificate_key_and_token_are_replaced_under_traffic_and_no_request_fai
     let running = start(config(folder.path())).await.expect("started");
     let rig = Rig {
         running,
-        believer: authority.believer(),
+        believer: authority.believer(None),
         token: RwLock::default(),
         taken: AtomicUsize::new(0),
         ends: AtomicBool::new(false),
