@@ -11,6 +11,7 @@ use std::process::Command;
 use support::{amends, scratch, write};
 
 const MANIFESTS: &str = include_str!("../../../deploy/kubernetes/amends.yaml");
+const SERVICE: &str = include_str!("../../../deploy/kubernetes/payment.yaml");
 const GUIDE: &str = include_str!("../../../docs/guides/set-up-for-production.md");
 const CERTIFICATE: &str = include_str!("../../server/src/dispatch/certificates/service.pem");
 const KEY: &str = include_str!("../../server/src/dispatch/certificates/service.key.pem");
@@ -22,15 +23,26 @@ fn blocks(language: &str) -> Vec<&'static str> {
     GUIDE.split(&*fence).skip(1).filter_map(|rest| rest.split("```").next()).collect()
 }
 
-fn manifests() -> Vec<Value> {
+fn manifests(file: &str) -> Vec<Value> {
     let read = |text: &str| as_json(text).unwrap_or_else(|mistake| panic!("{mistake:?}\n{text}"));
-    MANIFESTS.split("\n---\n").map(|text| serde_json::to_value(read(text)).expect("JSON")).collect()
+    file.split("\n---\n").map(|text| serde_json::to_value(read(text)).expect("JSON")).collect()
 }
 
+/// The supervisor's.
 fn of_kind(kind: &str) -> Value {
-    let all = manifests();
+    in_file(MANIFESTS, kind)
+}
+
+fn in_file(file: &str, kind: &str) -> Value {
+    let all = manifests(file);
     let found = all.iter().find(|one| one["kind"] == kind);
     found.unwrap_or_else(|| panic!("there is no {kind}")).clone()
+}
+
+/// The supervisor's configuration in the cluster.
+fn configuration() -> toml::Table {
+    let map = of_kind("ConfigMap");
+    map["data"]["amends.toml"].as_str().expect("a configuration").parse().expect("TOML")
 }
 
 /// The texts of one member, in all items of a list.
@@ -49,7 +61,9 @@ fn checked(configuration: &str, at: &str) -> String {
         for_its_owner(&path);
     };
     let key = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n";
-    for name in ["admin", "metrics", "payment", "delivery"] {
+    file("cluster/token", key);
+    file("cluster/ca.crt", AUTHORITY);
+    for name in ["admin", "metrics"] {
         file(&format!("keys/{name}"), &format!("{name}{key}"));
     }
     for (name, text) in [("tls.crt", CERTIFICATE), ("tls.key", KEY), ("ca.crt", AUTHORITY)] {
@@ -112,7 +126,7 @@ fn what_is_mounted_is_there() {
     let mounted = texts(&pod["containers"][0]["volumeMounts"], "/name");
     assert_eq!(mounted, texts(&pod["volumes"], "/name"));
     let shell = blocks("sh").concat();
-    let made: BTreeSet<(String, String)> = manifests()
+    let made: BTreeSet<(String, String)> = manifests(MANIFESTS)
         .iter()
         .map(|one| (one["kind"].to_string(), one["metadata"]["name"].to_string()))
         .collect();
@@ -132,6 +146,60 @@ fn what_is_mounted_is_there() {
     }
     let account = pod["serviceAccountName"].as_str().expect("an account");
     assert!(has("ServiceAccount", account), "nobody makes the account {account}");
+}
+
+#[test]
+fn a_service_is_known_by_its_account_and_needs_no_secret() {
+    let (account, deployment) =
+        (in_file(SERVICE, "ServiceAccount"), in_file(SERVICE, "Deployment"));
+    let pod = &deployment["spec"]["template"]["spec"];
+    assert_eq!(pod["serviceAccountName"], account["metadata"]["name"]);
+    assert!(!SERVICE.contains("secretKeyRef") && !SERVICE.contains("secretName"), "a Secret");
+    let sources = &pod["volumes"][0]["projected"]["sources"];
+    let token = &sources[0]["serviceAccountToken"];
+
+    let config = configuration();
+    let issuer = &config["access"]["jwt"]["kubernetes"];
+    assert_eq!(token["audience"], issuer["audience"].as_str().expect("an audience"));
+    // The subject that the cluster signs, against what the configuration grants.
+    let text = |member: &str| account["metadata"][member].as_str().expect("a text").to_owned();
+    let subject = format!("system:serviceaccount:{}:{}", text("namespace"), text("name"));
+    let grant = &issuer["grants"][0];
+    let pattern = grant["is"].as_str().expect("a pattern");
+    let part = subject.strip_prefix(pattern.strip_suffix('*').expect("a part")).expect("it fits");
+    let scope = grant["grants"][0].as_str().expect("a scope").replace("{*}", part);
+    assert_eq!((grant["claim"].as_str(), &*scope), (Some("sub"), "report:payment"));
+
+    // What is said of files is mounted there.
+    let mounted = pod["containers"][0]["volumeMounts"][0]["mountPath"].as_str().expect("a path");
+    let paths = [&token["path"], &sources[1]["configMap"]["items"][0]["path"]];
+    let files: BTreeSet<String> =
+        paths.map(|path| format!("{mounted}/{}", path.as_str().expect("a path"))).into();
+    let mut said = texts(&pod["containers"][0]["env"], "/value");
+    assert!(files.is_subset(&said), "{said:?}");
+    said.retain(|value| value.starts_with("https://"));
+    let services = config["dispatch"]["callback_url"].as_str().expect("an address").to_owned();
+    assert_eq!(said, BTreeSet::from([services]), "it reports to where services come");
+}
+
+#[test]
+fn the_supervisor_reads_the_keys_of_the_cluster_as_itself() {
+    let config = configuration();
+    let issuer = &config["access"]["jwt"]["kubernetes"];
+    let secret = &config["secrets"][issuer["jwks_secret"].as_str().expect("a name")];
+    let keys = issuer["jwks"].as_str().expect("an address");
+    let host = secret["hosts"][0].as_str().expect("a host");
+    assert!(keys.starts_with(&format!("https://{host}/")), "its token goes to the keys alone");
+    let deployment = of_kind("Deployment");
+    let volumes = deployment["spec"]["template"]["spec"]["volumes"].as_array().expect("volumes");
+    let cluster = volumes.iter().find(|one| one["name"] == "cluster").expect("it is mounted");
+    let sources = &cluster["projected"]["sources"];
+    for file in [&sources[0]["serviceAccountToken"], &sources[1]["configMap"]["items"][0]] {
+        let path = format!("/etc/amends/cluster/{}", file["path"].as_str().expect("a path"));
+        let authority = &config["ca"]["kubernetes"];
+        let named = [&secret["file"], &authority["file"]];
+        assert!(named.iter().any(|one| one.as_str() == Some(&*path)), "{path}");
+    }
 }
 
 #[test]
