@@ -276,7 +276,7 @@ pub fn same<T: PartialEq + std::fmt::Debug>(what: &str, shown: &T, said: &T) -> 
     (shown != said).then(|| format!("{what}: the page shows {shown:?}, the API says {said:?}"))
 }
 
-pub fn overview_differs(house: &House) -> Option<String> {
+fn overview_differs(house: &House) -> Option<String> {
     let said: Overview = told(house, "/v1/overview");
     let groups: Vec<GroupView> = told(house, "/v1/groups");
     let count = |state| said.cases.get(&state).copied().unwrap_or_default();
