@@ -3,7 +3,8 @@
 //! state: who reads the table sees whether two places contradict each other.
 
 use amends_api::sentence::{CaseFacts, StepFacts, case_sentence, group_title};
-use amends_api::{CaseState, Cause, EventState, StepStateName, StepView, StuckReason};
+use amends_api::signs::case_sign;
+use amends_api::{CaseState, Cause, ClosedOn, EventState, StepStateName, StepView, StuckReason};
 use amends_protocol::{Outcome, Timestamp, Verb};
 use serde_json::json;
 
@@ -221,4 +222,70 @@ fn no_state_and_no_reason_is_left_out() {
     for reason in StuckReason::ALL {
         assert!(all.iter().any(|one| one.reason == Some(*reason)), "{reason}");
     }
+}
+
+/// State, sign, what ends the sentence, event.
+const CASES: &str = "\
+open | open | 0 of 1 undone; pay waits for its turn | open
+stuck by a step | stuck | 0 of 1 undone; pay refuses | stuck
+stuck by a question | stuck | a question waits for an answer; undone | stuck
+unmatched | unmatched | no rule answers pay/x, pick a plan | unmatched
+settled proven | settled: proven | undone; settled, proven: everything that could stand has answered or is fenced | settled
+settled forward | settled: forward | settled, forward: nothing had to be undone | settled
+settled quiet | settled: quiet | undone; settled, quiet: no further activity | settled
+settled by_person | settled by a person | undone; settled by kim | settled
+";
+
+/// A case in a state, and how it is told.
+fn case_row(
+    name: &str,
+    state: CaseState,
+    closed_on: Option<ClosedOn>,
+    steps: Vec<StepFacts>,
+) -> String {
+    let sentence = case_sentence(&CaseFacts {
+        state,
+        closed_on,
+        service: "pay",
+        code: "x",
+        message: None,
+        after: Vec::new(),
+        steps,
+        histories: Vec::new(),
+        quiet_at: None,
+        settled_by: Some("kim"),
+        may_still_stand: Vec::new(),
+    });
+    let end =
+        sentence.strip_prefix("pay failed: x").expect("it begins so").trim_start_matches("; ");
+    let (sign, event) = (case_sign(state, closed_on).word, EventState::Case(state));
+    format!("{name} | {sign} | {end} | {event}\n")
+}
+
+#[test]
+fn every_state_of_a_case_is_told_the_same_by_sign_sentence_and_event() {
+    let step = |state: StepStateName, outcome: Option<Outcome>, reason: Option<StuckReason>| {
+        vec![StepFacts {
+            verb: Verb::Compensate,
+            action: "pay.charge".parse().expect("a name"),
+            state,
+            outcome,
+            reason,
+            cause: None,
+            due_at: None,
+            awaits_callback: false,
+        }]
+    };
+    let undone = || step(StepStateName::Done, Some(Outcome::Compensated), None);
+    let refused = step(StepStateName::Stuck, None, Some(StuckReason::Refused));
+    let mut table = case_row("open", CaseState::Open, None, step(StepStateName::Due, None, None));
+    table += &case_row("stuck by a step", CaseState::Stuck, None, refused);
+    table += &case_row("stuck by a question", CaseState::Stuck, None, undone());
+    table += &case_row("unmatched", CaseState::Unmatched, None, Vec::new());
+    for closed_on in ClosedOn::ALL {
+        let steps = if *closed_on == ClosedOn::Forward { Vec::new() } else { undone() };
+        let name = format!("settled {closed_on}");
+        table += &case_row(&name, CaseState::Settled, Some(*closed_on), steps);
+    }
+    assert_eq!(table, CASES, "the states as they are shown now:\n{table}");
 }
