@@ -3,6 +3,7 @@
 
 mod circles;
 mod clocks;
+mod code_map;
 mod docs_lead;
 mod docs_links;
 mod hashing;

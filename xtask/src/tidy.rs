@@ -2,7 +2,8 @@
 
 use crate::sources::{Source, all, is_test_file};
 use crate::{
-    clocks, docs_lead, docs_links, hashing, manifests, modules, purity, ratchet, threats, words,
+    clocks, code_map, docs_lead, docs_links, hashing, manifests, modules, purity, ratchet, threats,
+    words,
 };
 use anyhow::bail;
 
@@ -42,6 +43,7 @@ fn findings() -> anyhow::Result<Vec<String>> {
     found.extend(modules::dead(&rust, &crates));
     found.extend(ratchet::check(&rust, &crates)?);
     let pages = all("md")?;
+    found.extend(code_map::check(&pages, &rust));
     found.extend(docs_lead::check(&pages));
     found.extend(docs_links::check(&pages));
     found.extend(threats::check(&pages));
