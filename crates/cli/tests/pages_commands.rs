@@ -46,6 +46,7 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("whoami --context prod", "there is no context here"),
     ("context", "writes into the reader's home; `cli_contexts.rs` has it"),
     ("cases list --context prod", "the same"),
+    ("cases list --ca", "no demonstration with TLS runs here; `demo_secure.rs` has one"),
     ("completions", "writes into the reader's home; `cli_config.rs` has it"),
     (
         "cases settle",
