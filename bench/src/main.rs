@@ -2,6 +2,7 @@
 //! a store that forgets. Prints one JSON object. Everything goes over HTTP on loopback between two processes: this one
 //! (load generator and participant) and the supervisor.
 
+mod access;
 mod cpu;
 mod engine;
 mod kit;
@@ -75,6 +76,23 @@ enum Role {
         /// Pairs of runs.
         #[arg(long, default_value_t = 3)]
         rounds: u32,
+    },
+    /// What a report costs in CPU without access control, with a token, and with TLS besides.
+    Access {
+        /// Reports of each measurement over kept connections; over new ones it is a fifth.
+        #[arg(long, default_value_t = 6_000)]
+        reports: usize,
+        /// Measurements of each kind, by turns.
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+    },
+    /// `amends serve` that wants to know who comes (started by the benchmark itself).
+    #[command(hide = true)]
+    Guarded {
+        #[arg(long)]
+        data: PathBuf,
+        #[arg(long)]
+        guard: access::Guard,
     },
     /// `amends serve` with its defaults (started by the benchmark itself).
     #[command(hide = true)]
@@ -159,6 +177,12 @@ async fn main() -> anyhow::Result<()> {
         }
         Some(Role::Shipped { data, services }) => supervisor::run_shipped(data, services).await,
         Some(Role::Addresses { rounds }) => addresses(&cli, *rounds).await,
+        Some(Role::Guarded { data, guard }) => access::serve(data, *guard).await,
+        Some(Role::Access { reports, rounds }) => {
+            let result = access::run(*reports, *rounds).await?;
+            println!("{}", serde_json::to_string_pretty(&result)?);
+            Ok(())
+        }
         Some(Role::Outage { cases, away }) => {
             let result = outage::run(*cases, Duration::from_secs(*away)).await?;
             println!("{}", serde_json::to_string_pretty(&result)?);
@@ -341,7 +365,7 @@ async fn start(data: &std::path::Path, arguments: &[&str]) -> anyhow::Result<(Ch
     let output = child.stdout.take().context("no output")?;
     let mut line = String::new();
     BufReader::new(output).read_line(&mut line).await?;
-    ensure!(line.starts_with("http://"), "the supervisor did not start");
+    ensure!(line.starts_with("http"), "the supervisor did not start");
     Ok((child, line.trim().to_owned()))
 }
 

@@ -2,15 +2,15 @@
 //! `Content-Length` only. Not a client or server for anything else.
 
 use anyhow::{Context, bail};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Longest message that is read; the benchmark's own are below 4 KiB.
 const LIMIT: usize = 1 << 20;
 
 /// A kept connection with what was read ahead.
-pub struct Connection {
-    stream: TcpStream,
+pub struct Connection<S = TcpStream> {
+    stream: S,
     buffer: Vec<u8>,
 }
 
@@ -23,7 +23,14 @@ pub struct Message {
 impl Connection {
     pub fn new(stream: TcpStream) -> anyhow::Result<Self> {
         stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: Vec::with_capacity(8_192) })
+        Ok(Self::over(stream))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// Over what encrypts, or not.
+    pub fn over(stream: S) -> Self {
+        Self { stream, buffer: Vec::with_capacity(8_192) }
     }
 
     pub async fn send(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
