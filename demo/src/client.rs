@@ -2,6 +2,7 @@
 //! nothing of sagas, repeats nothing, and follows no redirects.
 
 use amends_protocol::causes;
+use amends_protocol::wire::bearer;
 use amends_service::Certificates;
 use amends_service::rustls::crypto::aws_lc_rs::default_provider;
 use amends_service::rustls::{ClientConfig, RootCertStore};
@@ -114,7 +115,7 @@ impl Client {
     /// # Errors
     /// When it is no token.
     pub fn with_token(self, token: &str) -> anyhow::Result<Self> {
-        let mut value = HeaderValue::from_str(&format!("Bearer {token}")).context("no token")?;
+        let mut value = HeaderValue::from_str(&bearer::authorization(token)).context("no token")?;
         value.set_sensitive(true);
         Ok(Self { authorization: Some(value), ..self })
     }

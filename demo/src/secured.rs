@@ -49,7 +49,12 @@ impl Secured {
     /// When a file can't be written, or the system gives no random numbers.
     pub(crate) fn make(run: &Path, business: &Business) -> anyhow::Result<Self> {
         let secured = Self::of(run);
-        std::fs::create_dir_all(&secured.folder)
+        let mut folder = std::fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut folder, 0o700);
+        folder
+            .recursive(true)
+            .create(&secured.folder)
             .with_context(|| format!("cannot create `{}`", secured.folder.display()))?;
         let (ours, other) = (authority("amends demo")?, authority("somebody else")?);
         secured.put("authority.pem", &ours.pem())?;
@@ -199,11 +204,14 @@ mod tests {
             .collect();
         assert_eq!(tokens.len(), FOOD_ORDER.names().len() + 2, "no two are the same");
         #[cfg(unix)]
-        for file in std::fs::read_dir(&secured.folder).expect("a folder") {
+        {
             use std::os::unix::fs::MetadataExt as _;
-            let file = file.expect("a file");
-            let mode = file.metadata().expect("a mode").mode();
-            assert_eq!(mode & 0o077, 0, "{}", file.path().display());
+            let files = std::fs::read_dir(&secured.folder).expect("a folder");
+            let files = files.map(|file| file.expect("a file").path());
+            for path in files.chain([secured.folder.clone()]) {
+                let mode = std::fs::metadata(&path).expect("a mode").mode();
+                assert_eq!(mode & 0o077, 0, "{}", path.display());
+            }
         }
     }
 

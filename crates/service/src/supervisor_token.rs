@@ -1,11 +1,9 @@
 //! What a service shows the supervisor to be known: a token, for the supervisor's own address and for no other.
 
+use amends_protocol::wire::bearer;
 use http::{HeaderValue, Uri};
 use std::fmt;
 use std::path::PathBuf;
-
-/// Longest token, in bytes: signed tokens of a platform have a kilobyte or two.
-const TOKEN_LIMIT: usize = 16 << 10;
 
 /// A token of the service's, made by `amends token create NAME --grant report:SERVICE`, or given by its platform.
 #[derive(Clone)]
@@ -42,13 +40,9 @@ impl SupervisorToken {
                 (text.map_err(|error| format!("{of} can't be read: {error}"))?, of)
             }
         };
-        let token = token.trim();
-        let is_token = (1..=TOKEN_LIMIT).contains(&token.len())
-            && token.bytes().all(|byte| byte.is_ascii_graphic());
-        let value = is_token.then(|| HeaderValue::from_str(&format!("Bearer {token}")));
-        let Some(Ok(mut value)) = value else {
-            return Err(format!("{of} holds no token: printable ASCII without spaces"));
-        };
+        let token = bearer::token(&token).map_err(|why| format!("{of} holds no token: {why}"))?;
+        let value = HeaderValue::from_str(&bearer::authorization(token));
+        let mut value = value.map_err(|why| format!("{of} can't be sent: {why}"))?;
         value.set_sensitive(true);
         Ok(value)
     }

@@ -2,6 +2,7 @@
 //! a command prints, so that it need not lie anywhere else.
 
 use crate::failure::{Failure, Outcome};
+use amends_protocol::wire::bearer::{self, LONGEST};
 use anyhow::anyhow;
 use http::HeaderValue;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -13,8 +14,6 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// Longest token: a JWT with many claims has a few KiB, and servers refuse longer headers.
-const LONGEST: usize = 16 << 10;
 /// Time for the command that prints a token: a password manager may ask a person.
 const COMMAND_LIMIT: Duration = Duration::from_secs(60);
 
@@ -25,17 +24,8 @@ pub struct Token(String);
 impl Token {
     /// Reads a token; the end of a line after it is no part of it. An error doesn't repeat it.
     pub fn new(text: &str) -> Result<Self, String> {
-        let text = text.trim_matches([' ', '\t', '\r', '\n']);
-        if text.is_empty() {
-            return Err("it is empty".to_owned());
-        }
-        if text.len() > LONGEST {
-            return Err(format!("it is longer than {LONGEST} bytes"));
-        }
-        if !text.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err("a token is one word of plain letters, digits and signs".to_owned());
-        }
-        Ok(Self(text.to_owned()))
+        let token = bearer::token(text).map_err(|why| why.to_string())?;
+        Ok(Self(token.to_owned()))
     }
 
     /// As people may see it: whose it is, and never what proves that.
@@ -52,7 +42,7 @@ impl Token {
 
     /// The header `Authorization`.
     pub fn header(&self) -> Outcome<HeaderValue> {
-        let text = format!("Bearer {}", self.0);
+        let text = bearer::authorization(&self.0);
         let mut value = HeaderValue::from_str(&text).map_err(anyhow::Error::from)?;
         value.set_sensitive(true);
         Ok(value)

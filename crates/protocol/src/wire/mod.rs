@@ -2,6 +2,7 @@
 //! from text and bytes to text and bytes; no HTTP client or server.
 
 pub mod baggage;
+pub mod bearer;
 pub mod cloudevents;
 pub mod percent;
 pub mod signature;

@@ -3,6 +3,7 @@
 
 use crate::identity::Believed;
 use amends_api::access::{Principal, PrincipalKind};
+use amends_protocol::wire::bearer;
 use amends_store::{Credentials, StoreError};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -164,12 +165,13 @@ fn fixed(token: &FixedToken) -> Result<(String, Principal), AccessError> {
     let wrong = |why: String| AccessError::Token { name: name.clone(), why };
     let text = std::fs::read_to_string(file)
         .map_err(|error| wrong(format!("`{}` can't be read: {error}", file.display())))?;
-    let text = text.trim();
-    if text.len() < SHORTEST_TOKEN || !text.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err(wrong(format!(
-            "`{}` must hold at least {SHORTEST_TOKEN} characters without a space; `openssl rand -hex 32` makes some",
-            file.display()
-        )));
+    let make_one = format!(
+        "it must be at least {SHORTEST_TOKEN} characters long; `openssl rand -hex 32` makes one"
+    );
+    let text = bearer::token(&text)
+        .map_err(|why| wrong(format!("`{}` holds no token: {why}; {make_one}", file.display())))?;
+    if text.len() < SHORTEST_TOKEN {
+        return Err(wrong(format!("the token in `{}` is too short: {make_one}", file.display())));
     }
     let principal = Principal {
         name: format!("token:{name}"),
@@ -196,7 +198,9 @@ mod tests {
         std::fs::write(&file, format!("{old}\n")).expect("written");
         read_tokens(&keys, &tokens).expect("a token");
         assert!(is_known(&old) && !is_known(&new));
-        for broken in ["", "too short", &" ".repeat(40), &format!("{new} {new}")] {
+        for broken in
+            ["", "too short", &" ".repeat(40), &format!("{new} {new}"), &format!("{new}#")]
+        {
             std::fs::write(&file, broken).expect("written");
             let told = read_tokens(&keys, &tokens).expect_err(broken).to_string();
             assert!(told.contains("`payment`") && !told.contains(&new), "{told}");

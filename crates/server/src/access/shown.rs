@@ -1,10 +1,8 @@
 //! What a request shows to be known: at most one bearer token, or the cookie of a session.
 
+use amends_protocol::wire::bearer;
 use amends_protocol::{Problem, ProblemCode};
 use axum::http::{HeaderMap, header};
-
-/// Longest token that is looked at, in bytes; signed tokens of a platform are commonly one or two kilobytes.
-const TOKEN_LIMIT: usize = 16 << 10;
 
 /// The cookie of a session. Browsers take one with this prefix only over TLS, from this very host, for all paths.
 pub(crate) const SECURE_COOKIE: &str = "__Host-amends";
@@ -26,23 +24,16 @@ pub(crate) fn shown(headers: &HeaderMap, secure: bool) -> Result<Shown<'_>, Box<
     let mut all = headers.get_all(header::AUTHORIZATION).iter();
     match (all.next(), all.next()) {
         (Some(_), Some(_)) => Err(invalid("the request has two `Authorization` headers; send one")),
-        (Some(one), None) => bearer(one.to_str().unwrap_or_default()).map(Shown::Token),
+        (Some(one), None) => token(one.to_str().unwrap_or_default()).map(Shown::Token),
         (None, _) => Ok(session(headers, secure)?.map_or(Shown::Nothing, Shown::Session)),
     }
 }
 
-/// RFC 6750, section 2.1; the scheme's case does not matter (RFC 9110, section 11.1).
-fn bearer(text: &str) -> Result<&str, Box<Problem>> {
-    let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
-    let token = token.trim_matches(' ');
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(unauthorized("`Authorization` must be `Bearer` and a token"));
+fn token(text: &str) -> Result<&str, Box<Problem>> {
+    match bearer::shown(text) {
+        Some(token) => token.map_err(|_| unauthorized("what follows `Bearer` is no token")),
+        None => Err(unauthorized("`Authorization` must be `Bearer` and a token")),
     }
-    let is_token = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b);
-    if token.is_empty() || token.len() > TOKEN_LIMIT || !token.bytes().all(is_token) {
-        return Err(unauthorized("what follows `Bearer` is no token"));
-    }
-    Ok(token)
 }
 
 fn session(headers: &HeaderMap, secure: bool) -> Result<Option<&str>, Box<Problem>> {
