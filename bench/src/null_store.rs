@@ -2,13 +2,14 @@
 
 use amends_api::CaseState;
 use amends_api::audit::ChainLink;
-use amends_engine::StoredCase;
+use amends_engine::{ErasedRow, ErasureRow, StoredCase};
 use amends_protocol::{CaseId, SagaId, StepId, Timestamp};
 use amends_store::{
     ActFilter, Archive, AuditEnds, AuditEntry, Batch, BulkRow, CaseFilter, CaseRecord,
-    CredentialKind, CredentialRow, Credentials, Epoch, Lease, Leases, Ledger, ListedCase,
-    ListedStep, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, PageRequest, Partition,
-    RawCase, RowPage, RulebookRow, Settlements, StepFilter, StepRecord, StoreError, Upkeep,
+    CredentialKind, CredentialRow, Credentials, Epoch, FieldValue, HoldingPage, HoldingPlace,
+    Lease, Leases, Ledger, ListedCase, ListedErasure, ListedStep, Loaded, LookupRequest,
+    LookupResult, OpenPage, OpenPlace, PageRequest, Partition, RawCase, RowPage, RulebookRow,
+    SettledBefore, Settlements, StepFilter, StepRecord, StoreError, Upkeep,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -111,10 +112,33 @@ impl Archive for NullStore {
     async fn bulks(&self, _keep: usize) -> Result<Vec<BulkRow>, StoreError> {
         Ok(Vec::new())
     }
+
+    async fn erasures(&self, _page: PageRequest) -> Result<RowPage<ListedErasure>, StoreError> {
+        Ok(RowPage::default())
+    }
+
+    async fn erasure(
+        &self,
+        _number: u64,
+    ) -> Result<Option<(ErasureRow, Vec<ErasedRow>)>, StoreError> {
+        Ok(None)
+    }
+
+    async fn holding(
+        &self,
+        _field: FieldValue,
+        _after: HoldingPlace,
+    ) -> Result<HoldingPage, StoreError> {
+        Ok(HoldingPage { found: Vec::new(), next: None })
+    }
 }
 
 impl Upkeep for NullStore {
-    async fn prune(&self, _settled_before: Timestamp, _limit: usize) -> Result<usize, StoreError> {
+    async fn prune(
+        &self,
+        _settled_before: impl Into<SettledBefore> + Send,
+        _limit: usize,
+    ) -> Result<usize, StoreError> {
         Ok(0)
     }
 

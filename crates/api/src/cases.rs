@@ -1,8 +1,8 @@
 //! A case: as a row of a list, and with all that is known of it. Plain data.
 
 use crate::{
-    ActView, AnswerView, CaseActName, CaseState, Cause, ClosedOn, Hidden, MayStand, Money,
-    QuestionView, ReportStanding, StepStateName, StepView,
+    ActView, AnswerView, CaseActName, CaseErasure, CaseState, Cause, ClosedOn, Hidden, MayStand,
+    Money, QuestionView, ReportStanding, StepStateName, StepView,
 };
 use amends_protocol::{CaseId, Evidence, ReportData, SagaId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -44,6 +44,9 @@ pub struct CaseSummary {
     /// Why its business data is not shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hidden: Option<Hidden>,
+    /// Its business data went for good, or go as soon as it is settled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erasure: Option<CaseErasure>,
     /// The first report's message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,

@@ -11,6 +11,7 @@ mod backups;
 mod bulk;
 mod cases;
 pub mod csv;
+mod erasures;
 mod events;
 mod groups;
 mod hidden;
@@ -38,6 +39,10 @@ pub use bulk::{
     BulkState, BulkSteering, BulkView,
 };
 pub use cases::{CaseDetail, CaseSummary, HistoryView, NoteView, ReportView};
+pub use erasures::{
+    CaseErasure, ErasableSaga, ErasedDigest, ErasedSaga, ErasureClaim, ErasureConfirmed,
+    ErasureDetail, ErasurePlan, ErasureRequest, ErasureView, FieldHeld,
+};
 pub use events::{EventState, EventView};
 pub use groups::GroupView;
 pub use hidden::Hidden;

@@ -1,6 +1,6 @@
 //! What a case's closing word rests on: of each action that the saga may have reached, who said what. Plain data.
 
-use crate::{ActView, CaseState, ClosedOn, Source, Verdict};
+use crate::{ActView, CaseErasure, CaseState, ClosedOn, Source, Verdict};
 use amends_protocol::{ActionName, CaseId, HistoryState, Outcome, SagaId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +71,9 @@ pub struct CaseProof {
     /// That version can't be read any more: what was said is there, and no verdict on it but what was kept.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub without_rulebook: bool,
+    /// Its business data went for good, or go as soon as it is settled: what, and digests of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erasure: Option<CaseErasure>,
     /// Of each action that the saga may have reached, whether anything of it may stand, and on whose word.
     pub actions: Vec<ActionProof>,
     /// What may still stand.

@@ -8,8 +8,8 @@ use crate::output::as_people_see_it;
 use crate::target::token::TokenSource;
 use amends_api::access::{SessionView, TokenView};
 use amends_api::{
-    BulkView, CaseSummary, GroupView, Page, QuarantineView, QuestionView, RulebookView,
-    ServiceView, StepView,
+    BulkView, CaseSummary, ErasureView, GroupView, Page, QuarantineView, QuestionView,
+    RulebookView, ServiceView, StepView,
 };
 use clap_complete::CompletionCandidate;
 use std::ffi::OsStr;
@@ -112,6 +112,14 @@ pub fn sessions(begun: &OsStr) -> Vec<CompletionCandidate> {
     list(begun, |client, _| async move {
         let all: Vec<SessionView> = client.get("/v1/sessions").await?;
         Ok(all.into_iter().map(|one| (one.id, one.name)).collect())
+    })
+}
+
+/// Erasures, newest first.
+pub fn erasures(begun: &OsStr) -> Vec<CompletionCandidate> {
+    list(begun, |client, _| async move {
+        let page: Page<ErasureView> = client.get("/v1/erasures").await?;
+        Ok(page.items.into_iter().map(|one| (one.id, one.reason)).collect())
     })
 }
 

@@ -271,6 +271,15 @@ const PRINTING: &[(&str, i32)] = &[
     ("export", 0),
     ("export --format csv", 0),
     ("report send --source a --saga o --code c", 0),
+    ("erase --saga order-4711 --reason x --dry-run", 0),
+    ("erase --field customer=x --reason x --dry-run --json", 0),
+    ("erase --saga order-4711 --reason x --yes --json", 0),
+    ("erase list", 0),
+    ("erase list -o csv", 0),
+    ("erase show er-3", 0),
+    ("erase show er-3 -o yaml", 0),
+    ("erase confirm er-3 --value x", 0),
+    ("erase replay erasures.json --reason x", 0),
     ("backup", 0),
     ("backup --json", 0),
     ("rules list", 0),
@@ -365,6 +374,8 @@ fn planted_texts_steer_nothing_and_no_command_is_forgotten() {
     let strangers = Strangers::start(Answers::Planted);
     let folder = scratch();
     write(folder.path(), "rows.json", &json!({ "id": "c-17", "rows": [] }).to_string());
+    let erased = json!([{ "erased": [{ "sagaId": "order-4711" }] }]);
+    write(folder.path(), "erasures.json", &erased.to_string());
     write(
         folder.path(),
         "shop.yaml",

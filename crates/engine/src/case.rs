@@ -143,6 +143,11 @@ impl Case {
         }
     }
 
+    /// The report has changed.
+    pub(crate) fn mark_report(&mut self, index: usize) {
+        self.reports_changed.insert(index);
+    }
+
     /// Whether no report has changed since the last writes.
     pub(crate) fn reports_are_as_stored(&self) -> bool {
         self.reports_changed.is_empty()

@@ -4,6 +4,7 @@
 //! in the store. What is only in the store comes back by [`Engine::learn`] before an input that concerns it.
 
 mod activation;
+mod erasures;
 mod loading;
 mod people;
 mod quarantine;
@@ -24,8 +25,8 @@ use crate::service_queue::ServiceQueue;
 use crate::strangers::Sighting;
 use crate::turn::{Output, Turn};
 use crate::{
-    Answer, Input, Moment, Quarantined, SagaRow, ServiceSettings, StrangerDecision, Ticket,
-    UnreadableRow, Write,
+    Answer, ErasedRow, Input, Moment, Quarantined, SagaRow, ServiceSettings, StrangerDecision,
+    Ticket, UnreadableRow, Write,
 };
 use amends_api::{BreakerState, Cause};
 use amends_protocol::{ActionName, CaseId, SagaId, StepId, Timestamp};
@@ -54,6 +55,7 @@ pub struct Engine {
     turn: Turn,
     limits: RuleLimits,
     last_case: u64,
+    last_erasure: u64,
     changed: BTreeSet<CaseId>,
     /// Cases that can't be worked on.
     quarantine: BTreeMap<CaseId, Quarantined>,
@@ -65,6 +67,8 @@ pub struct Engine {
     unreadable_before: Vec<UnreadableRow>,
     /// Cases whose rows are to be removed before they are written anew.
     removed: Vec<CaseId>,
+    /// Sagas whose business data go with the next output.
+    erased: Vec<ErasedRow>,
     /// Nothing more is sent: the process is about to stop.
     halted: bool,
 }
@@ -268,6 +272,7 @@ impl Engine {
             Input::SagaEnded { saga, ticket } => self.saga_ended(now, &saga, ticket),
             Input::Activate { activation, ticket } => self.activate(*activation, ticket),
             Input::Mend { mend, ticket } => self.mend(now, *mend, ticket),
+            Input::Erase { erase, ticket } => self.erase(*erase, ticket),
             Input::Tick => {}
         }
     }
@@ -283,6 +288,7 @@ impl Engine {
         let mut writes = Vec::with_capacity(out.writes.len() + self.changed.len() * 4);
         writes.extend(std::mem::take(&mut self.removed).into_iter().map(Write::Remove));
         for id in std::mem::take(&mut self.changed) {
+            self.erase_if_settled(id);
             let Some(case) = self.cases.get_mut(&id) else { continue };
             case.drain_writes(&mut writes);
             if case.is_settled()
@@ -297,6 +303,7 @@ impl Engine {
         self.forget_settled_in_quarantine();
         writes.append(&mut out.writes);
         out.writes = writes;
+        self.write_erased(&mut out);
         out
     }
 

@@ -184,8 +184,30 @@ pub enum Input {
         /// Who waits.
         ticket: Ticket,
     },
+    /// Somebody wants business data gone.
+    Erase {
+        /// Whose, by whom and why.
+        erase: Box<Erase>,
+        /// Who waits.
+        ticket: Ticket,
+    },
     /// Time has passed; whatever is due is done.
     Tick,
+}
+
+/// Business data that is to go.
+#[derive(Clone, Debug)]
+pub struct Erase {
+    /// Of these sagas, each once.
+    pub sagas: Vec<SagaId>,
+    /// The field and the value by which they were found, if they were not named. The value is kept as a digest.
+    pub field: Option<(String, String)>,
+    /// Where a case is not settled yet, as soon as it is; otherwise that is refused.
+    pub when_settled: bool,
+    /// Who.
+    pub actor: Actor,
+    /// Why.
+    pub reason: Arc<str>,
 }
 
 /// How a case that can't be worked on comes out of quarantine.
@@ -261,6 +283,8 @@ pub struct About<'a> {
     pub case: Option<CaseId>,
     /// Whether this saga has announced itself before.
     pub announced: Option<&'a SagaId>,
+    /// Whether these sagas have cases, or have announced themselves.
+    pub sagas: &'a [SagaId],
 }
 
 impl Input {
@@ -294,6 +318,7 @@ impl Input {
             Self::SagaEnded { saga, .. } => {
                 About { saga: Some(saga), announced: Some(saga), ..nothing }
             }
+            Self::Erase { erase, .. } => About { sagas: &erase.sagas, ..nothing },
             Self::StrangerAct { .. }
             | Self::Pause { .. }
             | Self::HoldRule { .. }
@@ -321,6 +346,7 @@ impl Input {
             | Self::SagaBegan { ticket, .. }
             | Self::SagaEnded { ticket, .. }
             | Self::Activate { ticket, .. }
+            | Self::Erase { ticket, .. }
             | Self::Mend { ticket, .. } => Some(*ticket),
             Self::StepEnded { .. } | Self::HistoryEnded { .. } | Self::Tick => None,
         }
@@ -350,6 +376,8 @@ pub enum Answer {
     Announced(Box<SagaRow>),
     /// It is done.
     Done,
+    /// The erasure with this number: done, or remembered where a case is not settled.
+    Erased(u64),
     /// A callback without a proof came while its step's try is under way: it counts if the try brings a 202.
     Kept,
     /// There is no such step, case, saga or service.

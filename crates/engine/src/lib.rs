@@ -19,6 +19,7 @@ mod closing;
 mod conflict;
 mod effect;
 mod engine;
+mod erase;
 mod fences;
 mod heard;
 mod hearing;
@@ -51,7 +52,7 @@ mod turn;
 mod veil;
 mod whole;
 
-pub use amends_rulebook::SUPERVISOR;
+pub use amends_rulebook::{SUPERVISOR, SecretFields, SecretValues};
 pub use asked::{Asked, LastTry, asked};
 pub use batch::{Batch, Epoch, Partition};
 pub use effect::{
@@ -59,7 +60,13 @@ pub use effect::{
     StepResult,
 };
 pub use engine::{Engine, ServiceQueueStatus};
-pub use input::{About, Activation, Answer, Input, Mend, Mending, NewLimits, Replaces, Ticket};
+pub use erase::{
+    ERASE_LIMIT, Taken, audit_texts_that_go, bare_attempts, bare_case, bare_report,
+    bare_report_data, bare_step, erasable, is_in_store_alone,
+};
+pub use input::{
+    About, Activation, Answer, Erase, Input, Mend, Mending, NewLimits, Replaces, Ticket,
+};
 pub use lookup::{
     BrokenCase, EARLIER_VERSIONS, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace,
     Quarantined, RawCase, RawRow, RawValue, RulebookRow, UnreadableRow, UnreadableRulebook,
@@ -71,10 +78,11 @@ pub use question::{DataField, Question, QuestionAnswer, Recheck, Said, Statement
 pub use questions::{FoundQuestion, FoundQuestions, QuestionFilter, QuestionScan, open_questions};
 pub use record::{
     ActRow, ActivationRow, Actor, AtPivot, AttemptRow, AwaitsCallers, Business, CalledBack,
-    CallsBefore, CaseExtra, CaseRow, Decision, Dropped, EvidenceRow, HistoryQuery, HoldScope,
-    KnownRequests, Limits, Note, ReportRole, ReportRow, RuleHold, RuleHoldRow, RulebookRef,
-    SagaRow, SagaState, Sent, ServiceRow, ServiceSettings, StepExtra, StepRow, StepState,
-    StoredCase, StrangerDecision, StrangerDecisionRow, Subject, Write,
+    CallsBefore, CaseExtra, CaseRow, Decision, Dropped, ErasedField, ErasedRow, Erasure,
+    ErasureRow, EvidenceRow, Gone, GoneDigest, HistoryQuery, HoldScope, KnownRequests, Limits,
+    Note, ReportRole, ReportRow, RuleHold, RuleHoldRow, RulebookRef, SagaRow, SagaState, Sent,
+    ServiceRow, ServiceSettings, StepExtra, StepRow, StepState, StoredCase, StrangerDecision,
+    StrangerDecisionRow, Subject, Write,
 };
 pub use residence::MemoryUse;
 pub use same_answer::SameAnswer;

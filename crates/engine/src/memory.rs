@@ -5,9 +5,10 @@
 
 use crate::{
     ActRow, ActivationRow, AttemptRow, Batch, BrokenCase, CaseRow, EARLIER_VERSIONS, Engine, Epoch,
-    HoldScope, Input, Loaded, LookupRequest, LookupResult, Moment, OpenPage, OpenPlace, ReportRole,
-    ReportRow, RuleHoldRow, RulebookRow, SagaRow, SagaState, ServiceRow, StepRow, StoredCase,
-    StrangerDecisionRow, UnreadableRow, Write,
+    ErasedRow, ErasureRow, HoldScope, Input, Loaded, LookupRequest, LookupResult, Moment, OpenPage,
+    OpenPlace, ReportRole, ReportRow, RuleHoldRow, RulebookRow, SagaRow, SagaState, ServiceRow,
+    StepRow, StoredCase, StrangerDecisionRow, UnreadableRow, Write, audit_texts_that_go,
+    bare_report, is_in_store_alone,
 };
 use amends_api::CaseState;
 use amends_protocol::{ActionName, CaseId, ReportKey, SagaId, Salt, StepId, Timestamp};
@@ -39,6 +40,8 @@ pub struct Memory {
     strangers: BTreeMap<(Arc<str>, ActionName), StrangerDecisionRow>,
     rule_holds: BTreeMap<HoldScope, RuleHoldRow>,
     rulebooks: BTreeMap<Arc<str>, RulebookRow>,
+    erasures: BTreeMap<u64, ErasureRow>,
+    erased: BTreeMap<(u64, SagaId), ErasedRow>,
     last_case: u64,
     /// Cases that don't read back, and why.
     broken: BTreeMap<CaseId, String>,
@@ -121,7 +124,9 @@ impl Memory {
                 | Write::Saga(_)
                 | Write::Service(_)
                 | Write::Stranger(_)
-                | Write::RuleHold(_) => {}
+                | Write::RuleHold(_)
+                | Write::Erasure(_)
+                | Write::Erased(_) => {}
             }
         }
         Ok(())
@@ -172,7 +177,33 @@ impl Memory {
                 None => drop(self.rule_holds.remove(&row.scope)),
             },
             Write::Activate(row) => self.activate(*row),
+            Write::Erasure(row) => drop(self.erasures.insert(row.number, *row)),
+            Write::Erased(row) => self.erase(*row),
         }
+    }
+
+    /// What no other write holds of a case whose business data went.
+    fn erase(&mut self, mut row: ErasedRow) {
+        let values = std::mem::take(&mut row.values);
+        if let Some(case) = row.case.filter(|_| row.done_at.is_some()) {
+            let tries = self.attempts.iter_mut().filter(|((step, _), _)| step.case == case);
+            tries.for_each(|(_, attempt)| attempt.message = None);
+            let reports = self.reports.range_mut((case, 0)..=(case, u32::MAX));
+            for (_, report) in reports.filter(|(_, report)| is_in_store_alone(report)) {
+                bare_report(report);
+            }
+            let is_about = |act: &&mut ActRow| act.case.or(act.step.map(|s| s.case)) == Some(case);
+            for act in self.acts.iter_mut().filter(is_about) {
+                let (reason, detail) = audit_texts_that_go(&act.act, &act.reason, &values);
+                if reason {
+                    act.reason = "".into();
+                }
+                if detail {
+                    act.detail = serde_json::Value::Null;
+                }
+            }
+        }
+        self.erased.insert((row.erasure, row.saga.clone()), row);
     }
 
     fn remove(&mut self, id: CaseId) {
@@ -313,6 +344,7 @@ impl Memory {
             broken_rule_holds: Vec::new(),
             epoch: Epoch::default(),
             last_case: self.last_case,
+            last_erasure: self.erasures.last_key_value().map_or(0, |(number, _)| *number),
             salt: Salt::NONE,
             clock: self.clock.or_else(|| unsettled.map(|case| case.updated_at).max()),
             sagas,
@@ -388,6 +420,13 @@ impl Memory {
     #[must_use]
     pub fn acts(&self) -> &[ActRow] {
         &self.acts
+    }
+
+    /// An erasure, with what became of its sagas.
+    #[must_use]
+    pub fn erasure(&self, number: u64) -> Option<(&ErasureRow, Vec<&ErasedRow>)> {
+        let erased = self.erased.iter().filter(|((erasure, _), _)| *erasure == number);
+        Some((self.erasures.get(&number)?, erased.map(|(_, row)| row).collect()))
     }
 
     /// What a saga announced.

@@ -6,6 +6,7 @@ mod awaits;
 mod business;
 mod called_back;
 mod calls;
+mod erasure;
 mod note;
 mod pivot;
 mod rule_hold;
@@ -21,6 +22,7 @@ pub use awaits::AwaitsCallers;
 pub use business::Business;
 pub use called_back::CalledBack;
 pub use calls::CallsBefore;
+pub use erasure::{ErasedField, ErasedRow, Erasure, ErasureRow, Gone, GoneDigest};
 pub use note::Note;
 pub use pivot::AtPivot;
 pub use rule_hold::{HoldScope, RuleHold, RuleHoldRow};
@@ -66,6 +68,13 @@ pub enum Write {
     /// Keeps a version of a rulebook, by its content hash (known content stays as it was), and makes it the only active
     /// one of its name.
     Activate(Box<ActivationRow>),
+    /// Adds an erasure, by number.
+    Erasure(Box<ErasureRow>),
+    /// Inserts or replaces what became of a saga of an erasure, by both. Where its data went, what no other write holds
+    /// of its case goes in the same batch, as [`crate::audit_texts_that_go`] and [`crate::is_in_store_alone`] say: the
+    /// messages of tries, reports beyond the case's limit, texts of the audit. Its bytes are not to be found in the
+    /// store's files afterwards.
+    Erased(Box<ErasedRow>),
 }
 
 /// A case without its reports and steps.
@@ -154,6 +163,9 @@ pub struct CaseExtra {
     /// What may still stand, as it was known when the case was settled; so it can be shown without a rulebook.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub may_still_stand: Vec<MayStand>,
+    /// Its business data went, or go as soon as it is settled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub erasure: Option<Erasure>,
 }
 
 /// Evidence with its witness.

@@ -82,6 +82,12 @@ impl Salt {
         CallbackProof::new(self.secret("p-", &["callback", &row.to_string()]))
     }
 
+    /// A text that is random to whoever does not know the salt, and the same for the same parts.
+    #[must_use]
+    pub fn nonce(self, parts: &[&str]) -> String {
+        self.secret("n-", parts)
+    }
+
     fn secret(self, prefix: &str, parts: &[&str]) -> String {
         use std::fmt::Write as _;
         let mut secret = String::with_capacity(prefix.len() + 2 * KEY_BYTES);

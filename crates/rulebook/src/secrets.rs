@@ -24,7 +24,7 @@ pub struct SecretFields {
 }
 
 /// The values of secret fields, so that no text repeats them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SecretValues(BTreeSet<String>);
 
 impl SecretFields {
@@ -136,6 +136,12 @@ impl SecretValues {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Whether a text repeats one of them.
+    #[must_use]
+    pub fn are_in(&self, text: &str) -> bool {
+        !self.is_empty() && self.scrub(text) != text
     }
 
     /// The text with the mask in place of every secret that it repeats: a service may well say `card 4111… declined`.

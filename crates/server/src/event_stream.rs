@@ -2,8 +2,9 @@
 
 use amends_api::sentence::{breaker_sentence, histories_sentence, stuck_sentence, with_detail};
 use amends_api::signs::Signed;
-use amends_api::{CaseState, EventState, EventView};
+use amends_api::{AuditActName, CaseState, EventState, EventView};
 use amends_engine::{DomainEvent, Event, StepState};
+use amends_protocol::CaseId;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::broadcast;
@@ -32,6 +33,26 @@ struct Ring {
 enum Kept {
     Small(Event),
     Shown(EventView),
+}
+
+impl Ring {
+    /// What was said of a case whose business data went is not said again.
+    fn forget(&mut self, case: CaseId) {
+        for (_, kept) in &mut self.events {
+            let view = kept.view();
+            if view.case_id == Some(case) && view.message.is_some() {
+                self.bytes -= kept.bytes();
+                *kept = Arc::new(Kept::Shown(EventView { message: None, ..view }));
+            }
+        }
+    }
+}
+
+fn erased_case(event: &Event) -> Option<CaseId> {
+    match &event.what {
+        DomainEvent::Acted { case, act: AuditActName::Erased, .. } => *case,
+        _ => None,
+    }
 }
 
 impl Kept {
@@ -89,12 +110,16 @@ impl EventStream {
         for event in events {
             let id = ring.next_id;
             ring.next_id += 1;
+            let erased = erased_case(event);
             let event = Arc::new(Kept::of(event));
             ring.bytes += event.bytes();
             if self.live.receiver_count() > 0 {
                 let _ = self.live.send((id, Arc::clone(&event))); // the last listener may just have gone
             }
             ring.events.push_back((id, event));
+            if let Some(case) = erased {
+                ring.forget(case);
+            }
             while ring.events.len() > RING || ring.bytes > RING_BYTES {
                 let Some((_, oldest)) = ring.events.pop_front() else { break };
                 ring.bytes -= oldest.bytes();

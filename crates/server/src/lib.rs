@@ -55,6 +55,7 @@ pub use event_stream::{EventStream, EventSubscription};
 pub use identity::IdentityOptions;
 pub use listening::ListenError;
 pub use outbound::Outbound;
+pub use retention::KeepSettled;
 pub use routes::router;
 pub use serve::{Running, ServeError, serve, start};
 pub use shell::{Driver, DriverOptions, StartError};

@@ -4,7 +4,8 @@
 use crate::clock::{Clock, SystemClock};
 use crate::supervisor::Supervisor;
 use amends_protocol::Timestamp;
-use amends_store::{Store, StoreError};
+use amends_store::{SettledBefore, Store, StoreError};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -23,6 +24,28 @@ const PART_AN_HOUR: u64 = 100;
 
 /// Cases that may go an hour whatever the size of the store.
 const LEAST_AN_HOUR: u64 = 200;
+
+/// After what time settled cases are removed; none keeps them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeepSettled {
+    /// Of all rulebooks that are not named.
+    pub all: Option<Duration>,
+    /// Of single rulebooks, by name.
+    pub of_rulebooks: BTreeMap<String, Option<Duration>>,
+}
+
+impl KeepSettled {
+    /// Whether any are ever removed.
+    #[must_use]
+    pub fn removes(&self) -> bool {
+        self.all.is_some() || self.of_rulebooks.values().any(Option::is_some)
+    }
+
+    fn before(&self) -> SettledBefore {
+        let of = self.of_rulebooks.iter().map(|(name, keep)| (name.clone(), keep.map(before)));
+        SettledBefore { all: self.all.map(before), of_rulebooks: of.collect() }
+    }
+}
 
 /// What may still be removed.
 #[derive(Debug, Default)]
@@ -53,15 +76,15 @@ impl Budget {
     }
 }
 
-/// Removes what was settled longer than `keep` ago, slice by slice.
+/// Removes what has been settled for longer than `keep` says, slice by slice.
 pub(crate) async fn watch<S: Store>(
     supervisor: Supervisor<S>,
-    keep: Duration,
+    keep: KeepSettled,
     mut stopping: watch::Receiver<bool>,
 ) {
     let mut budget = Budget::default();
     loop {
-        let pause = match look(&supervisor, keep, &mut budget).await {
+        let pause = match look(&supervisor, &keep, &mut budget).await {
             Ok(removed) if removed >= SLICE => PAUSE,
             Ok(_) => EVERY,
             Err(error) => {
@@ -116,7 +139,7 @@ fn before(keep: Duration) -> Timestamp {
 
 async fn look<S: Store>(
     supervisor: &Supervisor<S>,
-    keep: Duration,
+    keep: &KeepSettled,
     budget: &mut Budget,
 ) -> Result<u64, StoreError> {
     if !supervisor.shared().clock.is_trusted() {
@@ -128,7 +151,7 @@ async fn look<S: Store>(
         return Ok(0);
     }
     let most = usize::try_from(most).unwrap_or(usize::MAX);
-    let removed = supervisor.store().prune(before(keep), most).await?;
+    let removed = supervisor.store().prune(keep.before(), most).await?;
     let removed = u64::try_from(removed).unwrap_or(u64::MAX);
     budget.take(removed);
     Ok(removed)

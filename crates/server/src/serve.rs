@@ -115,7 +115,8 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     let (stopping, stops) = watch::channel(false);
     let exporter = export_spans(&config, &supervisor);
     let (mut looks, mut upkeep) = watch_files(&config, &supervisor, &listening, books, &stops);
-    if let Some(keep) = config.keep_settled {
+    if config.keep_settled.removes() {
+        let keep = config.keep_settled.clone();
         upkeep.push(tokio::spawn(retention::watch(supervisor.clone(), keep, stops.clone())));
     }
     if let Some(keep) = config.keep_audit {

@@ -40,6 +40,7 @@ impl Source {
             | Input::Audit { actor, .. } => person(actor),
             Input::Activate { activation, .. } => person(&activation.actor),
             Input::Mend { mend, .. } => person(&mend.actor),
+            Input::Erase { erase, .. } => person(&erase.actor),
             // They don't come from outside, and wait in no line.
             Input::StepEnded { .. } | Input::HistoryEnded { .. } | Input::Tick => Self::Outcomes,
         }

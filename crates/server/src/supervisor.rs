@@ -16,7 +16,7 @@ use amends_api::{
     AuditActName, CaseAct, QuestionAct, QuestionId, RuleHoldView, StepAct, StrangerAct,
 };
 use amends_engine::{
-    Activation, Actor, Answer, HoldScope, Input, Mend, NewLimits, Replaces, SagaRow, Ticket,
+    Activation, Actor, Answer, Erase, HoldScope, Input, Mend, NewLimits, Replaces, SagaRow, Ticket,
 };
 use amends_protocol::{
     ActionName, CaseId, OutcomeCallback, Problem, ProblemCode, Report, ReportReceipt, SagaBegin,
@@ -374,6 +374,19 @@ impl<S: Store> Supervisor<S> {
         self.ask_done(|ticket| Input::Mend { mend, ticket }).await
     }
 
+    /// Has business data go for good; says which erasure it is.
+    ///
+    /// # Errors
+    /// `not-found` when a saga is unknown, `conflict` when a case is not settled (unless its data go as soon as it
+    /// is) or is quarantined, or as [`Supervisor::report`].
+    pub(crate) async fn erase(&self, erase: Erase) -> Result<u64, Problem> {
+        let erase = Box::new(erase);
+        match self.ask(|ticket| Input::Erase { erase, ticket }).await? {
+            Answer::Erased(number) => Ok(number),
+            other => Err(refusal(other)),
+        }
+    }
+
     /// What happens, as it happens.
     #[must_use]
     pub fn events(&self) -> EventStream {
@@ -500,7 +513,11 @@ fn refusal(answer: Answer) -> Problem {
         Answer::Invalid(detail) => Problem::new(ProblemCode::InvalidRequest, detail),
         Answer::Unproven(detail) => Problem::new(ProblemCode::Unproven, detail),
         Answer::Unavailable(detail) => Problem::new(ProblemCode::Unavailable, detail),
-        Answer::Received { .. } | Answer::Announced(_) | Answer::Done | Answer::Kept => {
+        Answer::Received { .. }
+        | Answer::Announced(_)
+        | Answer::Done
+        | Answer::Kept
+        | Answer::Erased(_) => {
             Problem::new(ProblemCode::Internal, "the engine gave an answer to another question")
         }
     }

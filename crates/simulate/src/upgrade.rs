@@ -185,6 +185,8 @@ impl UpgradePreview {
                 | Write::Stranger(_)
                 | Write::RuleHold(_)
                 | Write::Activate(_)
+                | Write::Erasure(_)
+                | Write::Erased(_)
                 | Write::Remove(_) => {}
             }
         }

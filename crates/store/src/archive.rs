@@ -1,10 +1,14 @@
 //! What people ask of a store, and the rows that they get. What a row means to people is said elsewhere.
 
-use crate::{ActFilter, BulkRow, CaseFilter, PageRequest, StepFilter, StoreError};
+use crate::{
+    ActFilter, BulkRow, CaseFilter, FieldValue, HoldingPage, HoldingPlace, ListedErasure,
+    PageRequest, StepFilter, StoreError,
+};
 use amends_api::CaseState;
 use amends_api::audit::{ActDigest, ChainLink};
 use amends_engine::{
-    ActRow, AttemptRow, CaseRow, ReportRow, RulebookRef, RulebookRow, SagaRow, StepRow, StoredCase,
+    ActRow, AttemptRow, CaseRow, ErasedRow, ErasureRow, ReportRow, RulebookRef, RulebookRow,
+    SagaRow, StepRow, StoredCase,
 };
 use amends_protocol::{CaseId, SagaId, StepId, Timestamp};
 use std::{collections::BTreeMap, future::Future, sync::Arc};
@@ -131,6 +135,35 @@ pub trait Archive: Clone + Send + Sync + 'static {
     /// # Errors
     /// When the store can't be read.
     fn bulks(&self, keep: usize) -> impl Future<Output = Result<Vec<BulkRow>, StoreError>> + Send;
+
+    /// Erasures, the newest first.
+    ///
+    /// # Errors
+    /// When the store can't be read, or the cursor is of another list.
+    fn erasures(
+        &self,
+        page: PageRequest,
+    ) -> impl Future<Output = Result<RowPage<ListedErasure>, StoreError>> + Send;
+
+    /// One erasure, and what became of each of its sagas, by saga.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn erasure(
+        &self,
+        number: u64,
+    ) -> impl Future<Output = Result<Option<(ErasureRow, Vec<ErasedRow>)>, StoreError>> + Send;
+
+    /// Looks for sagas that hold a value in a field, in their reports, evidence, steps or announcement; goes through
+    /// some rows at a time.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn holding(
+        &self,
+        field: FieldValue,
+        after: HoldingPlace,
+    ) -> impl Future<Output = Result<HoldingPage, StoreError>> + Send;
 }
 
 /// Cases that were settled lately.

@@ -12,6 +12,7 @@ mod error;
 mod filter;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;
+mod holding;
 mod leases;
 mod ledger;
 #[cfg(test)]
@@ -28,12 +29,13 @@ pub use error::StoreError;
 pub use filter::{
     ActFilter, CaseFilter, CaseOrder, DEFAULT_PAGE, PAGE_LIMIT, PageRequest, StepFilter,
 };
+pub use holding::{FieldValue, Holding, HoldingPage, HoldingPlace, ListedErasure};
 pub use leases::{Lease, Leases};
 pub use ledger::Ledger;
 pub use sqlite::{
     FILE_NAME, SqliteOptions, SqliteStore, StoreSeen, copy_store, inspect, verify_audit,
 };
-pub use upkeep::{BulkRow, Upkeep};
+pub use upkeep::{BulkRow, SettledBefore, Upkeep};
 
 pub use amends_engine::{
     Batch, BrokenCase, Epoch, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, Partition,

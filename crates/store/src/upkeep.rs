@@ -3,13 +3,14 @@
 use crate::{RawCase, StoreError};
 use amends_engine::StoredCase;
 use amends_protocol::{CaseId, Timestamp};
-use std::{future::Future, path::Path};
+use std::{collections::BTreeMap, future::Future, path::Path};
 
 /// Writes and copies that belong to no batch of the loop. They may wait for a commit, and a commit for them, but only
 /// for moments.
 pub trait Upkeep: Clone + Send + Sync + 'static {
-    /// Removes cases that were settled before a moment, with their reports, steps and attempts, and announced sagas
-    /// whose deadline passed before it, that are over and have no case. The audit stays.
+    /// Removes cases that were settled before a moment, which may be another one for single rulebooks, with their
+    /// reports, steps and attempts, and announced sagas whose deadline passed before the moment for all, that are over
+    /// and have no case. The audit stays.
     ///
     /// Removes at most `limit` rows of cases and sagas together (an implementation may cap it) and says how many; less
     /// means that nothing more is to be removed now, or that the rest is in use. A case that a recent
@@ -19,7 +20,7 @@ pub trait Upkeep: Clone + Send + Sync + 'static {
     /// On any error nothing is removed.
     fn prune(
         &self,
-        settled_before: Timestamp,
+        settled_before: impl Into<SettledBefore> + Send,
         limit: usize,
     ) -> impl Future<Output = Result<usize, StoreError>> + Send;
 
@@ -78,6 +79,36 @@ pub trait Upkeep: Clone + Send + Sync + 'static {
     /// # Errors
     /// When it can't be written.
     fn put_bulk(&self, row: BulkRow) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// Which settled cases have been kept long enough.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SettledBefore {
+    /// Those that were settled before this moment; none keeps them.
+    pub all: Option<Timestamp>,
+    /// The same of single rulebooks, by name, in place of that.
+    pub of_rulebooks: BTreeMap<String, Option<Timestamp>>,
+}
+
+impl From<Timestamp> for SettledBefore {
+    fn from(moment: Timestamp) -> Self {
+        Self { all: Some(moment), of_rulebooks: BTreeMap::new() }
+    }
+}
+
+impl SettledBefore {
+    /// Whether a case of a rulebook that was settled at this moment may go.
+    #[must_use]
+    pub fn lets_go(&self, rulebook: Option<&str>, settled_at: Timestamp) -> bool {
+        let own = rulebook.and_then(|name| self.of_rulebooks.get(name));
+        own.unwrap_or(&self.all).is_some_and(|before| settled_at < before)
+    }
+
+    /// The latest of all moments: what was settled after it stays, whatever its rulebook.
+    #[must_use]
+    pub fn latest(&self) -> Option<Timestamp> {
+        self.of_rulebooks.values().chain([&self.all]).copied().flatten().max()
+    }
 }
 
 /// One bulk act. What its texts mean is its maker's affair.

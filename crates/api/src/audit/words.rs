@@ -62,8 +62,10 @@ words! {
         SessionEnd = "session_end",
         /// A break-glass token opened the console.
         BreakGlass = "break_glass",
-        /// Business data was erased.
+        /// A person wanted business data gone for good.
         Erase = "erase",
+        /// Business data went for good.
+        Erased = "erased",
         /// A word that this version does not know: a newer version wrote it, or somebody who is none of us.
         Unknown = "unknown",
     }

@@ -13,6 +13,7 @@ mod demo;
 #[cfg(feature = "demo")]
 mod demo_service;
 mod doctor;
+mod erase;
 mod events;
 mod export;
 mod openapi;
@@ -104,6 +105,8 @@ enum Command {
     Session(sessions::SessionsOptions),
     /// Send a report to a running supervisor
     Report(report::ReportOptions),
+    /// Let business data go for good, by saga or by a customer's name; see what went
+    Erase(Box<erase::EraseOptions>),
     /// Copy the store of a running or a stopped supervisor into one file
     Backup(backup::BackupOptions),
     /// See what this version would change in a store, before it is started on it
@@ -144,6 +147,7 @@ pub fn run(arguments: Arguments) -> Outcome<Exit> {
         Command::Token(options) => tokens::run(*options)?,
         Command::Session(options) => sessions::run(options)?,
         Command::Report(options) => report::run(options)?,
+        Command::Erase(options) => erase::run(*options)?,
         Command::Backup(options) => backup::run(options)?,
         Command::Upgrade(command) => upgrade::run(command)?,
         Command::Config(command) => config::run(command)?,

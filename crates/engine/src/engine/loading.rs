@@ -46,6 +46,7 @@ impl Engine {
         for book in loaded.earlier.iter().filter_map(|row| row.read().ok()) {
             engine.turn.strangers.learn(&book);
         }
+        engine.last_erasure = loaded.last_erasure;
         engine.limits = std::mem::take(&mut before.limits);
         engine.quarantined_before = std::mem::take(&mut before.quarantine);
         for row in loaded.services {
@@ -87,6 +88,10 @@ impl Engine {
             request.sagas.extend(about.saga.filter(|saga| !self.holds_saga(saga)).cloned());
             request.cases.extend(about.case.filter(|case| self.must_look_up(*case)));
             request.announced.extend(about.announced.filter(|s| !self.holds_announced(s)).cloned());
+            let cases = about.sagas.iter().filter(|saga| !self.holds_saga(saga));
+            request.sagas.extend(cases.cloned());
+            let announced = about.sagas.iter().filter(|saga| !self.holds_announced(saga));
+            request.announced.extend(announced.cloned());
         }
         request.cases.extend(self.wanted_cases());
         request

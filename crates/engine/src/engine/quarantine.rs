@@ -305,8 +305,10 @@ impl Engine {
                 row.closed_on = Some(ClosedOn::ByPerson);
                 row.settled_at = Some(self.turn.moment.wall);
                 row.rulebook = None;
-                row.extra =
-                    crate::CaseExtra { settled_by: Some(by), ..crate::CaseExtra::default() };
+                // Whoever wanted its data gone still does.
+                let erasure = row.extra.erasure.take();
+                let settled_by = Some(by);
+                row.extra = crate::CaseExtra { settled_by, erasure, ..crate::CaseExtra::default() };
                 let text = format!("given up while it could not be read: {reason}");
                 row.extra.notes.push(Note { at: self.turn.moment.wall.0, text });
                 for report in &mut stored.reports {

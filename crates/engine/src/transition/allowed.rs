@@ -41,6 +41,8 @@ pub(crate) struct CaseFacts<'a> {
     pub(crate) has_rulebook: bool,
     /// That rulebook knows something that is not in the plan yet.
     pub(crate) plannable: bool,
+    /// Its business data, by which rules are picked, went.
+    pub(crate) erased: bool,
 }
 
 /// The rulebooks that a case may be planned with.
@@ -161,6 +163,7 @@ impl CaseRow {
             claimed: books.active.is_some() || books.several,
             has_rulebook: book.is_some(),
             plannable: book.is_some_and(|book| plannable(book, is_planned).next().is_some()),
+            erased: self.extra.erasure.as_ref().is_some_and(|erasure| erasure.done_at.is_some()),
         }
     }
 }
@@ -308,6 +311,9 @@ fn permit_on_case(case: CaseFacts<'_>, act: CaseActName) -> Result<(), String> {
         CaseActName::Retry if case.retriable => Ok(()),
         CaseActName::Retry => {
             Err("no step of the case is stuck or waiting for its next try".to_owned())
+        }
+        CaseActName::Replan if case.erased => {
+            Err("its business data were erased, and rules are picked by them; plan by hand what is still to be done".to_owned())
         }
         CaseActName::Replan if case.claimed => Ok(()),
         CaseActName::Replan => Err(UNCLAIMED.to_owned()),

@@ -111,6 +111,11 @@ pub(crate) const ROUTES: &[(&str, &str, Needs)] = &[
     ("DELETE",  "/v1/tokens/{id}",                          The(Tokens, All)), // of no more than one holds
     ("GET",     "/v1/sessions",                             Known), // one's own; all for who administers
     ("DELETE",  "/v1/sessions/{id}",                        Known), // one's own; any for who administers
+    // Business data that goes: who may erase sees what would go.
+    ("POST",    "/v1/erasures",                             The(Admin, All)),
+    ("GET",     "/v1/erasures",                             The(Read, All)),
+    ("GET",     "/v1/erasures/{id}",                        The(Read, All)),
+    ("POST",    "/v1/erasures/{id}/confirm",                The(Admin, All)),
     // Running.
     ("POST",    "/v1/backups",                              The(Admin, All)),
     ("GET",     "/v1",                                      Nothing),
@@ -156,6 +161,9 @@ pub(crate) const ROUTES: &[(&str, &str, Needs)] = &[
     ("POST",    "/me/sessions/{id}/end",                    Known), // one's own
     ("POST",    "/me/sessions/end-others",                  Known), // one's own
     ("GET",     "/audit",                                   The(Read, All)),
+    ("GET",     "/erasures",                                The(Read, All)),
+    ("GET",     "/erasures/{id}",                           The(Read, All)),
+    ("POST",    "/cases/{id}/erasures",                     The(Admin, All)),
     ("GET",     "/live",                                    The(Read, All)),
     ("GET",     "/assets/{hash}/{name}",                    Nothing),
 ];

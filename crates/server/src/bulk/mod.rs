@@ -19,9 +19,9 @@ use crate::faults::store_problem;
 use crate::supervisor::Supervisor;
 use amends_api::{AuditActName, BulkProgress, BulkState, BulkView};
 use amends_engine::{Actor, SUPERVISOR};
-use amends_protocol::{Problem, ProblemCode};
+use amends_protocol::{CaseId, Problem, ProblemCode, StepId};
 use amends_store::{BulkRow, Store};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::OnceCell;
@@ -253,6 +253,24 @@ impl Bulks {
         }
     }
 
+    /// Nothing that is in memory repeats what services said of these cases.
+    pub(crate) fn forget(&self, cases: &BTreeSet<CaseId>) {
+        let Some(jobs) = self.jobs.get() else { return };
+        let jobs = jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        for job in jobs.values() {
+            job.change(|view| {
+                let named = view.sample.iter_mut().filter(|one| cases.contains(&one.case_id));
+                named.for_each(|one| one.message = None);
+                let is_of_one = |id: &str| {
+                    let step = id.parse::<StepId>().ok().map(|step| step.case);
+                    step.or_else(|| id.parse().ok()).is_some_and(|case| cases.contains(&case))
+                };
+                let failed = view.failures.iter_mut().filter(|one| is_of_one(&one.id));
+                failed.for_each(|one| WITH_THE_STEP.clone_into(&mut one.detail));
+            });
+        }
+    }
+
     async fn jobs<S: Store>(&self, supervisor: &Supervisor<S>) -> Result<&Jobs, Problem> {
         self.jobs.get_or_try_init(|| load(supervisor)).await
     }
@@ -313,9 +331,20 @@ fn standing(view: &BulkView) -> serde_json::Value {
     })
 }
 
+/// What stands in the store in place of what a service said.
+const WITH_THE_STEP: &str = "what it said is with the step";
+
+/// As it is stored: what services said is with the steps, where an erasure finds it, and nowhere else.
+fn as_stored(view: &BulkView) -> BulkView {
+    let mut view = view.clone();
+    view.sample.iter_mut().for_each(|sample| sample.message = None);
+    view.failures.iter_mut().for_each(|failure| WITH_THE_STEP.clone_into(&mut failure.detail));
+    view
+}
+
 /// Makes what is known of it durable.
 async fn keep<S: Store>(supervisor: &Supervisor<S>, job: &Job, ids: String) -> Result<(), Problem> {
-    let state = serde_json::to_string(&job.view()).unwrap_or_default();
+    let state = serde_json::to_string(&as_stored(&job.view())).unwrap_or_default();
     let row = BulkRow { id: job.number, ids, state };
     supervisor.store().put_bulk(row).await.map_err(store_problem)
 }

@@ -25,9 +25,20 @@ pub(super) const JWT: &str = "access.jwt";
 pub(super) const ROLES: &str = "access.oidc.roles";
 /// The table of what certificates allow, whose names are theirs.
 pub(super) const CERTIFICATES: &str = "access.certificates";
+/// The table of how long single rulebooks keep their settled cases.
+pub(super) const OF_RULEBOOKS: &str = "retention.rulebooks";
 /// Tables whose names are the user's.
-const OPEN: [&str; 8] =
-    [SIGNING_KEYS, SECRETS, CA, CLIENT_CERTIFICATES, TOKENS, JWT, ROLES, CERTIFICATES];
+const OPEN: [&str; 9] = [
+    SIGNING_KEYS,
+    SECRETS,
+    CA,
+    CLIENT_CERTIFICATES,
+    TOKENS,
+    JWT,
+    ROLES,
+    CERTIFICATES,
+    OF_RULEBOOKS,
+];
 /// Addresses that are secrets themselves.
 const SECRET_ADDRESSES: &str = "alerts.slack";
 /// What environment variables of ours begin with.

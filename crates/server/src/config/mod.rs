@@ -19,6 +19,7 @@ use crate::alerts::AlertOptions;
 use crate::dispatch::{HttpOptions, Signer};
 use crate::http::HttpLimits;
 use crate::identity::IdentityOptions;
+use crate::retention::KeepSettled;
 use crate::shell::DriverOptions;
 use crate::tls::TlsOptions;
 use crate::withheld::Withheld;
@@ -59,8 +60,8 @@ pub struct Config {
     pub alerts: AlertOptions,
     /// Where spans go: the whole address, `…/v1/traces`; none makes none.
     pub traces: Option<Uri>,
-    /// After what time settled cases are removed; none keeps them.
-    pub keep_settled: Option<Duration>,
+    /// After what time settled cases are removed.
+    pub keep_settled: KeepSettled,
     /// After what time entries of the audit are removed; none keeps them.
     pub keep_audit: Option<Duration>,
     /// What of all this is never shown, by its value.
@@ -103,7 +104,7 @@ impl Config {
         let withheld = outbound.destinations.secrets.withheld().clone();
         withheld::gather(&withheld, layers, &read);
         let identity = identity::read(&mut read);
-        let keep = read.duration("retention.settled");
+        let keep_settled = keep_settled(&mut read);
         let audit = read.duration("retention.audit");
         let traces = traces(&mut read);
         let rules = read.text("rules");
@@ -123,7 +124,7 @@ impl Config {
             outbound,
             identity,
             traces,
-            keep_settled: (!keep.is_zero()).then_some(keep),
+            keep_settled,
             keep_audit: (!audit.is_zero()).then_some(audit),
             withheld,
             loose_files: read.loose(),
@@ -164,6 +165,17 @@ impl Config {
     pub fn defaults() -> Self {
         Self::from_layers(&Layers::defaults()).expect("the embedded defaults are valid")
     }
+}
+
+fn keep_settled(read: &mut value::Reader<'_>) -> KeepSettled {
+    let of = read.names_in(layers::OF_RULEBOOKS);
+    let mut after = |key: &str| Some(read.duration(key)).filter(|keep| !keep.is_zero());
+    let all = after("retention.settled");
+    let named = of.into_iter().map(|key| {
+        let name = key[layers::OF_RULEBOOKS.len() + 1..].to_owned();
+        (name, after(&key))
+    });
+    KeepSettled { all, of_rulebooks: named.collect() }
 }
 
 fn alerts(read: &mut value::Reader<'_>, signers: &BTreeMap<String, Signer>) -> AlertOptions {

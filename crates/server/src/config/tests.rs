@@ -32,7 +32,7 @@ fn the_embedded_defaults_are_those_of_the_code() {
         (out.connect_timeout_ms, out.idle_timeout_ms),
         (code.connect_timeout_ms, code.idle_timeout_ms)
     );
-    assert_eq!(config.keep_settled, Some(Duration::from_secs(30 * 86_400)));
+    assert_eq!(config.keep_settled.all, Some(Duration::from_secs(30 * 86_400)));
 }
 
 #[test]

@@ -200,6 +200,11 @@ impl<'a> Reader<'a> {
         self.named(table).map(|(key, value)| (key.clone(), read(value))).collect()
     }
 
+    /// The keys of a table whose names are the user's.
+    pub(super) fn names_in(&self, table: &str) -> Vec<String> {
+        self.named(table).map(|(key, _)| key.clone()).collect()
+    }
+
     fn named(&self, table: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
         let prefix = format!("{table}.");
         let all = self.layers.values.iter().filter(move |(key, _)| key.starts_with(&prefix));

@@ -7,6 +7,7 @@ mod audit;
 mod bulk;
 mod case;
 mod cases;
+mod erasures;
 mod escape;
 mod form;
 mod hits;
@@ -43,6 +44,7 @@ pub(crate) fn router<S: Store>() -> Router<App<S>> {
         .route("/cases/{id}", get(case::show_case::<S>))
         .route("/cases/{id}/proof", get(proof::show_proof::<S>))
         .route("/cases/{id}/acts", post(case::act_on_case::<S>))
+        .route("/cases/{id}/erasures", post(erasures::erase_case::<S>))
         .route("/steps/{id}/acts", post(case::act_on_step::<S>))
         .route("/questions", get(questions::list::<S>))
         .route("/questions/{id}/acts", post(questions::act::<S>))
@@ -66,6 +68,8 @@ pub(crate) fn router<S: Store>() -> Router<App<S>> {
         .route("/bulk/{id}", get(bulk::show_one::<S>))
         .route("/bulk/{id}/acts", post(bulk::steer::<S>))
         .route("/audit", get(audit::list::<S>))
+        .route("/erasures", get(erasures::list::<S>))
+        .route("/erasures/{id}", get(erasures::show_one::<S>))
         .route("/login", get(login::ask::<S>).post(login::begin::<S>))
         .route("/login/provider", get(provider::go::<S>))
         .route("/login/callback", get(provider::come_back::<S>))

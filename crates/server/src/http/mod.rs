@@ -13,6 +13,7 @@ mod bulk;
 mod cases;
 mod document;
 mod doubts;
+mod erasures;
 mod events;
 mod export;
 mod filters;
@@ -55,6 +56,10 @@ pub(crate) use cases::{
 };
 pub use document::openapi_json;
 pub(crate) use doubts::Doubts;
+pub(crate) use erasures::{
+    ErasureId, carry_out as erase, detail as erasure_detail, found as erasable_sagas,
+    listed as listed_erasures,
+};
 pub(crate) use filters::{case_filter, question_filter};
 pub use limits::HttpLimits;
 pub(crate) use problems::ApiError;

@@ -3,8 +3,9 @@
 
 use super::openapi::{Operation, delete, get, options, post, put};
 use super::{
-    access, acts, backups, bulk, cases, doubts, events, export, groups, metrics, overview, probes,
-    quarantine, questions, reports, rule_holds, rulebooks, sagas, services, steps, strangers,
+    access, acts, backups, bulk, cases, doubts, erasures, events, export, groups, metrics,
+    overview, probes, quarantine, questions, reports, rule_holds, rulebooks, sagas, services,
+    steps, strangers,
 };
 use amends_protocol::ProblemCode::{Conflict, NotFound, Overloaded, RulebookInvalid, Unproven};
 use amends_store::Store;
@@ -17,7 +18,7 @@ const UNSUPPORTED: &str = "The content type, or the type of the data, is none of
 pub(super) fn operations<S: Store>() -> Vec<Operation<S>> {
     [of_reports(), of_cases(), of_questions(), of_steps(), of_bulk(), of_sagas(), of_rulebooks()]
         .into_iter()
-        .chain([of_services(), watching(), of_access(), running()])
+        .chain([of_services(), watching(), of_access(), erasing(), running()])
         .flatten()
         .collect()
 }
@@ -440,6 +441,33 @@ fn of_access<S: Store>() -> Vec<Operation<S>> {
             .named("endSession", "access", "A session is over at once.")
             .says(204, "Over.")
             .fails(&[Overloaded]),
+    ]
+}
+
+fn erasing<S: Store>() -> Vec<Operation<S>> {
+    vec![
+        post("/v1/erasures", erasures::make::<S>)
+            .named(
+                "erase",
+                "erasures",
+                "Lets the business data of sagas go for good, named or found by the value of a declared field. What was done and when stays, with digests of what went.",
+            )
+            .says(201, "Done, or remembered where a case is not settled.")
+            .says(200, "A dry run: what would go.")
+            .fails(&[NotFound, Conflict, Overloaded]),
+        get("/v1/erasures", erasures::list::<S>)
+            .named("listErasures", "erasures", "Erasures, the newest first.")
+            .says(200, "A page."),
+        get("/v1/erasures/{id}", erasures::show::<S>)
+            .named("showErasure", "erasures", "An erasure, and what became of each of its sagas.")
+            .says(200, "The erasure."),
+        post("/v1/erasures/{id}/confirm", erasures::confirm::<S>)
+            .named(
+                "confirmErased",
+                "erasures",
+                "Whether what somebody has is what went, by its digest. Changes nothing.",
+            )
+            .says(200, "Whether it is."),
     ]
 }
 

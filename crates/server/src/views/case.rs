@@ -2,6 +2,7 @@
 
 use super::Veiled;
 use super::act::act;
+use super::erasure::case_erasure;
 use super::kept_back::KeptBack;
 use super::question::answer;
 use super::step::{awaits_callback, ending, log, of_row, of_whole, reasons};
@@ -180,6 +181,7 @@ fn summary(
         customer: case.extra.business.customer.clone(),
         key: case.extra.business.key.clone(),
         amounts: case.extra.business.amounts.clone(),
+        erasure: case.extra.erasure.as_ref().map(|erasure| case_erasure(erasure, false)),
         opened_at: case.opened_at,
         updated_at: case.updated_at,
         settled_at: case.settled_at,
@@ -217,6 +219,7 @@ pub(crate) fn proof(
         rulebook: case.rulebook.as_ref().map(|r| r.name.to_string()),
         rulebook_hash: case.rulebook.as_ref().map(|r| r.hash.to_string()),
         without_rulebook: book.is_none(),
+        erasure: detail.erasure.as_ref().map(|erasure| case_erasure(erasure, true)),
         actions: Vec::new(),
         may_still_stand: Vec::new(),
         acts: acts.into_iter().map(|entry| act(entry, hidden.is_none())).collect(),

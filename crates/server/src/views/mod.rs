@@ -3,6 +3,7 @@
 
 mod act;
 mod case;
+mod erasure;
 mod kept_back;
 mod question;
 mod rule_hold;
@@ -15,6 +16,7 @@ mod wall;
 
 pub(crate) use act::act;
 pub(crate) use case::{case, case_summary, proof};
+pub(crate) use erasure::{erasure, erasure_id, listed_erasure};
 pub(crate) use kept_back::KeptBack;
 pub(crate) use question::{found_question, question, stranger};
 pub(crate) use rule_hold::rule_hold;

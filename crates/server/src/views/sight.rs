@@ -1,9 +1,9 @@
 //! What somebody sees of a case: all but its secret fields, or no business data at all.
 
 use amends_api::{BulkView, GroupView, Hidden, Overview, ServiceView};
-use amends_engine::{AttemptRow, Business, CaseRow, ReportRow, StepRow, StoredCase};
+pub(super) use amends_engine::bare_attempts;
+use amends_engine::{CaseRow, ReportRow, StepRow, StoredCase};
 use amends_rulebook::SecretFields;
-use std::sync::Arc;
 
 /// What somebody sees.
 #[derive(Clone, Debug)]
@@ -29,38 +29,18 @@ impl Sight {
 
 /// A case without business data: what services and people have written into it is gone, how it stands is left.
 pub(super) fn bare_case(case: &mut CaseRow) {
-    case.message = None;
-    let extra = &mut case.extra;
-    extra.business = Business::default();
-    extra.notes.clear();
-    extra.answers.clear();
-    for query in &mut extra.histories {
-        query.message = None;
-        query.entries.iter_mut().for_each(|entry| entry.data.clear());
-    }
-    extra.told.iter_mut().for_each(|told| told.evidence.data.clear());
+    amends_engine::bare_case(case);
+    case.extra.answers.clear();
 }
 
 /// The same of a report.
 pub(super) fn bare_report(row: &mut ReportRow) {
-    let data = &mut Arc::make_mut(&mut row.report).data;
-    data.message = None;
-    data.data.clear();
-    data.history.iter_mut().for_each(|entry| entry.data.clear());
+    amends_engine::bare_report(row);
 }
 
 /// The same of a step.
 pub(super) fn bare_step(step: &mut StepRow) {
-    let extra = &mut step.extra;
-    extra.message = None;
-    extra.edited = None;
-    extra.callbacks.iter_mut().for_each(|said| said.message = None);
-    extra.subject.iter_mut().for_each(|subject| subject.data = None);
-}
-
-/// The same of tries.
-pub(super) fn bare_attempts(attempts: &mut [AttemptRow]) {
-    attempts.iter_mut().for_each(|attempt| attempt.message = None);
+    amends_engine::bare_step(step);
 }
 
 /// The same of everything that is stored of a case.

@@ -3,14 +3,17 @@
 #![allow(dead_code)] // each test file uses its own part
 
 use amends_api::CaseState;
-use amends_engine::{Effect, HistoryResult, SagaRow, StepReading, StepResult, StoredCase};
+use amends_engine::{
+    Effect, ErasedRow, ErasureRow, HistoryResult, SagaRow, StepReading, StepResult, StoredCase,
+};
 use amends_protocol::{CaseId, Outcome, SagaId, StepId, Timestamp, Verb};
 use amends_server::{EffectResult, Outbound};
 use amends_store::{
     ActFilter, Archive, AuditEnds, AuditEntry, Batch, BulkRow, CaseFilter, CaseRecord,
-    CredentialKind, CredentialRow, Credentials, Lease, Leases, Ledger, ListedCase, ListedStep,
-    Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, PageRequest, Partition, RawCase,
-    RowPage, RulebookRow, Settlements, SqliteStore, StepFilter, StepRecord, StoreError, Upkeep,
+    CredentialKind, CredentialRow, Credentials, FieldValue, HoldingPage, HoldingPlace, Lease,
+    Leases, Ledger, ListedCase, ListedErasure, ListedStep, Loaded, LookupRequest, LookupResult,
+    OpenPage, OpenPlace, PageRequest, Partition, RawCase, RowPage, RulebookRow, SettledBefore,
+    Settlements, SqliteStore, StepFilter, StepRecord, StoreError, Upkeep,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -133,10 +136,26 @@ impl Archive for Moody {
     async fn bulks(&self, keep: usize) -> Stored<Vec<BulkRow>> {
         self.inner.bulks(keep).await
     }
+
+    async fn erasures(&self, page: PageRequest) -> Stored<RowPage<ListedErasure>> {
+        self.inner.erasures(page).await
+    }
+
+    async fn erasure(&self, number: u64) -> Stored<Option<(ErasureRow, Vec<ErasedRow>)>> {
+        self.inner.erasure(number).await
+    }
+
+    async fn holding(&self, field: FieldValue, after: HoldingPlace) -> Stored<HoldingPage> {
+        self.inner.holding(field, after).await
+    }
 }
 
 impl Upkeep for Moody {
-    async fn prune(&self, settled_before: Timestamp, limit: usize) -> Stored<usize> {
+    async fn prune(
+        &self,
+        settled_before: impl Into<SettledBefore> + Send,
+        limit: usize,
+    ) -> Stored<usize> {
         self.inner.prune(settled_before, limit).await
     }
 

@@ -23,6 +23,10 @@ async fn oldest_first(store: &impl Store) -> Vec<AuditEntry> {
 fn chained(entry: &AuditEntry) -> ChainedAct {
     let AuditEntry { number, row, .. } = entry;
     let text = |text: Option<&str>| text.map(str::to_owned);
+    let content = |text, digest| match entry.is_erased {
+        true => Content::Gone(digest),
+        false => Content::Text(text),
+    };
     ChainedAct {
         number: *number,
         at: row.at,
@@ -32,12 +36,12 @@ fn chained(entry: &AuditEntry) -> ChainedAct {
         act: row.act.to_string(),
         case: row.case.map(|case| case.to_string()),
         step: row.step.map(|step| step.to_string()),
-        reason: Content::Text(row.reason.to_string()),
-        detail: Content::Text(row.detail.to_string()),
+        reason: content(row.reason.to_string(), entry.reason_digest),
+        detail: content(row.detail.to_string(), entry.detail_digest),
     }
 }
 
-async fn checked(store: &impl Store) -> ChainReport {
+pub(super) async fn checked(store: &impl Store) -> ChainReport {
     let ends = store.audit_ends().await.expect("reads");
     let mut check = ChainCheck::new(ends.removed, None);
     for entry in oldest_first(store).await {

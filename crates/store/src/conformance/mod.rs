@@ -9,6 +9,7 @@ pub mod audit;
 pub mod chain;
 pub mod counts;
 pub mod credentials;
+pub mod erasures;
 pub mod leases;
 pub mod lists;
 pub mod lookups;
@@ -118,6 +119,11 @@ macro_rules! store_conformance {
                     pruning_the_audit_keeps_its_chain,
                     a_backup_has_the_chain,
                 }
+                erasures {
+                    erasures_are_listed_with_their_sagas,
+                    what_no_other_write_holds_goes,
+                    who_holds_a_value_is_found,
+                }
                 counts {
                     cases_are_counted_by_state,
                     cases_are_counted_through_every_change,
@@ -129,6 +135,7 @@ macro_rules! store_conformance {
                     pruning_takes_old_settled_cases_only,
                     a_wrong_clock_stops_no_pruning,
                     pruning_is_bounded,
+                    each_rulebook_keeps_its_cases_as_long_as_is_said,
                     a_case_with_an_unanswered_report_is_not_pruned,
                     pruned_numbers_are_not_given_out_again,
                     a_case_just_found_is_not_pruned,
@@ -176,6 +183,7 @@ macro_rules! ledger_conformance {
                     what_people_hold_is_loaded,
                     supervisor_time_goes_on_from_the_last_commit,
                 }
+                erasures { the_last_erasure_is_told }
                 lookups {
                     a_known_report_names_its_case,
                     cases_are_found_in_any_state_and_each_once,

@@ -7,10 +7,10 @@ use super::{
     },
 };
 use crate::{
-    Archive, CaseFilter, Ledger, Loaded, LookupRequest, PageRequest, RulebookRow, Store,
-    StoreError, Upkeep,
+    Archive, CaseFilter, Ledger, Loaded, LookupRequest, PageRequest, RulebookRow, SettledBefore,
+    Store, StoreError, Upkeep,
 };
-use amends_engine::{CaseRow, SagaRow, SagaState, Write};
+use amends_engine::{CaseRow, RulebookRef, SagaRow, SagaState, Write};
 use amends_protocol::{CaseId, ReportKey};
 use std::sync::Arc;
 
@@ -88,6 +88,27 @@ pub async fn pruning_is_bounded(place: &impl Place<Store: Store>) {
     assert_eq!(store.prune(at(99, 0), 2).await.expect("prunes"), 2);
     assert_eq!(store.prune(at(99, 0), 2).await.expect("prunes"), 1);
     assert!(left(&store).await.is_empty());
+}
+
+/// Some rulebooks keep theirs longer, or for ever, or not so long; those do not keep others from going.
+pub async fn each_rulebook_keeps_its_cases_as_long_as_is_said(place: &impl Place<Store: Store>) {
+    let store = Held::of(place).await;
+    for (n, name) in
+        [(1, "books"), (2, "food"), (3, "short"), (4, "food"), (5, "short"), (6, "books")]
+    {
+        let rulebook = Some(RulebookRef { name: name.into(), hash: "h".into() });
+        store.commit(whole(CaseRow { rulebook, ..settled(n) })).await.expect("commits");
+    }
+    let of = [("books".to_owned(), None), ("short".to_owned(), Some(at(6, 0)))];
+    let keep = SettledBefore { all: Some(at(3, 0)), of_rulebooks: of.into() };
+    assert_eq!(store.prune(keep.clone(), 1).await.expect("prunes"), 1);
+    assert_eq!(left(&store).await, [1, 3, 4, 5, 6]);
+    assert_eq!(store.prune(keep.clone(), 100).await.expect("prunes"), 2);
+    assert_eq!(left(&store).await, [1, 4, 6]);
+    assert_eq!(store.prune(keep, 100).await.expect("prunes"), 0);
+    let nothing = SettledBefore { all: None, of_rulebooks: [("food".to_owned(), None)].into() };
+    assert_eq!(store.prune(nothing, 100).await.expect("prunes"), 0);
+    assert_eq!(store.prune(at(99, 0), 100).await.expect("prunes"), 3, "from the beginning again");
 }
 
 /// However long ago it was settled: what was acknowledged is not forgotten.

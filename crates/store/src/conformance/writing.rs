@@ -11,10 +11,10 @@ use amends_api::{
 };
 use amends_engine::{
     AtPivot, AwaitsCallers, Batch, Business, CalledBack, CallsBefore, CaseExtra, Decision, Dropped,
-    EvidenceRow, HistoryQuery, HoldScope, KnownRequests, Limits, Note, QuestionAnswer, Recheck,
-    ReportRole, RuleHold, RuleHoldRow, SagaRow, SagaState, SameAnswer, Sent, ServiceRow,
-    ServiceSettings, StepExtra, StepState, StoredCase, StrangerDecision, StrangerDecisionRow,
-    StrangerRow, Subject, Write,
+    Erasure, EvidenceRow, Gone, GoneDigest, HistoryQuery, HoldScope, KnownRequests, Limits, Note,
+    QuestionAnswer, Recheck, ReportRole, RuleHold, RuleHoldRow, SagaRow, SagaState, SameAnswer,
+    Sent, ServiceRow, ServiceSettings, StepExtra, StepState, StoredCase, StrangerDecision,
+    StrangerDecisionRow, StrangerRow, Subject, Write,
 };
 use amends_protocol::{ActionName, CaseId, Evidence, HistoryState, Loss, Lost, Outcome, Timestamp};
 use std::sync::Arc;
@@ -51,8 +51,16 @@ fn answer() -> QuestionAnswer {
     }
 }
 
+fn erasure() -> Erasure {
+    let mut gone = Gone { fields: 2, bytes: 30, ..Gone::with("n-1".to_owned()) };
+    let digest = gone.digest("report 0", "{}");
+    gone.digests.push(GoneDigest { of: "report 0".to_owned(), digest });
+    Erasure { number: 3, asked_at: 13, by: "kim".into(), done_at: Some(14), gone }
+}
+
 fn full_memo() -> CaseExtra {
     CaseExtra {
+        erasure: Some(erasure()),
         excess: 2,
         dropped: vec![Dropped {
             by: "payment".into(),

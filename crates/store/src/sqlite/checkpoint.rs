@@ -3,7 +3,7 @@
 //! While the thread copies, the writer adds pages, so by itself it would never come to the end and the WAL would grow for
 //! ever. So the writer copies the little that is left, between two commits: then the WAL starts over.
 
-use super::connection::open_checkpointer;
+use super::connection::{BUSY_TIMEOUT, open_checkpointer};
 use crate::StoreError;
 use rusqlite::Connection;
 use std::{
@@ -15,12 +15,15 @@ use std::{
         mpsc::{SyncSender, sync_channel},
     },
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 /// Pages (of 4 KiB) in the WAL before it is copied: 16 MiB, little to read through after a crash.
 const SOFT_PAGES: u32 = 4096;
 /// Pages in the WAL from which on people are told that somebody holds on to it: 1 GiB; then at each doubling.
 const HELD_PAGES: u32 = 1 << 18;
+/// How long a commit with an erasure waits for whoever reads: questions of people take milliseconds.
+const WIPE_WAIT: Duration = Duration::from_millis(200);
 thread_local! {
     /// Pages in the WAL after the last commit of this thread, as SQLite tells it.
     static WAL_PAGES: Cell<u32> = const { Cell::new(0) };
@@ -35,6 +38,8 @@ pub(crate) struct Checkpointer {
     next_at: u32,
     /// Pages at which people are told next that the WAL grows.
     tell_at: u32,
+    /// What was erased stands in the log still, since somebody reads from it.
+    wiping: bool,
 }
 
 impl Checkpointer {
@@ -64,6 +69,7 @@ impl Checkpointer {
             copied,
             next_at: SOFT_PAGES,
             tell_at: HELD_PAGES,
+            wiping: false,
         })
     }
 
@@ -81,6 +87,7 @@ impl Checkpointer {
             self.tell_at = HELD_PAGES;
         }
         if self.copied.swap(false, Ordering::Acquire) {
+            self.wipe_again(writer);
             checkpoint(writer, "PASSIVE");
             // If a reader holds on to the log, it doesn't start over: then the next copy waits for as much again.
             self.next_at = pages.saturating_add(SOFT_PAGES);
@@ -91,6 +98,36 @@ impl Checkpointer {
             if let Some(wake) = &self.wake {
                 // Full means that a wish is waiting already.
                 let _ = wake.try_send(());
+            }
+        }
+    }
+
+    /// Leaves nothing of what was erased in the log: it is put into the file and cut off. If somebody reads from it,
+    /// that is tried again by [`wipe_again`](Self::wipe_again). On the writer's thread, before what was erased is answered.
+    pub(crate) fn wipe(&mut self, writer: &Connection) {
+        self.wiping = true;
+        self.wipe_again(writer);
+        if self.wiping {
+            tracing::warn!(
+                "what was erased is still in the write-ahead log, because a reader of the store (a backup, another program) holds on to it; it goes when the reader has gone"
+            );
+        }
+    }
+
+    /// Tries once more, if there is something to wipe.
+    pub(crate) fn wipe_again(&mut self, writer: &Connection) {
+        if !self.wiping {
+            return;
+        }
+        // Commits must not wait for a reader.
+        let truncated = writer.busy_timeout(WIPE_WAIT).and_then(|()| {
+            writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
+        });
+        let restored = writer.busy_timeout(BUSY_TIMEOUT);
+        match truncated.and_then(|busy| restored.map(|()| busy)) {
+            Ok(busy) => self.wiping = busy != 0,
+            Err(error) => {
+                tracing::warn!(%error, "the write-ahead log could not be cut off; it will be tried again");
             }
         }
     }

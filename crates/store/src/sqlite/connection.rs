@@ -27,13 +27,14 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0008_rule_holds.sql"),
     include_str!("schema/0009_credentials.sql"),
     AUDIT_CHAIN,
+    include_str!("schema/0011_erasures.sql"),
 ];
 /// What SQL alone can't do: the entries that are there get their digests.
 const AUDIT_CHAIN: &str = include_str!("schema/0010_audit_chain.sql");
 /// The version that this program writes.
 pub(crate) const SCHEMA: i64 = MIGRATIONS.len() as i64;
 /// Only a backup or a person's `sqlite3` can be in the way, and both only for moments.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Statements kept ready per connection; more than there are fixed ones, so that lists don't push them out.
 const STATEMENTS: usize = 64;
 /// Page cache of the writer: the hot ends of all tables at full load, with room.
@@ -99,11 +100,32 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     let settings = format!(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;
          PRAGMA temp_store = MEMORY; PRAGMA cache_size = -{WRITER_CACHE_KIB};
-         PRAGMA journal_size_limit = {WAL_BYTES};"
+         PRAGMA journal_size_limit = {WAL_BYTES}; PRAGMA secure_delete = ON;"
     );
     conn.execute_batch(&settings).map_err(database("set up the store"))?;
-    migrate(&mut conn)?;
+    if migrate(&mut conn)? == Brought::FromBeforeErasures {
+        drop_remains(&conn, path)?;
+    }
+    // What was to be erased when the process ended stands in no log any more.
+    conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        .map_err(database("set up the store"))?;
     Ok(conn)
+}
+
+/// Largest file that is written anew when it comes from a version that left remains of removed rows: some seconds.
+const REWRITTEN_BYTES: u64 = 1 << 30;
+
+/// Versions before erasures left what they had removed, or written anew, in free places of the file.
+fn drop_remains(conn: &Connection, path: &Path) -> Result<(), StoreError> {
+    let bytes = path.metadata().map_err(file("read", path))?.len();
+    if bytes > REWRITTEN_BYTES {
+        tracing::warn!(
+            bytes,
+            "free places of the store may hold what an older version removed, and an erasure does not look there; a backup has no such places: make one, and start from it"
+        );
+        return Ok(());
+    }
+    conn.execute_batch("VACUUM").map_err(database("write the store anew"))
 }
 
 /// Opens a connection that only copies from the WAL to the file.
@@ -164,8 +186,20 @@ pub(crate) fn refuse_other_schema(conn: &Connection) -> Result<(), StoreError> {
     }
 }
 
+/// What bringing the schema up to date has met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Brought {
+    /// A new store, or one that needs no more than that.
+    UpToDate,
+    /// One of a version that removed rows without a trace in the tables, but not in the file.
+    FromBeforeErasures,
+}
+
+/// The first version that overwrites what it removes.
+const OVERWRITES: i64 = 11;
+
 /// Brings the schema up to date.
-pub(crate) fn migrate(conn: &mut Connection) -> Result<(), StoreError> {
+pub(crate) fn migrate(conn: &mut Connection) -> Result<Brought, StoreError> {
     const DOING: &str = "bring the schema up to date";
     let known = SCHEMA;
     let found = pragma(conn, "user_version")?;
@@ -189,7 +223,11 @@ pub(crate) fn migrate(conn: &mut Connection) -> Result<(), StoreError> {
         };
         apply()?;
     }
-    Ok(())
+    Ok(if (1..OVERWRITES).contains(&found) {
+        Brought::FromBeforeErasures
+    } else {
+        Brought::UpToDate
+    })
 }
 
 #[cfg(unix)]

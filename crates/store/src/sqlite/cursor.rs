@@ -11,6 +11,7 @@ pub(crate) enum List {
     Cases = b'c' as isize,
     Steps = b's' as isize,
     Acts = b'a' as isize,
+    Erasures = b'e' as isize,
 }
 
 impl List {

@@ -5,7 +5,7 @@ use amends_protocol::CaseId;
 
 /// Bits for the position within a case: a million reports or steps, far above what the engine lets into one case.
 pub(crate) const POSITION_BITS: u32 = 20;
-const LAST_POSITION: u32 = (1 << POSITION_BITS) - 1;
+pub(crate) const LAST_POSITION: u32 = (1 << POSITION_BITS) - 1;
 /// What is left of 63 bits: 8.7 * 10^12 cases, some 28 years at 10,000 a second.
 const LAST_CASE: u64 = (1 << (63 - POSITION_BITS)) - 1;
 

@@ -3,6 +3,7 @@
 use super::{
     codes::Coded,
     counts::LAST_CASE,
+    erasures,
     key::{case_number, case_of, key_range},
     raw::{Rest, case_or_rest, case_row_or_rest},
     rows::{
@@ -202,9 +203,11 @@ pub(crate) fn load(conn: &Connection, epoch: Epoch) -> Result<Loaded, StoreError
         [EARLIER_VERSIONS],
         rulebook_row_or_empty,
     )?;
+    let last_erasure = erasures::last(conn)?;
     Ok(Loaded {
         epoch,
         last_case,
+        last_erasure,
         salt,
         clock,
         sagas,

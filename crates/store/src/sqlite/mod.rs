@@ -16,6 +16,9 @@ mod credentials;
 pub(crate) mod cursor;
 #[cfg(test)]
 mod damage_tests;
+#[cfg(test)]
+mod erase_tests;
+mod erasures;
 mod inspect;
 mod key;
 mod lease;
@@ -39,12 +42,13 @@ pub use inspect::{StoreSeen, copy_store, inspect};
 
 use crate::{
     ActFilter, Archive, AuditEnds, AuditEntry, Batch, BulkRow, CaseFilter, CaseRecord,
-    CredentialKind, CredentialRow, Credentials, Lease, Leases, Ledger, ListedCase, ListedStep,
-    Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, PageRequest, Partition, RawCase,
-    RowPage, RulebookRow, Settlements, StepFilter, StepRecord, StoreError, Upkeep,
+    CredentialKind, CredentialRow, Credentials, FieldValue, HoldingPage, HoldingPlace, Lease,
+    Leases, Ledger, ListedCase, ListedErasure, ListedStep, Loaded, LookupRequest, LookupResult,
+    OpenPage, OpenPlace, PageRequest, Partition, RawCase, RowPage, RulebookRow, SettledBefore,
+    Settlements, StepFilter, StepRecord, StoreError, Upkeep,
 };
 use amends_api::CaseState;
-use amends_engine::{SagaRow, StoredCase};
+use amends_engine::{ErasedRow, ErasureRow, SagaRow, StoredCase};
 use amends_protocol::{CaseId, SagaId, StepId, Timestamp};
 use checkpoint::Checkpointer;
 use reader::Readers;
@@ -235,10 +239,34 @@ impl Archive for SqliteStore {
     async fn bulks(&self, keep: usize) -> Result<Vec<BulkRow>, StoreError> {
         self.readers()?.ask(move |conn| bulks::newest(conn, keep)).await
     }
+
+    async fn erasures(&self, page: PageRequest) -> Result<RowPage<ListedErasure>, StoreError> {
+        self.readers()?.ask(move |conn| erasures::list(conn, &page)).await
+    }
+
+    async fn erasure(
+        &self,
+        number: u64,
+    ) -> Result<Option<(ErasureRow, Vec<ErasedRow>)>, StoreError> {
+        self.readers()?.ask(move |conn| erasures::one(conn, number)).await
+    }
+
+    async fn holding(
+        &self,
+        field: FieldValue,
+        after: HoldingPlace,
+    ) -> Result<HoldingPage, StoreError> {
+        self.readers()?.ask(move |conn| erasures::holding(conn, &field, after)).await
+    }
 }
 
 impl Upkeep for SqliteStore {
-    async fn prune(&self, settled_before: Timestamp, limit: usize) -> Result<usize, StoreError> {
+    async fn prune(
+        &self,
+        settled_before: impl Into<SettledBefore> + Send,
+        limit: usize,
+    ) -> Result<usize, StoreError> {
+        let settled_before = settled_before.into();
         self.order(|reply| Command::Prune { settled_before, limit, reply }).await
     }
 

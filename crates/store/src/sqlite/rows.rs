@@ -132,7 +132,11 @@ pub(super) fn json<T: DeserializeOwned>(
     serde_json::from_str(text).map_err(|e| corrupt(name(), e))
 }
 
-fn saga_id(row: &Row<'_>, index: usize, name: &dyn Fn() -> String) -> Result<SagaId, StoreError> {
+pub(super) fn saga_id(
+    row: &Row<'_>,
+    index: usize,
+    name: &dyn Fn() -> String,
+) -> Result<SagaId, StoreError> {
     let text = row.get_ref(index).map_err(read_error)?;
     let text = text.as_str().map_err(|e| corrupt(name(), e))?;
     SagaId::new(text).map_err(|e| corrupt(name(), e))
@@ -198,7 +202,7 @@ fn whole_case_row(
     })
 }
 
-fn report_row(row: &Row<'_>) -> Result<ReportRow, StoreError> {
+pub(crate) fn report_row(row: &Row<'_>) -> Result<ReportRow, StoreError> {
     let key: i64 = column(row, 0)?;
     let (case, position) = (case_of(key), position_of(key));
     let name = || format!("report {position} of case `{case}`");

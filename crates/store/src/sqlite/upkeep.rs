@@ -7,7 +7,7 @@ use super::{
     key::{case_number, key_range},
     rows::{case_id, collect, column, read_error},
 };
-use crate::StoreError;
+use crate::{SettledBefore, StoreError};
 use amends_engine::SagaState;
 use amends_protocol::{CaseId, Timestamp};
 use rusqlite::{Connection, Transaction, params};
@@ -16,22 +16,36 @@ use std::{fs, io, path::Path};
 
 /// Most cases and sagas of one call: some ten thousand rows, so that a commit behind it waits for milliseconds.
 const PRUNE_LIMIT: usize = 500;
-pub(super) const PRUNABLE: &str = "SELECT id FROM cases INDEXED BY cases_settled
-    WHERE state = 3 AND settled_at < ?1 AND NOT EXISTS (
+pub(super) const PRUNABLE: &str =
+    "SELECT id, settled_at, rulebook FROM cases INDEXED BY cases_settled
+    WHERE state = 3 AND settled_at < ?1 AND (settled_at, id) > (?2, ?3) AND NOT EXISTS (
       SELECT 1 FROM reports r INDEXED BY reports_unanswered
       WHERE r.role = 3 AND r.key BETWEEN (cases.id << 20) AND (cases.id << 20 | 1048575))
     ORDER BY settled_at, id";
 const DOING_PRUNE: &str = "prune the store";
 
-/// Removes old settled cases and announcements; says how many.
+/// Cases that one call looks at: where some rulebooks keep theirs for long, those lie before all others.
+const PRUNE_LOOKS: usize = 5_000;
+
+/// Where the next call begins to look: after this time of settling and this case.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PrunePlace([i64; 2]);
+
+impl Default for PrunePlace {
+    fn default() -> Self {
+        Self([i64::MIN; 2])
+    }
+}
+
+/// Removes old settled cases and announcements; says how many, and where to go on.
 pub(crate) fn prune(
     tx: &Transaction<'_>,
-    settled_before: Timestamp,
+    settled_before: &SettledBefore,
     limit: usize,
-    lent: &FxHashSet<CaseId>,
-) -> Result<usize, StoreError> {
+    (lent, from): (&FxHashSet<CaseId>, PrunePlace),
+) -> Result<(usize, PrunePlace), StoreError> {
     let limit = limit.min(PRUNE_LIMIT);
-    let cases = prunable(tx, settled_before, limit, lent)?;
+    let (cases, next) = prunable(tx, settled_before, limit, (lent, from))?;
     if !cases.is_empty() {
         tx.execute(KEEP_LAST_CASE, [LAST_CASE]).map_err(database(DOING_PRUNE))?;
     }
@@ -53,29 +67,45 @@ pub(crate) fn prune(
     }
     counts::more_cases(tx, -(cases.len() as i64))?;
     let left = limit - cases.len();
-    Ok(cases.len() + prune_sagas(tx, settled_before, left)?)
+    let sagas = match settled_before.all {
+        Some(before) => prune_sagas(tx, before, left)?,
+        None => 0,
+    };
+    Ok((cases.len() + sagas, next))
 }
 
 /// Cases that may go, but for those with a report that nobody has answered; those first that were settled first. An
-/// index of settled cases begins with them, so a call that finds none costs next to nothing.
+/// index of settled cases begins with them, so a call that finds none costs next to nothing. Those that are kept longer
+/// are passed over, call by call, until the end; then the next call begins anew.
 fn prunable(
     tx: &Transaction<'_>,
-    settled_before: Timestamp,
+    settled_before: &SettledBefore,
     limit: usize,
-    lent: &FxHashSet<CaseId>,
-) -> Result<Vec<CaseId>, StoreError> {
+    (lent, PrunePlace([settled_at, id])): (&FxHashSet<CaseId>, PrunePlace),
+) -> Result<(Vec<CaseId>, PrunePlace), StoreError> {
+    let mut place = PrunePlace([settled_at, id]);
+    let Some(latest) = settled_before.latest() else { return Ok((Vec::new(), place)) };
     let mut statement = tx.prepare_cached(PRUNABLE).map_err(read_error)?;
-    let mut rows = statement.query([settled_before.0]).map_err(read_error)?;
-    let mut cases = Vec::new();
-    while cases.len() < limit
-        && let Some(row) = rows.next().map_err(read_error)?
-    {
-        let id = case_id(row, 0)?;
-        if !lent.contains(&id) {
+    let mut rows = statement.query([latest.0, settled_at, id]).map_err(read_error)?;
+    let (mut cases, mut looked, mut is_passing) = (Vec::new(), 0, true);
+    while cases.len() < limit && looked < PRUNE_LOOKS {
+        let Some(row) = rows.next().map_err(read_error)? else {
+            return Ok((cases, PrunePlace::default()));
+        };
+        looked += 1;
+        let (id, settled_at) = (case_id(row, 0)?, column::<i64>(row, 1)?);
+        let rulebook: Option<String> = column(row, 2)?;
+        let goes = settled_before.lets_go(rulebook.as_deref(), Timestamp(settled_at));
+        // What is in use goes with a later call, which must find it.
+        is_passing &= !(goes && lent.contains(&id));
+        if is_passing {
+            place = PrunePlace([settled_at, id.0.cast_signed()]);
+        }
+        if goes && !lent.contains(&id) {
             cases.push(id);
         }
     }
-    Ok(cases)
+    Ok((cases, place))
 }
 
 fn prune_sagas(

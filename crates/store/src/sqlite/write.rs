@@ -7,6 +7,7 @@ use super::{
     codes::{Coded, role_code},
     connection::database,
     counts::{self, KEEP_LAST_CASE, LAST_CASE},
+    erasures,
     key::{case_number, key_range, row_key},
 };
 use crate::StoreError;
@@ -113,6 +114,8 @@ pub(crate) fn write_batch(conn: &Connection, writes: &[Write]) -> Result<(), Sto
             Write::Stranger(row) => stranger(conn, &mut writer.json, row)?,
             Write::RuleHold(row) => rule_hold(conn, &mut writer.json, row)?,
             Write::Activate(row) => activate(conn, &mut writer.json, row)?,
+            Write::Erasure(row) => erasures::put(conn, row)?,
+            Write::Erased(row) => erasures::put_erased(conn, row)?,
         }
     }
     let new_cases = writer.new_cases;
@@ -137,7 +140,9 @@ fn superseded(writes: &[Write]) -> FxHashSet<usize> {
             | Write::Service(_)
             | Write::Stranger(_)
             | Write::RuleHold(_)
-            | Write::Activate(_) => continue,
+            | Write::Activate(_)
+            | Write::Erasure(_)
+            | Write::Erased(_) => continue,
         };
         if !seen.insert(key) {
             superseded.insert(position);

@@ -3,13 +3,20 @@
 //! It also answers the loop's look-ups, so that they see every commit before them.
 
 use super::{
-    audit, bulks, checkpoint::Checkpointer, connection::database, credentials, lease::WholeLease,
-    lookup, upkeep, write::write_batch,
+    audit, bulks,
+    checkpoint::Checkpointer,
+    connection::database,
+    credentials,
+    lease::WholeLease,
+    lookup,
+    upkeep::{self, PrunePlace},
+    write::write_batch,
 };
 use crate::{
     Batch, BulkRow, CredentialKind, CredentialRow, Lease, Loaded, LookupRequest, LookupResult,
-    OpenPage, OpenPlace, Partition, StoreError,
+    OpenPage, OpenPlace, Partition, SettledBefore, StoreError,
 };
+use amends_engine::Write;
 use amends_protocol::{CaseId, Timestamp};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::collections::VecDeque;
@@ -32,7 +39,7 @@ pub(crate) enum Command {
     Find(LookupRequest, Reply<LookupResult>),
     Load(Reply<Loaded>),
     Open { after: OpenPlace, most: usize, reply: Reply<OpenPage> },
-    Prune { settled_before: Timestamp, limit: usize, reply: Reply<usize> },
+    Prune { settled_before: SettledBefore, limit: usize, reply: Reply<usize> },
     PruneAudit { made_before: Timestamp, limit: usize, reply: Reply<usize> },
     PutBulk(BulkRow, Reply<()>),
     PutCredential(CredentialRow, Reply<()>),
@@ -48,13 +55,16 @@ pub(crate) struct Writer {
     conn: Connection,
     checkpointer: Checkpointer,
     lent: VecDeque<CaseId>,
+    /// Where pruning goes on: those before are kept longer.
+    prune_from: PrunePlace,
     lease: WholeLease,
 }
 
 impl Writer {
     pub(crate) fn new(conn: Connection, checkpointer: Checkpointer) -> Self {
         let lease = WholeLease::of_open_directory();
-        Self { conn, checkpointer, lent: VecDeque::new(), lease }
+        let prune_from = PrunePlace::default();
+        Self { conn, checkpointer, lent: VecDeque::new(), prune_from, lease }
     }
 
     /// Works until every sender is gone, then puts the WAL into the file.
@@ -87,11 +97,18 @@ impl Writer {
     fn commit(&mut self, mut group: Vec<(Batch, Reply<()>)>) {
         let batches = group.iter().map(|(batch, _)| batch).collect::<Vec<_>>();
         let result = self.write(&batches);
+        if result.is_ok() && batches.iter().any(|batch| erases(batch)) {
+            self.checkpointer.wipe(&self.conn);
+        }
         // Answers must not wait for a checkpoint.
         if group.len() > 1 && result.is_err() {
             // One of them is at fault; the others must not suffer for it.
             for (batch, reply) in group {
-                let _ = reply.send(self.write(&[&batch]));
+                let written = self.write(&[&batch]);
+                if written.is_ok() && erases(&batch) {
+                    self.checkpointer.wipe(&self.conn);
+                }
+                let _ = reply.send(written);
             }
         } else if let Some((_, last)) = group.pop() {
             for (_, reply) in group {
@@ -132,10 +149,16 @@ impl Writer {
                 let _ = reply.send(lookup::open(&self.conn, after, most));
             }
             Command::Prune { settled_before, limit, reply } => {
-                let lent = self.lent.iter().copied().collect();
-                let pruned = self.transact(|tx| upkeep::prune(tx, settled_before, limit, &lent));
+                let (lent, from) = (self.lent.iter().copied().collect(), self.prune_from);
+                let pruned =
+                    self.transact(|tx| upkeep::prune(tx, &settled_before, limit, (&lent, from)));
+                let pruned = pruned.map(|(removed, next)| {
+                    self.prune_from = next;
+                    removed
+                });
                 let _ = reply.send(pruned);
                 self.checkpointer.after_commit(&self.conn);
+                self.checkpointer.wipe_again(&self.conn);
             }
             Command::PruneAudit { made_before, limit, reply } => {
                 let _ = reply.send(self.transact(|tx| audit::prune(tx, made_before, limit)));
@@ -152,6 +175,7 @@ impl Writer {
             }
             Command::CheckWritable(reply) => {
                 let _ = reply.send(self.transact(upkeep::touch));
+                self.checkpointer.wipe_again(&self.conn);
             }
             Command::Claim(most, reply) => {
                 let _ = reply.send(Ok(self.lease.claim(most)));
@@ -185,4 +209,9 @@ impl Writer {
         tx.commit().map_err(database("commit"))?;
         Ok(done)
     }
+}
+
+/// Whether business data goes with it.
+fn erases(batch: &Batch) -> bool {
+    batch.writes.iter().any(|write| matches!(write, Write::Erased(row) if row.done_at.is_some()))
 }

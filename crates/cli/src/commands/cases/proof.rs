@@ -92,6 +92,9 @@ fn tell(proof: &CaseProof) -> Outcome {
         sign.shape, proof.case_id, proof.saga_id, sign.word
     ))?;
     output::line(&proof.sentence)?;
+    if let Some(erasure) = &proof.erasure {
+        output::line(&super::show::erased(erasure))?;
+    }
     if let Some(at) = proof.saga_ended_at {
         output::line(&format!("the saga was said to have ended {}", clock(at)))?;
     }

@@ -10,7 +10,7 @@ use crate::moment::{clock, now, relative};
 use crate::output::{self, Grid};
 use crate::printing::Printing;
 use amends_api::signs::Signed;
-use amends_api::{AttemptView, CaseDetail, CaseSummary, ReportView, StepView};
+use amends_api::{AttemptView, CaseDetail, CaseErasure, CaseSummary, ReportView, StepView};
 use amends_api::{CaseState, ClosedOn, StepStateName, amounts_in_words};
 use amends_protocol::Timestamp;
 use clap_complete::ArgValueCompleter;
@@ -100,6 +100,7 @@ pub(super) fn header(case: &CaseDetail, now: Timestamp) -> String {
     )];
     lines.push(s.sentence.clone());
     lines.extend(business(s));
+    lines.extend(s.erasure.as_ref().map(erased));
     lines.push(match (s.state, s.settled_at) {
         (CaseState::Settled, Some(at)) => {
             let word = s.closed_on.map_or(String::new(), |closed| format!(", {}", closed.sign().word));
@@ -114,6 +115,18 @@ pub(super) fn header(case: &CaseDetail, now: Timestamp) -> String {
         lines.push(format!("settles {} if nothing more happens", relative(at, now)));
     }
     lines.join("\n")
+}
+
+/// That its business data went, or will.
+pub(super) fn erased(erasure: &CaseErasure) -> String {
+    let CaseErasure { id, by, done_at, fields, .. } = erasure;
+    match done_at {
+        Some(at) => format!(
+            "its business data were erased {}: {fields} values ({id}, asked for by {by})",
+            clock(*at)
+        ),
+        None => format!("its business data go as soon as it is settled ({id}, asked for by {by})"),
+    }
 }
 
 /// Whom it concerns, what, and how much; none if nothing is known.

@@ -22,6 +22,7 @@ pub(super) const TAGS: &[(&str, &str)] = &[
     ("services", "Participants as the supervisor sees them."),
     ("watching", "Numbers, the audit, and what happens as it happens."),
     ("access", "Who asks, tokens and sessions."),
+    ("erasures", "Business data that goes for good."),
     ("running", "Backups, probes and this document."),
     ("participants", "What services are sent."),
 ];

@@ -11,6 +11,7 @@ mod console;
 mod console_access;
 mod described;
 mod desk;
+mod erasing;
 mod keeping;
 mod narrow_access;
 mod open_work;

@@ -1,0 +1,156 @@
+//! What was erased is in none of the store's files any more: the raw bytes are looked through.
+
+use super::{FILE_NAME, SqliteOptions, SqliteStore};
+use crate::{
+    Batch, Ledger, Upkeep,
+    conformance::sample::{FromRow, attempt, done, report, saga, settled, whole},
+};
+use amends_engine::{
+    CaseRow, ErasedRow, Gone, ReportRow, SecretValues, Write, bare_case, bare_report,
+};
+use amends_protocol::{CaseId, Timestamp};
+use rusqlite::Connection;
+use std::{fs, path::Path, sync::Arc};
+use tempfile::TempDir;
+
+const VALUE: &str = "4111-geheim-0042";
+
+/// Where the value stands in the files of a folder.
+fn found(dir: &Path) -> Vec<String> {
+    let files = fs::read_dir(dir).expect("a folder").map(|file| file.expect("a file").path());
+    let holds = |path: &std::path::PathBuf| {
+        let bytes = fs::read(path).expect("reads");
+        bytes.windows(VALUE.len()).any(|window| window == VALUE.as_bytes())
+    };
+    let holding = files.filter(holds);
+    holding.map(|path| path.file_name().expect("named").to_string_lossy().into_owned()).collect()
+}
+
+fn open(dir: &TempDir) -> SqliteStore {
+    SqliteStore::open(dir.path(), &SqliteOptions::default()).expect("opens")
+}
+
+async fn commit(store: &SqliteStore, writes: Vec<Write>) {
+    let epoch = store.load().await.expect("loads").epoch;
+    store.commit(Batch { epoch, ..writes.into() }).await.expect("commits");
+}
+
+fn holding(text: String) -> ReportRow {
+    let mut row = report(1, 0);
+    let data = &mut Arc::make_mut(&mut row.report).data;
+    data.message = Some(format!("card {VALUE} was declined"));
+    data.data.insert("card".to_owned(), text.into());
+    row
+}
+
+/// A case that was written again and again, with a report that is longer than a page.
+async fn fill(store: &SqliteStore) -> (CaseRow, ReportRow) {
+    let row = CaseRow { message: Some(format!("card {VALUE}").into()), ..settled(1) };
+    commit(store, whole(row.clone())).await;
+    let long = "x".repeat(20_000);
+    let mut last = report(1, 0);
+    for n in 0..5 {
+        last = holding(format!("{VALUE} {n} {}", &long[..20_000 - n * 4_000]));
+        let mut said = attempt(&done(1, 1, "payment.pay"), 1, "busy");
+        said.message = Some(format!("{VALUE} is unknown here").into());
+        let writes = vec![
+            Write::from_case(row.clone()),
+            Write::from_report(last.clone()),
+            Write::from_attempt(said),
+        ];
+        commit(store, writes).await;
+    }
+    // Others around it, so that its rows are not alone on their pages.
+    for n in 2..40 {
+        commit(store, whole(settled(n))).await;
+    }
+    (row, last)
+}
+
+fn erasing((mut row, mut report): (CaseRow, ReportRow)) -> Vec<Write> {
+    assert!(!bare_case(&mut row).is_nothing() && !bare_report(&mut report).is_nothing());
+    let erased = ErasedRow {
+        erasure: 1,
+        saga: saga("order-1"),
+        case: Some(CaseId(1)),
+        done_at: Some(Timestamp(1)),
+        gone: Gone::default(),
+        values: SecretValues::default(),
+    };
+    vec![Write::from_case(row), Write::from_report(report), Write::Erased(Box::new(erased))]
+}
+
+#[tokio::test]
+async fn an_erased_value_is_in_no_file() {
+    let dir = TempDir::new().expect("a folder");
+    let store = open(&dir);
+    let rows = fill(&store).await;
+    assert!(!found(dir.path()).is_empty(), "it was there");
+    commit(&store, erasing(rows)).await;
+    assert_eq!(found(dir.path()), [""; 0], "while the store is open");
+    drop(store);
+    assert_eq!(found(dir.path()), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_is_pruned_is_in_no_file() {
+    let dir = TempDir::new().expect("a folder");
+    let store = open(&dir);
+    fill(&store).await;
+    assert!(store.prune(Timestamp(i64::MAX), 100).await.expect("prunes") > 30);
+    drop(store);
+    assert_eq!(found(dir.path()), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_reader_that_holds_on_to_the_log_delays_the_bytes_and_no_commit() {
+    let dir = TempDir::new().expect("a folder");
+    let store = open(&dir);
+    let rows = fill(&store).await;
+    let reader = Connection::open(dir.path().join(FILE_NAME)).expect("opens");
+    reader.execute_batch("BEGIN; SELECT count(*) FROM cases;").expect("reads");
+    commit(&store, erasing(rows)).await;
+    assert!(!found(dir.path()).is_empty(), "the reader may still want it");
+    reader.execute_batch("COMMIT").expect("ends");
+    store.check_writable().await.expect("writable");
+    store.check_writable().await.expect("the one before it is through");
+    assert_eq!(found(dir.path()), [""; 0]);
+}
+
+/// The process ended after the commit and before the log was cut off.
+#[tokio::test]
+async fn a_log_that_was_left_is_cut_off_at_the_start() {
+    let (dir, other) = (TempDir::new().expect("a folder"), TempDir::new().expect("a folder"));
+    let store = open(&dir);
+    let rows = fill(&store).await;
+    let reader = Connection::open(dir.path().join(FILE_NAME)).expect("opens");
+    reader.execute_batch("BEGIN; SELECT count(*) FROM cases;").expect("reads");
+    commit(&store, erasing(rows)).await;
+    for end in ["", "-wal"] {
+        let name = format!("{FILE_NAME}{end}");
+        fs::copy(dir.path().join(&name), other.path().join(&name)).expect("copies");
+    }
+    assert!(!found(other.path()).is_empty(), "as after a crash");
+    let again = open(&other);
+    assert_eq!(found(other.path()), [""; 0]);
+    assert_eq!(again.load().await.expect("loads").last_case, 39);
+}
+
+/// An older version left what it removed in free places of the file.
+#[tokio::test]
+async fn a_store_of_an_older_version_is_written_anew() {
+    let dir = TempDir::new().expect("a folder");
+    let conn = Connection::open(dir.path().join(FILE_NAME)).expect("opens");
+    conn.execute_batch(include_str!("schema/tests_2.sql")).expect("runs");
+    conn.execute_batch(&format!(
+        "PRAGMA secure_delete = OFF;
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50)
+         INSERT INTO acts SELECT i, 1, 'kim', 'waive', '{VALUE}', NULL, NULL, 'null' FROM n;
+         DELETE FROM acts;"
+    ))
+    .expect("runs");
+    drop(conn);
+    assert!(!found(dir.path()).is_empty(), "a trace of it");
+    drop(open(&dir));
+    assert_eq!(found(dir.path()), [""; 0]);
+}
