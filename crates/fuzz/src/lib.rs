@@ -4,6 +4,7 @@
 
 mod answers;
 mod configuration;
+mod identity;
 mod message;
 mod reports;
 mod rulebook;
@@ -47,6 +48,10 @@ pub const TARGETS: &[Target] = &[
     target("traceparent", texts::traceparent),
     target("attribute", texts::attribute),
     target("shown", texts::shown),
+    target("token", identity::token),
+    target("jwt", identity::jwt),
+    target("claims", identity::claims),
+    target("key_set", identity::key_set),
 ];
 
 const fn target(name: &'static str, run: fn(&[u8])) -> Target {

@@ -205,6 +205,10 @@ targets!(
     traceparent,
     attribute,
     shown,
+    token,
+    jwt,
+    claims,
+    key_set,
 );
 
 #[test]

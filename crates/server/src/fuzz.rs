@@ -1,7 +1,9 @@
 //! Readers of what comes from outside, for those who throw made-up input at them (`crates/fuzz`). Only with the feature
 //! `fuzz`: the product has none of it.
 
+use crate::access::{Shown, shown};
 pub use crate::dispatch::fuzz::{MESSAGE_LIMIT, Said, history_answer, step_answer};
+pub use crate::identity::fuzz as identity;
 use crate::ingest::envelope;
 use amends_protocol::Report;
 use http::HeaderMap;
@@ -33,4 +35,17 @@ pub fn report_batch(
 ) -> Result<Vec<Result<Report, String>>, String> {
     let events = envelope::read_batch(headers, body, limit).map_err(|fault| fault.detail)?;
     Ok(events.into_iter().map(|one| one.map_err(|fault| fault.detail)).collect())
+}
+
+/// What the headers of a request show, without and with TLS: a token, or the value of a session's cookie; none if they
+/// show nothing.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn credential(headers: &HeaderMap, secure: bool) -> Result<Option<&str>, String> {
+    match shown(headers, secure) {
+        Ok(Shown::Token(text) | Shown::Session(text)) => Ok(Some(text)),
+        Ok(Shown::Nothing) => Ok(None),
+        Err(problem) => Err(problem.detail.unwrap_or_default()),
+    }
 }

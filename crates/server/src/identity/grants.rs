@@ -122,7 +122,7 @@ mod tests {
     }
 
     fn of_pod(rule: &GrantRule, subject: &str) -> Vec<String> {
-        let claims = Claims::of_test(json!({ "sub": subject, "groups": ["ops", "shop"] }));
+        let claims = Claims::made_up(json!({ "sub": subject, "groups": ["ops", "shop"] }));
         shown(by_rules(std::slice::from_ref(rule), &claims))
     }
 
@@ -174,7 +174,7 @@ mod tests {
         let act: Grant = "act".parse().expect("a grant");
         let grants = BTreeMap::from([("operator".to_owned(), vec![act])]);
         let roles = Roles { claim: "/realm_access/roles".to_owned(), grants };
-        let of = |claims: Value| shown(roles.of(&Claims::of_test(claims)));
+        let of = |claims: Value| shown(roles.of(&Claims::made_up(claims)));
         assert_eq!(of(json!({ "realm_access": { "roles": ["x", "operator"] } })), ["act"]);
         assert_eq!(of(json!({ "realm_access": { "roles": "operator" } })), ["act"]);
         for claims in [

@@ -67,6 +67,12 @@ impl Keys {
         }
     }
 
+    /// How many there are.
+    #[cfg(feature = "fuzz")]
+    pub(super) fn count(&self) -> usize {
+        self.all.len()
+    }
+
     /// Whether there is a key that a token could have been signed by.
     pub(super) fn have_one_for(&self, seal: Seal<'_>) -> bool {
         self.of(seal).next().is_some()
@@ -157,6 +163,11 @@ fn in_library(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
 impl Keys {
     pub(super) fn read(_: &[u8]) -> Result<Self, String> {
         Err("this build checks no signatures; build it with the feature `tls`".to_owned())
+    }
+
+    #[cfg(feature = "fuzz")]
+    pub(super) fn count(&self) -> usize {
+        0
     }
 
     pub(super) fn have_one_for(&self, _: Seal<'_>) -> bool {

@@ -4,6 +4,8 @@
 
 mod algorithm;
 mod believed;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod grants;
 mod key_source;
 mod keys;
