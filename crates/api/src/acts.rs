@@ -210,6 +210,17 @@ impl StepAct {
             | Self::Approve { reason } => reason,
         }
     }
+
+    /// The same, to be changed.
+    pub fn reason_mut(&mut self) -> &mut String {
+        match self {
+            Self::Retry { reason, .. }
+            | Self::Edit { reason, .. }
+            | Self::Waive { reason }
+            | Self::Record { reason, .. }
+            | Self::Approve { reason } => reason,
+        }
+    }
 }
 
 /// What an operator wants done to a case: body of `POST /v1/cases/{id}/acts`.
@@ -292,6 +303,16 @@ impl CaseAct {
     /// Why.
     #[must_use]
     pub fn reason(&self) -> &str {
+        match self {
+            Self::Replan { reason, .. }
+            | Self::Plan { reason, .. }
+            | Self::Settle { reason }
+            | Self::Retry { reason } => reason,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn reason_mut(&mut self) -> &mut String {
         match self {
             Self::Replan { reason, .. }
             | Self::Plan { reason, .. }

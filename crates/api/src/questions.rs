@@ -200,6 +200,15 @@ impl StrangerAct {
             }
         }
     }
+
+    /// The same, to be changed.
+    pub fn reason_mut(&mut self) -> &mut String {
+        match self {
+            Self::Ignore { reason } | Self::Declare { reason } | Self::Reconsider { reason } => {
+                reason
+            }
+        }
+    }
 }
 
 /// A name that evidence tells of and a rulebook does not know, or did not: an item of `GET /v1/strangers`.
@@ -265,6 +274,18 @@ impl QuestionAct {
     /// Why.
     #[must_use]
     pub fn reason(&self) -> &str {
+        match self {
+            Self::Accept { reason }
+            | Self::Ignore { reason }
+            | Self::Declare { reason }
+            | Self::Record { reason, .. }
+            | Self::AskAgain { reason, .. }
+            | Self::Choose { reason, .. } => reason,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn reason_mut(&mut self) -> &mut String {
         match self {
             Self::Accept { reason }
             | Self::Ignore { reason }

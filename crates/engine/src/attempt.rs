@@ -172,6 +172,7 @@ impl Case {
             request_ids,
             report: Arc::clone(&report.report),
             data: step.extra.edited.clone().or(told),
+            veil: self.veil(),
         };
         let asked_before = step.extra.asked.filter(|_| step.extra.may_have_run);
         if let (Some(before), Some(now)) = (asked_before, send.digest())

@@ -1,6 +1,7 @@
 //! What is to be done after a commit. Nothing here has happened yet, and nothing here may happen before the writes of
 //! the same [`crate::Output`] are durable.
 
+use crate::Veil;
 use amends_api::{AttemptResult, AuditActName, BreakerState, ClosedOn, QuestionId, QuestionKind};
 use amends_protocol::{
     ActionName, CallbackProof, CaseId, Outcome, Report, SagaId, StepId, Testimony, Timestamp, Verb,
@@ -72,6 +73,8 @@ pub struct SendStep {
     pub report: Arc<Report>,
     /// Data in place of the report's: an operator's, or what was told of the one request.
     pub data: Option<Arc<Map<String, Value>>>,
+    /// What nobody is shown of it, should its service repeat it.
+    pub veil: Veil,
 }
 
 impl SendStep {

@@ -41,6 +41,7 @@ mod rule_holds;
 mod same_answer;
 mod service_queue;
 mod shared;
+mod shown;
 mod standing;
 mod strangers;
 mod subject;

@@ -1,6 +1,8 @@
-//! Finds a value in a text of strangers, however it is written there: as it is, percent-encoded, or escaped as in JSON
-//! or HTML. For whoever must not repeat it. Pure.
+//! Finds a value in a text of strangers, however it is written there: as it is, percent-encoded, escaped as in JSON or
+//! HTML, in base64 or in hexadecimal digits. For whoever must not repeat it. Pure.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use std::ops::Range;
 
 /// Characters of a value that give it away at the end of a text that was cut short.
@@ -59,6 +61,12 @@ fn spellings(c: char, text: &str) -> Vec<usize> {
     let bytes = c.encode_utf8(&mut bytes).bytes();
     let percent = |sign: &str| bytes.clone().map(|b| format!("{sign}{b:02x}")).collect::<String>();
     let escaped = if c.is_ascii_punctuation() { format!("\\{c}") } else { String::new() };
+    // A text within a text: what escapes is escaped itself.
+    let twice = match c {
+        '"' | '\\' => format!("\\\\\\{c}"),
+        c if c.is_ascii_punctuation() => format!("\\\\{c}"),
+        _ => String::new(),
+    };
     let all = [
         named.to_owned(),
         percent("%"),
@@ -67,6 +75,8 @@ fn spellings(c: char, text: &str) -> Vec<usize> {
         format!("&#{number};"),
         format!("&#x{number:x};"),
         escaped,
+        format!("\\\\u{number:04x}"),
+        twice,
     ];
     let begins = |with: &&String| {
         let head = text.as_bytes().get(..with.len());
@@ -74,6 +84,25 @@ fn spellings(c: char, text: &str) -> Vec<usize> {
     };
     lengths.extend(all.iter().filter(begins).map(String::len));
     lengths
+}
+
+/// A value as base64 and in hexadecimal digits: none of its characters is left as it was.
+#[must_use]
+pub fn encodings(value: &[u8]) -> Vec<String> {
+    let hex: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut all = vec![hex.to_uppercase(), hex];
+    // What stands before it moves its bits: three ways, and the digits that it shares with its neighbours are left out.
+    for before in 0..3 {
+        let padded = [&[0; 2][..before], value].concat();
+        let whole_digits = padded.len() * 8 / 6;
+        let shared = [0, 2, 3][before];
+        for text in [STANDARD_NO_PAD.encode(&padded), URL_SAFE_NO_PAD.encode(&padded)] {
+            all.push(text[shared..whole_digits].to_owned());
+        }
+    }
+    all.sort();
+    all.dedup();
+    all
 }
 
 #[cfg(test)]
@@ -90,6 +119,7 @@ mod tests {
             "sk%252Bx%252FYz0%2522a%2520%25C3%25A9%253D%253D",
             r#"sk\u002bx\/Yz0\"a \u00e9=="#,
             "sk&#43;x&#x2F;Yz0&quot;a &#233;==",
+            r#"sk\\u002bx\\/Yz0\\\"a \\u00e9=="#,
         ] {
             let text = format!("재고: `{said}`.");
             let found = find(&text, value).map(|at| &text[at]);

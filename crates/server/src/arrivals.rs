@@ -117,13 +117,13 @@ mod tests {
     async fn whoever_waits_is_told_when_nobody_takes_any_more() {
         let (arrivals, mut of_loop) = Arrivals::open(10);
         let (first, _answer) = arrival();
-        arrivals.send(&Source::Outcomes, first).expect("room");
+        arrivals.send(&Source::Outcomes("".into()), first).expect("room");
         assert!(matches!(of_loop.recv().await.input, Input::Tick));
         let (second, answer) = arrival();
-        arrivals.send(&Source::Outcomes, second).expect("room");
+        arrivals.send(&Source::Outcomes("".into()), second).expect("room");
         of_loop.close();
         let (third, _) = arrival();
-        assert_eq!(arrivals.send(&Source::Outcomes, third), Err(NotTaken::Closed));
+        assert_eq!(arrivals.send(&Source::Outcomes("".into()), third), Err(NotTaken::Closed));
         assert_eq!(arrivals.len(), 1, "what came before the end can still be taken");
         drop(of_loop);
         assert!(answer.await.is_err() && arrivals.len() == 0);

@@ -3,7 +3,8 @@
 
 use crate::access::proxies::behind;
 use crate::access::{
-    About, Caller, Known, Needs, Peer, Shown, Stay, is_probe, needs, shown, unauthorized,
+    About, Asker, Caller, Known, Needs, Peer, Shown, Stay, TooOften, is_probe, needs, shown,
+    unauthorized, waits_in_line,
 };
 use crate::clock::{Clock, SystemClock};
 use crate::console;
@@ -29,19 +30,49 @@ pub(crate) async fn identify<S: Store>(
     next: Next,
 ) -> Response {
     let connected = request.extensions().get::<Peer>().cloned().unwrap_or_default();
-    match caller(&app, request.headers(), connected).await {
+    let route = request.extensions().get::<MatchedPath>();
+    let in_line = route.is_some_and(|path| waits_in_line(request.method().as_str(), path.as_str()));
+    match caller(&app, request.headers(), connected.clone()).await {
         Ok(caller) => {
+            let asker = Asker::of(&caller).filter(|_| !is_probe(request.uri().path()));
+            if let Err(error) = keeps_pace(&app, asker.as_ref(), in_line) {
+                return refused(&app, Asked::of(&request), error);
+            }
             let stay = caller.stay.clone();
             request.extensions_mut().insert(caller);
             let answer = next.run(request).await;
+            // What was refused has cost as much as any question, and nothing of it waits in a line.
+            if in_line && answer.status().is_client_error() {
+                let _ = keeps_pace(&app, asker.as_ref(), false); // the next one is told
+            }
             match stay {
                 Some(stay) => stay.bounds(answer),
                 None => answer,
             }
         }
         Err(_) if is_probe(request.uri().path()) => next.run(request).await,
-        Err(error) => refused(&app, Asked::of(&request), error),
+        Err(error) => {
+            let peer = behind(&app.access.trusted_proxies, connected, request.headers());
+            let paced = keeps_pace(&app, Asker::at(peer.address).as_ref(), false);
+            refused(&app, Asked::of(&request), paced.err().unwrap_or(error))
+        }
     }
+}
+
+/// That somebody does not ask too often. What waits in a line is only looked at.
+fn keeps_pace<S: Store>(
+    app: &App<S>,
+    asker: Option<&Asker>,
+    in_line: bool,
+) -> Result<(), ApiError> {
+    let (Some(asker), now) = (asker, SystemClock.monotonic()) else { return Ok(()) };
+    let paced = if in_line { app.pace.look(asker, now) } else { app.pace.take(asker, now) };
+    paced.map_err(|TooOften { per_second }| {
+        let detail = format!(
+            "you ask more often than {per_second} times a second (`limits.requests`); wait a second and ask again"
+        );
+        Problem::new(ProblemCode::Overloaded, detail).into()
+    })
 }
 
 async fn caller<S: Store>(

@@ -2,6 +2,20 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+/// Bits of an address of IPv6 that are one peer's: whoever has one such network has all addresses in it.
+const BITS_OF_PEER: u32 = 64;
+
+/// The address by which a peer is told from others.
+pub(crate) fn one_peer(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) if !v6.is_loopback() => {
+            let network = v6.to_bits() & (u128::MAX << (u128::BITS - BITS_OF_PEER));
+            Ipv6Addr::from_bits(network).into()
+        }
+        address => address,
+    }
+}
+
 /// A network, e.g. `10.0.0.0/8`; a single address has all bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Net {

@@ -17,6 +17,7 @@ use crate::shell::{Driver, StartError};
 use crate::supervisor::Supervisor;
 use crate::telemetry::{LogWriter, export};
 use crate::tls::watch as watch_certificate;
+use crate::withheld::Withheld;
 use amends_store::{SqliteOptions, SqliteStore, StoreError};
 use futures_util::future::join_all;
 use std::io::{self, Write as _};
@@ -100,6 +101,7 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
         .believing(Believed::new(&config.identity, &config.outbound));
     access.insecure = insecure.map(Into::into);
     let (supervisor, driver) = Driver::start(store, outbound, SystemClock, config.driver).await?;
+    supervisor.withhold(&config.withheld);
     let rejections = Rejections::default();
     let books = match &config.rules {
         None => None,
@@ -125,7 +127,7 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     }
     let (look, asked) = mpsc::channel(1);
     looks.push(look);
-    let keeper = Keeper { keys: access.keys.clone(), tokens: config.access.tokens.clone() };
+    let keeper = Keeper::of(&access, &config);
     upkeep.push(tokio::spawn(keeper.keep(supervisor.clone(), asked, stops.clone())));
     upkeep.extend(tell_alerts(&config, address, &supervisor, stops.clone()));
     // Absolute, so that the path in an answer means the same to whoever reads it.
@@ -159,6 +161,7 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
 struct Keeper {
     keys: Keyring,
     tokens: Vec<FixedToken>,
+    withheld: Withheld,
 }
 
 impl Keeper {
@@ -175,15 +178,33 @@ impl Keeper {
                 Some(()) = asked.recv() => false,
                 () = tokio::time::sleep(KEYS_EVERY) => false,
             };
-            if let Err(error) = read_tokens(&self.keys, &self.tokens) {
-                tracing::error!(%error, "a changed token can't be used; those before stay in force");
-            }
+            self.read_files();
             if let Err(error) = self.keys.tidy(supervisor.store(), SystemClock.now()).await {
                 tracing::warn!(%error, "which tokens were used can't be written down");
             }
             if told {
                 return;
             }
+        }
+    }
+}
+
+impl Keeper {
+    fn of(access: &Access, config: &Config) -> Self {
+        Self {
+            keys: access.keys.clone(),
+            tokens: config.access.tokens.clone(),
+            withheld: config.withheld.clone(),
+        }
+    }
+
+    /// Takes tokens as their files hold them now. What can't be kept out of answers and logs is not taken.
+    fn read_files(&self) {
+        if let Err((file, why)) = self.withheld.read_anew() {
+            let file = file.display();
+            tracing::error!(%file, %why, "a changed file with a secret can't be used; the tokens before stay in force");
+        } else if let Err(error) = read_tokens(&self.keys, &self.tokens) {
+            tracing::error!(%error, "a changed token can't be used; those before stay in force");
         }
     }
 }

@@ -10,8 +10,9 @@ pub(crate) enum Source {
     Service(Arc<str>),
     /// All other services together: names can be made up, and so none of these has turns of its own.
     Strangers,
-    /// Late outcomes of steps, and the ends of sagas: they name no service.
-    Outcomes,
+    /// Late outcomes of steps, and the ends of sagas, of one sender: they name no service, so whoever is known by a
+    /// token, or is at one address, has turns of their own.
+    Outcomes(Arc<str>),
     /// A person, or a program that acts.
     Person(Arc<str>),
 }
@@ -29,7 +30,8 @@ impl Source {
         match input {
             Input::Report { report, .. } => service(report.service()),
             Input::SagaBegan { begin, .. } => service(&begin.service),
-            Input::StepCalledBack { .. } | Input::SagaEnded { .. } => Self::Outcomes,
+            // Their sender stands beside them; see `Supervisor::call_back`.
+            Input::StepCalledBack { .. } | Input::SagaEnded { .. } => Self::Outcomes("".into()),
             Input::StepAct { actor, .. }
             | Input::CaseAct { actor, .. }
             | Input::QuestionAct { actor, .. }
@@ -42,7 +44,9 @@ impl Source {
             Input::Mend { mend, .. } => person(&mend.actor),
             Input::Erase { erase, .. } => person(&erase.actor),
             // They don't come from outside, and wait in no line.
-            Input::StepEnded { .. } | Input::HistoryEnded { .. } | Input::Tick => Self::Outcomes,
+            Input::StepEnded { .. } | Input::HistoryEnded { .. } | Input::Tick => {
+                Self::Outcomes("".into())
+            }
         }
     }
 }
@@ -53,7 +57,10 @@ impl std::fmt::Display for Source {
         match self {
             Self::Service(name) => write!(f, "`{name}`"),
             Self::Strangers => f.write_str("services that no active rulebook knows"),
-            Self::Outcomes => f.write_str("late outcomes and ends of sagas"),
+            Self::Outcomes(sender) if sender.is_empty() => {
+                f.write_str("late outcomes and ends of sagas")
+            }
+            Self::Outcomes(sender) => write!(f, "late outcomes and ends of sagas of `{sender}`"),
             Self::Person(name) => write!(f, "`{name}`"),
         }
     }
@@ -70,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn each_person_has_turns_of_their_own_and_outcomes_share_theirs() {
+    fn each_person_has_turns_of_their_own_and_outcomes_without_a_sender_share_theirs() {
         let of = |input: &Input| Source::of(input, |name| name == "payment");
         assert_ne!(of(&pause("ann".into())), of(&pause("bob".into())));
         let known = |name: &str| {
@@ -78,6 +85,6 @@ mod tests {
         };
         assert_eq!(of(&known("ann")), of(&known("bob")), "one token has the turns of one");
         let saga = SagaId::new("o-1").expect("a saga id");
-        assert_eq!(of(&Input::SagaEnded { saga, ticket: 1 }), Source::Outcomes);
+        assert_eq!(of(&Input::SagaEnded { saga, ticket: 1 }), Source::Outcomes("".into()));
     }
 }

@@ -11,7 +11,9 @@ use crate::mailbox::{Mailbox, Quarantine, Shared};
 use crate::open_case_queries::OpenCaseQuery;
 use crate::source::Source;
 use crate::telemetry::{Metrics, Traces};
+use crate::texts::without_secrets;
 use crate::views::{OnTheWall, rule_hold};
+use crate::withheld::Withheld;
 use amends_api::{
     AuditActName, CaseAct, QuestionAct, QuestionId, RuleHoldView, StepAct, StrangerAct,
 };
@@ -25,7 +27,7 @@ use amends_protocol::{
 use amends_rulebook::Rulebook;
 use amends_store::Store;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -53,6 +55,8 @@ struct Inner {
     mailbox: Mailbox,
     shared: Arc<Shared>,
     tickets: AtomicU64,
+    /// What no text that comes in may hold.
+    withheld: OnceLock<Withheld>,
 }
 
 impl<S: Clone> Clone for Supervisor<S> {
@@ -63,7 +67,22 @@ impl<S: Clone> Clone for Supervisor<S> {
 
 impl<S: Store> Supervisor<S> {
     pub(crate) fn new(store: S, mailbox: Mailbox, shared: Arc<Shared>) -> Self {
-        Self { store, inner: Arc::new(Inner { mailbox, shared, tickets: AtomicU64::new(1) }) }
+        let (tickets, withheld) = (AtomicU64::new(1), OnceLock::new());
+        Self { store, inner: Arc::new(Inner { mailbox, shared, tickets, withheld }) }
+    }
+
+    /// From now on texts that come in are kept without these values. It is said once, at the start.
+    pub(crate) fn withhold(&self, values: &Withheld) {
+        let _ = self.inner.withheld.set(values.clone());
+    }
+
+    fn withheld(&self) -> &Withheld {
+        self.inner.withheld.get_or_init(Withheld::default)
+    }
+
+    /// A text that somebody wrote, as it is kept.
+    pub(crate) fn kept_text(&self, text: &str) -> String {
+        self.withheld().hide_in_text(text)
     }
 
     /// Takes a report. It is durable when this returns.
@@ -85,7 +104,7 @@ impl<S: Store> Supervisor<S> {
         }
     }
 
-    /// Takes a service's late outcome of a step that it had accepted.
+    /// Takes a service's late outcome of a step that it had accepted; it waits in the line of its sender.
     ///
     /// # Errors
     /// `not-found`, `unproven` when it need not come from who was asked, `conflict` when the step ended otherwise or
@@ -94,8 +113,9 @@ impl<S: Store> Supervisor<S> {
         &self,
         step: StepId,
         callback: OutcomeCallback,
+        sender: Arc<str>,
     ) -> Result<CalledBack, Problem> {
-        let called_back = self.taken_callback(step, callback).await;
+        let called_back = self.taken_callback(step, callback, sender).await;
         self.metrics().called_back(match &called_back {
             Ok(CalledBack::Taken) => "taken",
             Ok(CalledBack::Kept) => "kept",
@@ -113,8 +133,11 @@ impl<S: Store> Supervisor<S> {
         &self,
         step: StepId,
         callback: OutcomeCallback,
+        sender: Arc<str>,
     ) -> Result<CalledBack, Problem> {
-        match self.ask(|ticket| Input::StepCalledBack { step, callback, ticket }).await? {
+        let line = Some(Source::Outcomes(sender));
+        let input = |ticket| Input::StepCalledBack { step, callback, ticket };
+        match self.ask_in(line, input).await? {
             Answer::Done => Ok(CalledBack::Taken),
             Answer::Kept => Ok(CalledBack::Kept),
             other => Err(refusal(other)),
@@ -295,12 +318,16 @@ impl<S: Store> Supervisor<S> {
         }
     }
 
-    /// A saga says that it has ended well. Said again, it changes nothing.
+    /// A saga says that it has ended well, in the line of its sender. Said again, it changes nothing.
     ///
     /// # Errors
     /// `not-found` when it never began, or as [`Supervisor::report`].
-    pub async fn end_saga(&self, saga: SagaId) -> Result<(), Problem> {
-        self.ask_done(|ticket| Input::SagaEnded { saga, ticket }).await
+    pub async fn end_saga(&self, saga: SagaId, sender: Arc<str>) -> Result<(), Problem> {
+        let line = Some(Source::Outcomes(sender));
+        match self.ask_in(line, |ticket| Input::SagaEnded { saga, ticket }).await? {
+            Answer::Done => Ok(()),
+            other => Err(refusal(other)),
+        }
     }
 
     /// Stores a rulebook version and makes it the one that new cases are planned with.
@@ -473,14 +500,23 @@ impl<S: Store> Supervisor<S> {
     }
 
     async fn ask(&self, input: impl FnOnce(Ticket) -> Input) -> Result<Answer, Problem> {
+        self.ask_in(None, input).await
+    }
+
+    /// In this line, or in the one that the input itself tells.
+    async fn ask_in(
+        &self,
+        line: Option<Source>,
+        input: impl FnOnce(Ticket) -> Input,
+    ) -> Result<Answer, Problem> {
         // The loop may not have noticed yet.
         if *self.inner.mailbox.stop.borrow() {
             return Err(unavailable("the supervisor is stopping"));
         }
         let ticket = self.inner.tickets.fetch_add(1, Ordering::Relaxed);
         let (reply, answer) = oneshot::channel();
-        let input = input(ticket);
-        let source = Source::of(&input, |service| self.knows(service));
+        let input = without_secrets(self.withheld(), input(ticket));
+        let source = line.unwrap_or_else(|| Source::of(&input, |service| self.knows(service)));
         let arrivals = &self.inner.mailbox.arrivals;
         arrivals.send(&source, Arrival { input, reply }).map_err(|why| match why {
             NotTaken::NoRoom(NoRoom::Full) => Problem::new(

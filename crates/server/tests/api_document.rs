@@ -289,8 +289,10 @@ fn config(folder: &Path, access: &str) -> Config {
         token("all", "[\"admin\", \"report:*\"]", ALL),
         token("nearly-nothing", "[\"report:nobody\"]", NEARLY_NOTHING),
     ];
-    // No stream of events has an end, so none is begun; what is wrong with a request for one is told.
-    let text = format!("{access}[limits]\nevent_streams = 0\n[tokens]\n{}", tokens.concat());
+    // No stream of events has an end, so none is begun; what is wrong with a request for one is told. How often
+    // somebody may ask is tried elsewhere.
+    let text =
+        format!("{access}[limits]\nevent_streams = 0\nrequests = 0\n[tokens]\n{}", tokens.concat());
     layers.file(Path::new("amends.toml"), &text).expect("a valid file");
     layers.flag("listen", "listen", "127.0.0.1:0");
     layers.flag("data", "data", &path("data"));

@@ -1,12 +1,14 @@
 //! Who asks, as handlers see them.
 
 use super::{Peer, Stay};
+use crate::networks::one_peer;
 use amends_api::access::{Principal, PrincipalKind, Right, Within, may, scope_for};
 use amends_engine::Actor;
 use amends_protocol::{Problem, ProblemCode, Timestamp};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use std::convert::Infallible;
+use std::sync::Arc;
 
 /// Who asks: an extension of every request that has come through the gate.
 #[derive(Clone, Debug)]
@@ -76,6 +78,16 @@ impl Caller {
         self.may(Right::ReadData, Within::Everywhere)
     }
 
+    /// Who sends late outcomes, for the line that they wait in: whoever is known, else an address.
+    pub(crate) fn sender(&self) -> Arc<str> {
+        match self.principal.as_ref().filter(|_| self.is_known()) {
+            Some(who) => who.name.as_str().into(),
+            None => {
+                self.peer.address.map(one_peer).map(|at| at.to_string()).unwrap_or_default().into()
+            }
+        }
+    }
+
     /// Who acts, for the audit: under which name, let in as whom, from where.
     pub(crate) fn acts_as(&self) -> Actor {
         self.acts_under(&self.actor)
@@ -139,5 +151,33 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
             peer: Peer::default(),
         };
         Ok(parts.extensions.get::<Self>().cloned().unwrap_or_else(nobody))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn senders_are_told_apart_by_what_they_show_or_else_by_where_they_are() {
+        let (mut parts, ()) = axum::http::Request::new(()).into_parts();
+        let Ok(nobody) = Caller::from_request_parts(&mut parts, &()).await;
+        let at = |address: &str| Caller {
+            peer: Peer::at(address.parse().expect("an address")),
+            ..nobody.clone()
+        };
+        let with = |name: &str| Caller {
+            principal: Some(Principal {
+                name: name.to_owned(),
+                kind: PrincipalKind::Token,
+                grants: Vec::new(),
+            }),
+            ..at("192.0.2.7")
+        };
+        assert_eq!(at("192.0.2.7").sender(), at("::ffff:192.0.2.7").sender());
+        assert_ne!(at("192.0.2.7").sender(), at("192.0.2.8").sender());
+        assert_ne!(with("token:payment").sender(), with("token:coupon").sender());
+        assert_eq!(&*with("token:payment").sender(), "token:payment");
+        assert_eq!(&*nobody.sender(), "");
     }
 }

@@ -14,6 +14,7 @@ mod certificates;
 mod exposure;
 mod kept;
 mod keyring;
+mod pace;
 pub(crate) mod peer;
 pub(crate) mod proxies;
 mod routes;
@@ -30,9 +31,10 @@ pub use settings::{AccessOptions, FixedToken, Networks, Required};
 
 pub(crate) use caller::Caller;
 pub(crate) use keyring::{Known, NewSession};
+pub(crate) use pace::{Asker, Pace, TooOften};
 #[cfg(test)]
 pub(crate) use routes::ROUTES;
-pub(crate) use routes::{About, Needs, needs};
+pub(crate) use routes::{About, Needs, needs, waits_in_line};
 pub(crate) use shown::{LOCAL_COOKIE, SECURE_COOKIE, Shown, shown, unauthorized};
 pub(crate) use stay::Stay;
 

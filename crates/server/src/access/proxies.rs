@@ -3,7 +3,7 @@
 
 use super::peer::Peer;
 use super::settings::Networks;
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use std::net::IpAddr;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -35,10 +35,12 @@ fn client(proxies: &Networks, headers: &HeaderMap) -> Option<IpAddr> {
     client
 }
 
-/// The parts of a list that may stand in several headers.
+/// The parts of a list that may stand in several headers. A part that is no text is one all the same: it must not take
+/// with it what a proxy has written behind it.
 fn all<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Vec<&'h str> {
-    let lines = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    lines.flat_map(|line| line.split(',')).map(str::trim).collect()
+    let lines = headers.get_all(name).iter().map(HeaderValue::as_bytes);
+    let parts = lines.flat_map(|line| line.split(|byte| *byte == b','));
+    parts.map(|part| std::str::from_utf8(part).unwrap_or_default().trim()).collect()
 }
 
 fn last<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
@@ -57,7 +59,6 @@ fn address(text: &str) -> Option<IpAddr> {
 mod tests {
     use super::*;
     use crate::access::PeerCertificate;
-    use axum::http::HeaderValue;
     use std::sync::Arc;
 
     fn ip(text: &str) -> IpAddr {
@@ -73,6 +74,15 @@ mod tests {
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
         behind(&proxies(), Peer::at(ip(from)), &lines.collect())
+    }
+
+    #[test]
+    fn what_is_no_text_does_not_hide_what_the_proxy_has_written_behind_it() {
+        let mut headers = HeaderMap::new();
+        let line = HeaderValue::from_bytes(b"\xff\xfe, 192.0.2.66").expect("a value");
+        headers.insert(FORWARDED_FOR, line);
+        let peer = behind(&proxies(), Peer::at(ip("10.0.0.7")), &headers);
+        assert_eq!(peer.address, Some(ip("192.0.2.66")));
     }
 
     #[test]

@@ -174,6 +174,11 @@ pub(crate) fn needs(method: &str, path: &str) -> Option<Needs> {
     ROUTES.iter().find(|(m, p, _)| *m == method && *p == path).map(|(_, _, needs)| *needs)
 }
 
+/// Whether what a route brings waits for the loop in a line of its sender's, which bounds it better than a pace would.
+pub(crate) fn waits_in_line(method: &str, path: &str) -> bool {
+    needs(method, path) == Some(REPORT) || path == "/v1/steps/{id}/outcome"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

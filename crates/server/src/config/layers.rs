@@ -40,7 +40,7 @@ const OPEN: [&str; 9] = [
     OF_RULEBOOKS,
 ];
 /// Addresses that are secrets themselves.
-const SECRET_ADDRESSES: &str = "alerts.slack";
+pub(super) const SECRET_ADDRESSES: &str = "alerts.slack";
 /// What environment variables of ours begin with.
 const PREFIX: &str = "AMENDS_";
 
@@ -155,18 +155,6 @@ impl Layers {
         self.values.get(key).and_then(|(value, _)| value.as_str())
     }
 
-    /// Every key with its value as people write it and its origin; keys are not shown.
-    #[must_use]
-    pub fn shown(&self) -> Vec<(String, String, Origin)> {
-        let show = |(key, (value, origin)): (&String, &(Value, Origin))| {
-            let secret = (is_open(key) && !is_shown(key) && !matches!(value, Value::Table(_)))
-                || (key == SECRET_ADDRESSES && *origin != Origin::Default);
-            let text = if secret { "\"(secret)\"".to_owned() } else { value.to_string() };
-            (key.clone(), text, origin.clone())
-        };
-        self.values.iter().map(show).collect()
-    }
-
     /// A text as the type that the key has; the check comes later, with the origin.
     fn typed(&self, key: &str, text: &str) -> Value {
         let text = || Value::String(text.to_owned());
@@ -227,7 +215,7 @@ pub(super) fn is_open(key: &str) -> bool {
 }
 
 /// Whether the key is one of the user's own that holds no secret, whatever its type.
-fn is_shown(key: &str) -> bool {
+pub(super) fn is_shown(key: &str) -> bool {
     let is_in = |table: &str| key.strip_prefix(table).is_some_and(|rest| rest.starts_with('.'));
     [ROLES, CERTIFICATES].into_iter().any(is_in)
 }

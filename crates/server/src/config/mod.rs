@@ -7,6 +7,7 @@ mod error;
 mod identity;
 mod layers;
 mod outbound;
+mod shown;
 mod tls;
 mod value;
 mod withheld;
@@ -97,12 +98,14 @@ impl Config {
             event_streams: read.number("limits.event_streams", 0, 100_000),
             connections: read.number("limits.connections", 1, 1_000_000),
             connections_per_peer: read.number("limits.connections_per_peer", 0, 1_000_000),
+            requests: u32::try_from(read.number("limits.requests", 0, 1_000_000))
+                .unwrap_or(u32::MAX),
             header_timeout: read.duration("limits.header_timeout"),
         };
         let outbound = outbound::read(&mut read);
         // The secrets' own: one that is read anew is withheld from then on.
         let withheld = outbound.destinations.secrets.withheld().clone();
-        withheld::gather(&withheld, layers, &read);
+        withheld::withhold_all(&withheld, layers, &mut read);
         let identity = identity::read(&mut read);
         let keep_settled = keep_settled(&mut read);
         let audit = read.duration("retention.audit");
@@ -142,7 +145,7 @@ impl Config {
         if config.data.as_os_str().is_empty() {
             read.mistake("data", "it must name a folder");
         }
-        read.finish().map(|()| config)
+        read.finish(&config.withheld).map(|()| config)
     }
 
     /// What to say if whoever reaches the API may have requests sent to any host: one who may put a rulebook chooses

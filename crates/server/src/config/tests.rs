@@ -26,6 +26,7 @@ fn the_embedded_defaults_are_those_of_the_code() {
     assert_eq!((http.report_bytes, http.batch_bytes), (code.report_bytes, code.batch_bytes));
     assert_eq!((http.batch_events, http.event_streams), (code.batch_events, code.event_streams));
     assert_eq!((http.connections, http.header_timeout), (code.connections, code.header_timeout));
+    assert_eq!(http.requests, code.requests);
     let (out, code) = (config.outbound, HttpOptions::default());
     assert_eq!((out.idle_per_host, out.answer_bytes), (code.idle_per_host, code.answer_bytes));
     assert_eq!(

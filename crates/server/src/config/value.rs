@@ -4,6 +4,7 @@ use super::ConfigError;
 use super::layers::{Layers, is_open};
 use crate::duration::duration;
 use crate::key_files::readable_by_others;
+use crate::withheld::Withheld;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -59,8 +60,13 @@ impl<'a> Reader<'a> {
         Self { layers, mistakes: Vec::new(), loose: Vec::new() }
     }
 
-    pub(super) fn finish(self) -> Result<(), ConfigError> {
-        if self.mistakes.is_empty() { Ok(()) } else { Err(ConfigError(self.mistakes)) }
+    /// All mistakes, none of which repeats a secret: not even of another key.
+    pub(super) fn finish(self, withheld: &Withheld) -> Result<(), ConfigError> {
+        if self.mistakes.is_empty() {
+            return Ok(());
+        }
+        let told = self.mistakes.iter().map(|mistake| withheld.hide_in_text(mistake));
+        Err(ConfigError(told.collect()))
     }
 
     /// Notes that a file holds a secret; who may read it is told of.

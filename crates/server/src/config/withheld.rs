@@ -2,7 +2,7 @@
 
 use super::layers::{Layers, TOKENS};
 use super::value::{GivenKeys, Reader, Stands};
-use crate::withheld::Withheld;
+use crate::withheld::{NotWithheld, Withheld};
 use std::path::Path;
 use toml::Value;
 
@@ -10,49 +10,73 @@ use toml::Value;
 const PROXIES: [&str; 6] =
     ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
 
-/// Takes all of it. What can't be read is somebody else's mistake to tell of.
-pub(super) fn gather(withheld: &Withheld, layers: &Layers, read: &Reader<'_>) {
-    for (_, keys) in read.keys_of("signing_keys") {
+/// Takes all of it, and notes a mistake for what can't be withheld.
+pub(super) fn withhold_all(withheld: &Withheld, layers: &Layers, read: &mut Reader<'_>) {
+    for (key, why) in gather(withheld, layers, read) {
+        read.mistake_of_secret(&key, &why.to_string());
+    }
+}
+
+/// Takes all of it, and gives what can't be withheld, by its key: such a configuration must not be used. What can't be
+/// read is somebody else's mistake to tell of.
+pub(super) fn gather(
+    withheld: &Withheld,
+    layers: &Layers,
+    read: &Reader<'_>,
+) -> Vec<(String, NotWithheld)> {
+    let mut wrong = Vec::new();
+    let mut take = |key: String, taken: Result<(), NotWithheld>| {
+        wrong.extend(taken.err().map(|why| (key, why)));
+    };
+    for (name, keys) in read.keys_of("signing_keys") {
         let keys = match keys {
             Ok(GivenKeys::Here(keys)) => keys,
             Ok(GivenKeys::InFile(path)) => lines(&path),
             Err(_) => continue,
         };
-        keys.iter().for_each(|key| withheld.add_key(key));
+        let taken = keys.iter().try_for_each(|key| withheld.add_key(key));
+        take(format!("signing_keys.{name}"), taken);
     }
-    for (_, secret) in read.secrets_of("secrets") {
+    for (name, secret) in read.secrets_of("secrets") {
         if let Ok(Stands::Here(value)) = secret.map(|secret| secret.stands) {
-            withheld.add(&value);
+            take(format!("secrets.{name}"), withheld.add(&value));
         }
     }
-    for (_, given) in read.identities_of("client_certificates") {
-        given.iter().for_each(|identity| withheld.add_private_keys(&identity.key));
+    for (name, given) in read.identities_of("client_certificates") {
+        let taken = given.iter().try_for_each(|identity| withheld.add_private_keys(&identity.key));
+        take(format!("client_certificates.{name}"), taken);
     }
-    for (_, given) in read.tokens_of(TOKENS) {
-        given.iter().for_each(|(file, _)| withheld.add_file(file));
+    for (name, given) in read.tokens_of(TOKENS) {
+        let taken = given.iter().try_for_each(|(file, _)| withheld.add_file(file));
+        take(format!("{TOKENS}.{name}"), taken);
     }
     for (key, (value, _)) in &layers.values {
-        match key.as_str() {
-            "alerts.slack" => addresses(value, &mut |address| withheld.add_address(address, true)),
-            "alerts.webhooks" | "dispatch.proxy" | "traces.endpoint" => {
-                addresses(value, &mut |address| withheld.add_address(address, false));
-            }
-            // The private key that we serve with, and what proves us to an identity provider.
-            "tls.key" => value
-                .as_str()
-                .into_iter()
-                .for_each(|file| withheld.add_private_keys(Path::new(file))),
-            key if key.ends_with("client_secret") => {
-                value.as_str().into_iter().for_each(|secret| withheld.add(secret));
-            }
-            key if key.ends_with("client_secret_file") || key.ends_with("secret_file") => {
-                value.as_str().into_iter().for_each(|file| withheld.add_file(Path::new(file)));
-            }
-            _ => {}
-        }
+        take(key.clone(), of_key(withheld, key, value));
     }
-    for address in PROXIES.iter().filter_map(|name| std::env::var(name).ok()) {
-        withheld.add_address(&address, false);
+    for (name, address) in PROXIES.iter().filter_map(|name| Some((name, std::env::var(name).ok()?)))
+    {
+        take((*name).to_owned(), withheld.add_address(&address, false));
+    }
+    wrong
+}
+
+fn of_key(withheld: &Withheld, key: &str, value: &Value) -> Result<(), NotWithheld> {
+    let text = value.as_str().unwrap_or_default();
+    match key {
+        "alerts.slack" => addresses(value, |address| withheld.add_address(address, true)),
+        "alerts.webhooks" | "dispatch.proxy" | "traces.endpoint" => {
+            addresses(value, |address| withheld.add_address(address, false))
+        }
+        // The private key that we serve with, which may stand in the certificate's file, and what proves us to an
+        // identity provider.
+        "tls.key" | "tls.certificate" if !text.is_empty() => {
+            withheld.add_private_keys(Path::new(text))
+        }
+        key if key.ends_with("client_secret") => withheld.add(text),
+        key if key.ends_with("secret_file") && !text.is_empty() => {
+            withheld.add_file(Path::new(text))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -62,10 +86,13 @@ fn lines(path: &Path) -> Vec<String> {
     text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()
 }
 
-fn addresses(value: &Value, take: &mut impl FnMut(&str)) {
+fn addresses(
+    value: &Value,
+    mut take: impl FnMut(&str) -> Result<(), NotWithheld>,
+) -> Result<(), NotWithheld> {
     match value {
         Value::String(address) => take(address),
-        Value::Array(all) => all.iter().filter_map(Value::as_str).for_each(take),
-        _ => {}
+        Value::Array(all) => all.iter().filter_map(Value::as_str).try_for_each(take),
+        _ => Ok(()),
     }
 }

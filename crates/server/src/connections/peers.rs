@@ -1,11 +1,9 @@
 //! How many connections each peer has: one that opens them without end must not take the seats of all others.
 
+use crate::networks::one_peer;
 use rustc_hash::FxHashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// Bits of an address of IPv6 that are one peer's: whoever has one such network has all addresses in it.
-const BITS_OF_PEER: u32 = 64;
 
 /// Connections by peer.
 #[derive(Debug)]
@@ -31,7 +29,7 @@ impl Peers {
     /// Lets one more connection of this peer in; none if it has as many as it may. This machine itself is not counted:
     /// a proxy beside us brings everybody.
     pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Entered> {
-        let peer = peer(address);
+        let peer = one_peer(address);
         let Some(most) = self.most.filter(|_| !peer.is_loopback()) else {
             return Some(Entered { peers: Arc::clone(self), peer: None });
         };
@@ -60,16 +58,6 @@ impl Drop for Entered {
                 open.remove(&peer);
             }
         }
-    }
-}
-
-fn peer(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) if !v6.is_loopback() => {
-            let network = v6.to_bits() & (u128::MAX << (u128::BITS - BITS_OF_PEER));
-            Ipv6Addr::from_bits(network).into()
-        }
-        address => address,
     }
 }
 

@@ -92,6 +92,7 @@ pub(super) async fn make<S: Store>(
     let found =
         resolve_targets(&app, &form.visitor.caller, act.into(), selection).await.map_err(wrong)?;
     may_act_on(&app, &form.visitor.caller, &found.targets).await.map_err(wrong)?;
+    let reason = app.supervisor.kept_text(&reason);
     let purpose = Purpose { act, reason, actor: who };
     let (view, targets) = preview(purpose, found, &app.supervisor.kept_back(), SystemClock.now());
     if targets.len() == 0 {

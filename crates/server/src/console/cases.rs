@@ -6,7 +6,7 @@ use super::visitor::Visitor;
 use super::words::{case_sign, date_and_time, relative, upcoming};
 use crate::access::Caller;
 use crate::clock::{Clock, SystemClock};
-use crate::http::{App, Query, case_filter, may_search, summaries};
+use crate::http::{App, Query, case_filter, found_cases, may_search};
 use crate::views::bare_groups;
 use amends_api::access::{Right, Within};
 use amends_api::remedies::{Remedied, Remedy};
@@ -113,8 +113,8 @@ pub(super) async fn list<S: Store>(
         }
         wanted.among = Some(app.supervisor.members(id).await?.cases);
     }
-    let rows = app.supervisor.store().cases(wanted, page).await.map_err(|e| wrong(e.into()))?;
-    let rows = summaries(&app, &visitor.caller, rows).await;
+    let rows = found_cases(&app, &visitor.caller, wanted, page).await;
+    let rows = rows.map_err(|e| wrong(e.into()))?;
     let known = Known::of(&app, &visitor.caller, &filter);
     Ok(show(&ListPage { frame, filter, rows, group, known }))
 }

@@ -70,6 +70,7 @@ fn send(rulebook: &Arc<Rulebook>) -> Effect {
         request_ids: Vec::new(),
         report: Arc::new(report),
         data: None,
+        veil: amends_engine::Veil::default(),
     }))
 }
 

@@ -124,6 +124,7 @@ impl HttpOutbound {
         let mut result = self.read(&answered, send.verb, Meaning::of_step(endpoint));
         result.message = result.message.map(|text| send.proof.hide_in(text));
         if let StepReading::Accepted { location, .. } = &mut result.answer {
+            without_user(location);
             let poll = endpoint.and_then(|endpoint| endpoint.poll.as_ref());
             let mapped =
                 poll.map_or(Ok(None), |poll| request::place_to_look(send, poll, &answered.body));
@@ -153,10 +154,11 @@ impl HttpOutbound {
         };
         let meaning = Meaning::of_look(action.endpoints.get(poll.verb));
         let mut result = self.read(&answered, poll.verb, meaning);
-        if let StepReading::Accepted { location, .. } = &mut result.answer
-            && let Ok(route) = routes.service(action.service.0 as usize)
-        {
-            stay(location, route, &asked);
+        if let StepReading::Accepted { location, .. } = &mut result.answer {
+            without_user(location);
+            if let Ok(route) = routes.service(action.service.0 as usize) {
+                stay(location, route, &asked);
+            }
         }
         result
     }
@@ -227,6 +229,8 @@ impl Outbound for HttpOutbound {
             Effect::Send(send) => {
                 let mut result = self.send(&send).await;
                 result.message = result.message.map(|text| self.inner.secrets.hide(text));
+                // Before anybody is told of it: spans are, without asking the engine.
+                send.veil.text(&mut result.message);
                 EffectResult::Step(result)
             }
             Effect::Poll(poll) => {
@@ -239,6 +243,17 @@ impl Outbound for HttpOutbound {
                 EffectResult::History(history::saying(result, |text| self.inner.secrets.hide(text)))
             }
         }
+    }
+}
+
+/// A `Location` without the name and password that may stand in it: it is kept and shown, and what proves us to a
+/// service stands in the configuration.
+fn without_user(location: &mut Option<String>) {
+    let Some(text) = location else { return };
+    let Some(begin) = text.find("://").map(|at| at + 3) else { return };
+    let end = text[begin..].find(['/', '?', '#']).map_or(text.len(), |at| begin + at);
+    if let Some(at) = text[begin..end].rfind('@') {
+        text.replace_range(begin..=begin + at, "");
     }
 }
 

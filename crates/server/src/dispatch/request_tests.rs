@@ -66,6 +66,7 @@ fn send(service: &str, action: &str) -> SendStep {
         request_ids: vec!["q-1".into(), "q-2".into()],
         report: Arc::new(report),
         data: None,
+        veil: amends_engine::Veil::default(),
     }
 }
 

@@ -78,7 +78,7 @@ impl Secrets {
         if hosts.is_empty() {
             return Err("`hosts` must name the hosts that it may go to".to_owned());
         }
-        self.withheld.add(&read.value);
+        self.withheld.add_secret(&read.value).map_err(|why| why.to_string())?;
         let withheld = self.withheld.clone();
         let secret = Secret { withheld, hosts, file, read: Arc::new(Mutex::new(read)) };
         self.by_name.insert(name.to_owned(), secret);
@@ -142,9 +142,13 @@ impl Secret {
             return read;
         }
         read.changed = changed;
-        match read_file(path) {
+        let taken = read_file(path).and_then(|value| {
+            // Before it is used: from its first use on, somebody may send it back.
+            self.withheld.add_secret(&value).map_err(|why| why.to_string())?;
+            Ok(value)
+        });
+        match taken {
             Ok(value) if value != read.value => {
-                self.withheld.add(&value);
                 read.before = Some(std::mem::replace(&mut read.value, value));
                 tracing::info!(secret = name, "a secret was read anew");
             }
@@ -153,7 +157,7 @@ impl Secret {
                 tracing::warn!(
                     secret = name,
                     why,
-                    "a changed secret can't be read; the one before stays"
+                    "a changed secret can't be used; the one before stays"
                 );
             }
         }

@@ -7,7 +7,7 @@ use super::route::{RouteTable, Routes};
 use super::secrets::Secrets;
 use super::sign::Signer;
 use amends_api::{CaseDetail, StepView};
-use amends_engine::SendStep;
+use amends_engine::{SendStep, Veil};
 use amends_protocol::wire::percent::attribute;
 use amends_protocol::{CallbackProof, Report, StepId, Timestamp, headers};
 use amends_rulebook::Rulebook;
@@ -93,6 +93,7 @@ pub(crate) async fn shown_request(
             data: report.data.clone(),
         }),
         data: step.edited.clone().or_else(|| step.request_data.clone()).map(Arc::new),
+        veil: Veil::default(),
     };
     let request = of_step(&send, &routes.0, shown.at)?;
     let (head, body) = request.into_parts();

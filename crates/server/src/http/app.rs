@@ -8,7 +8,7 @@ use super::own_names::OwnNames;
 use super::verdicts::Verdicts;
 use super::versions::Versions;
 use super::workshop::Workshop;
-use crate::access::Access;
+use crate::access::{Access, Pace};
 use crate::books::Rejections;
 use crate::bulk::Bulks;
 use crate::dispatch::AllowedHosts;
@@ -58,6 +58,8 @@ pub struct App<S: Store> {
     pub(crate) own_names: OwnNames,
     /// Who is let in.
     pub(crate) access: Access,
+    /// How often each may ask.
+    pub(crate) pace: Pace,
     /// True once the process is told to stop.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -93,6 +95,7 @@ impl<S: Store> App<S> {
             withheld: Withheld::default(),
             own_names: OwnNames::default(),
             access: Access::default(),
+            pace: Pace::of(limits.requests),
             stopping,
         }
     }
@@ -177,6 +180,7 @@ impl<S: Store> Clone for App<S> {
             withheld: self.withheld.clone(),
             own_names: self.own_names.clone(),
             access: self.access.clone(),
+            pace: self.pace.clone(),
             stopping: self.stopping.clone(),
         }
     }

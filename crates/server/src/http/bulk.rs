@@ -51,6 +51,7 @@ pub(crate) async fn make<S: Store>(
     Sent(BulkRequest { act, reason, ids, filter, dry_run }): Sent<BulkRequest>,
 ) -> Result<Previewed, ApiError> {
     check_reason(&reason)?;
+    let reason = app.supervisor.kept_text(&reason);
     let purpose = Purpose { act, reason, actor: caller.acts_as() };
     let ids = match act {
         BulkActName::Replan => Selection::Cases(parsed(&ids)?),
@@ -125,7 +126,7 @@ pub(crate) async fn start<S: Store>(
     caller: Caller,
     Sent(steering): Sent<BulkSteering>,
 ) -> Result<Json<BulkView>, ApiError> {
-    let reason = checked(steering)?;
+    let reason = checked(&app, steering)?;
     let job = app.bulks.job(&app.supervisor, number).await?;
     within_bulk(&app, &caller, Right::Act, number).await?;
     app.bulks.start(&app.supervisor, &job, &caller.acts_as(), reason).await?;
@@ -139,7 +140,7 @@ pub(crate) async fn stop<S: Store>(
     caller: Caller,
     Sent(steering): Sent<BulkSteering>,
 ) -> Result<Json<BulkView>, ApiError> {
-    let reason = checked(steering)?;
+    let reason = checked(&app, steering)?;
     let job = app.bulks.job(&app.supervisor, number).await?;
     within_bulk(&app, &caller, Right::Act, number).await?;
     app.bulks.stop(&app.supervisor, &job, &caller.acts_as(), reason).await?;
@@ -151,9 +152,12 @@ fn seen(view: BulkView, caller: &Caller) -> BulkView {
     if caller.sees_data() { view } else { bare_bulk(view) }
 }
 
-fn checked(BulkSteering { reason }: BulkSteering) -> Result<Option<String>, ApiError> {
+fn checked<S: Store>(
+    app: &App<S>,
+    BulkSteering { reason }: BulkSteering,
+) -> Result<Option<String>, ApiError> {
     reason.as_deref().map(check_reason).transpose()?;
-    Ok(reason)
+    Ok(reason.map(|reason| app.supervisor.kept_text(&reason)))
 }
 
 fn parsed<T: FromStr<Err: Display>>(ids: &[String]) -> Result<Vec<T>, ApiError> {

@@ -4,7 +4,7 @@ use super::body::{Sent, check_reason};
 use super::filters::{Asked, OfCases, OfGroup, Paging};
 use super::parameters::Position;
 use super::path::{Id, Pair};
-use super::secrets::{may_search, sight_of, summaries};
+use super::secrets::{found_cases, may_search, sight_of};
 use super::{ApiError, App};
 use crate::access::Caller;
 use crate::clock::{Clock, SystemClock};
@@ -32,8 +32,7 @@ pub(crate) async fn list<S: Store>(
     if let Some(group) = group.id() {
         filter.among = Some(app.supervisor.members(group).await?.cases);
     }
-    let rows = app.supervisor.store().cases(filter, page.request()).await?;
-    Ok(Json(summaries(&app, &caller, rows).await))
+    Ok(Json(found_cases(&app, &caller, filter, page.request()).await?))
 }
 
 /// `GET /v1/cases/{id}`

@@ -4,7 +4,7 @@
 use super::filters::{Asked, OfCases, OfGroup, questions};
 use super::openapi::{Answered, Told};
 use super::parameters::Text;
-use super::secrets::{may_search, summaries};
+use super::secrets::{found_cases, may_search};
 use super::{ApiError, App};
 use crate::access::Caller;
 use crate::clock::{Clock, SystemClock};
@@ -144,7 +144,7 @@ impl<S: Store> Rows<S> {
     /// The next rows; none at the end. A page may be empty because its search was cut short.
     async fn page(&mut self) -> Result<Option<Bytes>, StoreError> {
         let Some(request) = self.next.take() else { return Ok(None) };
-        let mut page = self.app.supervisor.store().cases(self.filter.clone(), request).await?;
+        let mut page = found_cases(&self.app, &self.caller, self.filter.clone(), request).await?;
         self.next = page
             .next
             .take()
@@ -153,7 +153,7 @@ impl<S: Store> Rows<S> {
         if std::mem::take(&mut self.first) && self.format == Format::Csv {
             out.push_str(COLUMNS);
         }
-        for case in summaries(&self.app, &self.caller, page).await.items {
+        for case in page.items {
             match self.format {
                 Format::Ndjson => {
                     out.push_str(&escaped_json(&serde_json::to_string(&case).unwrap_or_default()));

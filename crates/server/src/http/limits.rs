@@ -20,6 +20,9 @@ pub struct HttpLimits {
     /// Most open connections of one peer; zero for as many as there are. This machine and trusted proxies have no
     /// limit.
     pub connections_per_peer: usize,
+    /// Most requests a second of each who asks; zero for as many as come. What waits for the loop in a line of its own
+    /// counts only when it is refused.
+    pub requests: u32,
     /// How long a connection may take to send a request's headers, and also how long it may be idle.
     pub header_timeout: Duration,
 }
@@ -34,6 +37,7 @@ impl Default for HttpLimits {
             event_streams: 256,
             connections: 4_096,
             connections_per_peer: 1_024,
+            requests: 500,
             header_timeout: Duration::from_secs(75),
         }
     }

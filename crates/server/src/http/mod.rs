@@ -67,7 +67,7 @@ pub(crate) use quarantine::{mend, quarantine, rows as raw_rows};
 pub(crate) use query::Query;
 pub(crate) use questions::found as found_questions;
 pub(crate) use rulebooks::judge;
-pub(crate) use secrets::{may_search, summaries};
+pub(crate) use secrets::{found_cases, may_search};
 pub(crate) use strangers::found as found_strangers;
 pub(crate) use targets::{Selection, may_act_on, resolve_targets, within_bulk};
 pub(crate) use verdicts::{Depth, Verdict};

@@ -1,10 +1,12 @@
 //! Turns what went wrong into `application/problem+json`. The table of kinds is `amends_protocol::ProblemCode`.
 
 use crate::faults::store_problem;
+use crate::withheld::without_credentials;
 use amends_protocol::{Problem, ProblemCode};
 use amends_store::StoreError;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use std::borrow::Cow;
 
 /// Pause that a turned-away caller is asked for, in seconds: the queue empties within that, or the supervisor is in
 /// trouble that no pause mends.
@@ -73,6 +75,11 @@ impl ApiError {
 
     fn answer(self, body: Vec<u8>) -> Response {
         let problem = *self.0;
+        // Whoever puts a token where none belongs is told what is wrong, and not the token once more.
+        let body = match std::str::from_utf8(&body).map(without_credentials) {
+            Ok(Cow::Owned(hidden)) => hidden.into_bytes(),
+            Ok(Cow::Borrowed(_)) | Err(_) => body,
+        };
         let status =
             StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         if status.is_server_error() {

@@ -57,7 +57,7 @@ pub(crate) async fn end<S: Store>(
     } else if let Some(service) = began(&app, &saga).await? {
         speaks_for(&caller, &service)?;
     }
-    app.supervisor.end_saga(saga).await?;
+    app.supervisor.end_saga(saga, caller.sender()).await?;
     Ok(NoContent)
 }
 

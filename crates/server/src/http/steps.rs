@@ -6,7 +6,7 @@ use super::body::{Sent, check_reason};
 use super::filters::{Asked, OfGroup, OfSteps, Paging};
 use super::openapi::{Answered, Told};
 use super::path::Id;
-use super::secrets::{listed_steps, sight_of};
+use super::secrets::{found_steps, may_search_steps, sight_of};
 use super::targets::{Selection, TargetAct, may_act_on, resolve_targets};
 use super::{ApiError, App};
 use crate::access::Caller;
@@ -35,14 +35,11 @@ pub(crate) async fn list<S: Store>(
     Asked((of, group, page)): Asked<(OfSteps, OfGroup, Paging)>,
 ) -> Result<Json<Page<StepView>>, ApiError> {
     let mut filter = of.filter();
-    if filter.text.is_some() {
-        caller.must_for(Right::ReadData, &filter.rulebooks)?;
-    }
+    may_search_steps(&caller, &filter)?;
     if let Some(group) = group.id() {
         filter.ids = Some(app.supervisor.members(group).await?.steps);
     }
-    let rows = app.supervisor.store().steps(filter, page.request()).await?;
-    Ok(Json(listed_steps(&app, &caller, rows).await))
+    Ok(Json(found_steps(&app, &caller, filter, page.request()).await?))
 }
 
 /// `GET /v1/steps/{id}`
@@ -91,7 +88,7 @@ pub(crate) async fn call_back<S: Store>(
     if !callback.outcome.is_said_by_services() {
         return Err(ApiError::invalid(no_word_of_services(callback.outcome)));
     }
-    app.supervisor.call_back(id, callback).await.map(Heard).map_err(ApiError::from)
+    app.supervisor.call_back(id, callback, caller.sender()).await.map(Heard).map_err(ApiError::from)
 }
 
 /// What became of a callback, as a status.

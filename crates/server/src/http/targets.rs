@@ -8,7 +8,7 @@ use super::access::within_cases;
 use super::cases::active_for;
 use super::filters::{case_filter, question_filter, step_filter};
 use super::query::Query;
-use super::secrets::may_search;
+use super::secrets::{cases_as_seen, may_search, may_search_steps, steps_as_seen};
 use super::{ApiError, App};
 use crate::access::Caller;
 use crate::bulk::{Found, MOST_TARGETS, Targets};
@@ -145,8 +145,8 @@ async fn within<S: Store>(
     within_cases(app, caller, right, cases.into_iter().collect()).await
 }
 
-/// Looks up what is meant, oldest case first. At most 10,000; `more` says that there are others. A filter finds what
-/// whoever asks may act on, and nothing by what they may not see.
+/// Looks up what is meant, oldest case first, as whoever acts sees it. At most 10,000; `more` says that there are
+/// others. A filter finds what whoever asks may act on, and nothing by what they may not see.
 pub(crate) async fn resolve_targets<S: Store>(
     app: &App<S>,
     caller: &Caller,
@@ -154,17 +154,17 @@ pub(crate) async fn resolve_targets<S: Store>(
     selection: Selection,
 ) -> Result<Found, ApiError> {
     match (act, selection) {
-        (TargetAct::Step(_), Selection::Steps(ids)) => steps_by_id(app, ids).await,
+        (TargetAct::Step(_), Selection::Steps(ids)) => steps_by_id(app, caller, ids).await,
         (TargetAct::Step(act), Selection::Filter(pairs)) => {
             steps_meant(app, caller, act, pairs).await
         }
         (TargetAct::Step(act), Selection::OfCases(pairs)) => {
             let (filter, group) = cases_meant(caller, pairs)?;
-            steps_of_cases(app, act, filter, group).await
+            steps_of_cases(app, caller, act, filter, group).await
         }
         (TargetAct::Replan, Selection::Cases(ids)) => {
             let filter = CaseFilter { among: Some(ids), ..CaseFilter::default() };
-            cases(app, filter, false, |_| true).await
+            cases(app, caller, filter, false, |_| true).await
         }
         (TargetAct::Replan, Selection::Filter(pairs) | Selection::OfCases(pairs)) => {
             let (mut filter, group) = cases_meant(caller, pairs)?;
@@ -182,7 +182,7 @@ pub(crate) async fn resolve_targets<S: Store>(
                 let books = CaseBooks { active: active.as_deref(), ..CaseBooks::default() };
                 case.may(&[], books).contains(&CaseActName::Replan)
             };
-            cases(app, filter, more, is_possible).await
+            cases(app, caller, filter, more, is_possible).await
         }
         (TargetAct::Accept, Selection::Questions(ids)) => questions_by_id(app, ids).await,
         (TargetAct::Accept, Selection::Filter(pairs) | Selection::OfCases(pairs)) => {
@@ -214,9 +214,7 @@ async fn steps_meant<S: Store>(
     let mut query = Query::from_pairs(pairs);
     let mut filter = step_filter(&mut query)?;
     filter.rulebooks = caller.narrowed(Right::Act, filter.rulebooks)?;
-    if filter.text.is_some() {
-        caller.must_for(Right::ReadData, &filter.rulebooks)?;
-    }
+    may_search_steps(caller, &filter)?;
     let group = query.group()?;
     query.finish()?;
     let mut more = false;
@@ -231,7 +229,7 @@ async fn steps_meant<S: Store>(
         }
         None => {}
     }
-    steps(app, act, filter, more).await
+    steps(app, caller, act, filter, more).await
 }
 
 /// Whoever has waited longest first. The engine says of one that is over why nothing was changed.
@@ -277,6 +275,7 @@ fn cases_meant(
 /// The steps of the cases that are listed; of those of a group, the ones that belong to it.
 async fn steps_of_cases<S: Store>(
     app: &App<S>,
+    caller: &Caller,
     act: StepActName,
     mut filter: CaseFilter,
     group: Option<String>,
@@ -289,27 +288,32 @@ async fn steps_of_cases<S: Store>(
         more = members.more;
     }
     let state = if of_group.is_some() { Vec::new() } else { usual_states(act).to_vec() };
-    let found = cases(app, filter, more, |_| true).await?;
+    let found = cases(app, caller, filter, more, |_| true).await?;
     let ids = found.cases.iter().map(|case| case.id).collect();
     let filter = StepFilter { ids: of_group, cases: Some(ids), state, ..StepFilter::default() };
-    steps(app, act, filter, found.more).await
+    steps(app, caller, act, filter, found.more).await
 }
 
-async fn steps_by_id<S: Store>(app: &App<S>, mut ids: Vec<StepId>) -> Result<Found, ApiError> {
+async fn steps_by_id<S: Store>(
+    app: &App<S>,
+    caller: &Caller,
+    mut ids: Vec<StepId>,
+) -> Result<Found, ApiError> {
     ids.sort_unstable();
     ids.dedup();
     let filter = StepFilter { ids: Some(ids.clone()), ..StepFilter::default() };
-    let (steps, _) = step_rows(app, filter, |_| true).await?;
+    let (steps, _) = step_rows(app, caller, filter, |_| true).await?;
     Ok(Found { steps, ..Found::of(Targets::Steps(ids)) })
 }
 
 async fn steps<S: Store>(
     app: &App<S>,
+    caller: &Caller,
     act: StepActName,
     filter: StepFilter,
     more: bool,
 ) -> Result<Found, ApiError> {
-    let (steps, others) = step_rows(app, filter, |step| step.may().contains(&act)).await?;
+    let (steps, others) = step_rows(app, caller, filter, |step| step.may().contains(&act)).await?;
     let targets = Targets::Steps(steps.iter().map(|step| step.id).collect());
     Ok(Found { steps, more: more || others, ..Found::of(targets) })
 }
@@ -317,13 +321,15 @@ async fn steps<S: Store>(
 /// In the order of their cases, whatever the list's order is.
 async fn step_rows<S: Store>(
     app: &App<S>,
+    caller: &Caller,
     filter: StepFilter,
     is_meant: impl Fn(&StepRow) -> bool,
 ) -> Result<(Vec<StepRow>, bool), ApiError> {
     let store = app.supervisor.store();
     let page = |request| store.steps(filter.clone(), request);
-    let meant = |listed: ListedStep| Some(listed.step).filter(&is_meant);
-    let (mut found, more) = all_pages(page, meant).await?;
+    let meant = |listed: ListedStep| Some(listed).filter(|listed| is_meant(&listed.step));
+    let (found, more) = all_pages(page, meant).await?;
+    let mut found = steps_as_seen(app, caller, filter.text.as_deref(), found).await;
     found.sort_unstable_by_key(|step| step.id);
     Ok((found, more))
 }
@@ -331,6 +337,7 @@ async fn step_rows<S: Store>(
 /// Whoever has waited longest first.
 async fn cases<S: Store>(
     app: &App<S>,
+    caller: &Caller,
     filter: CaseFilter,
     more: bool,
     is_meant: impl Fn(&CaseRow) -> bool,
@@ -338,8 +345,9 @@ async fn cases<S: Store>(
     let filter = CaseFilter { order: CaseOrder::Oldest, ..filter };
     let store = app.supervisor.store();
     let page = |request| store.cases(filter.clone(), request);
-    let meant = |listed: ListedCase| Some(listed.case).filter(&is_meant);
+    let meant = |listed: ListedCase| Some(listed).filter(|listed| is_meant(&listed.case));
     let (found, others) = all_pages(page, meant).await?;
+    let found = cases_as_seen(app, caller, filter.text.as_deref(), found).await;
     let targets = Targets::Cases(found.iter().map(|case| case.id).collect());
     Ok(Found { cases: found, more: more || others, ..Found::of(targets) })
 }

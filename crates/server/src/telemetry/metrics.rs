@@ -233,7 +233,7 @@ impl Metrics {
         let what = "Spans that could not be exported";
         registry.register("spans_dropped", what, self.spans_dropped.clone());
         let what = "Requests that the gate has refused";
-        for result in ["unknown", "denied", "malformed"] {
+        for result in ["unknown", "denied", "malformed", "limited"] {
             drop(self.access_refused.get_or_create(&CallbackLabels { result }));
         }
         registry.register("access_refused", what, self.access_refused.clone());
@@ -427,6 +427,7 @@ impl Metrics {
         let result = match status {
             401 => "unknown",
             403 | 404 => "denied",
+            429 => "limited",
             _ => "malformed",
         };
         self.access_refused.get_or_create(&CallbackLabels { result }).inc();

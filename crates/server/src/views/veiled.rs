@@ -11,7 +11,7 @@ pub(crate) struct Veiled<T>(T, Option<Hidden>);
 
 impl<T> Veiled<T> {
     /// What may be shown.
-    pub(super) fn rows(self) -> T {
+    pub(crate) fn rows(self) -> T {
         self.0
     }
 

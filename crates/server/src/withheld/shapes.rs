@@ -43,7 +43,14 @@ static FOUND: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
 
 /// A text without credentials.
 pub(crate) fn without_credentials(text: &str) -> Cow<'_, str> {
-    let Some(found) = &*FOUND else { return Cow::Borrowed(text) };
+    looked_through(FOUND.as_ref(), text)
+}
+
+/// Where nothing can be looked for, nothing is shown.
+fn looked_through<'t>(found: Option<&AhoCorasick>, text: &'t str) -> Cow<'t, str> {
+    let Some(found) = found else {
+        return Cow::Owned(String::from_utf8_lossy(HIDDEN).into_owned());
+    };
     let mut out: Option<Vec<u8>> = None;
     let mut until = 0;
     for place in found.find_iter(text) {
@@ -135,6 +142,12 @@ mod tests {
             let (before, after) = said.split_once(secret).expect("it is there");
             assert!(shown.starts_with(before) && shown.ends_with(after), "{shown}");
         }
+    }
+
+    #[test]
+    fn without_a_way_to_look_for_them_nothing_is_shown() {
+        assert_eq!(looked_through(None, "Bearer 0123456789abcdef"), "[hidden]");
+        assert_eq!(looked_through(None, "nothing of it"), "[hidden]");
     }
 
     #[test]

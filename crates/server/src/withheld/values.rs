@@ -3,17 +3,28 @@
 use super::shapes::{without_credentials, write_over};
 use aho_corasick::{AhoCorasick, MatchKind};
 use amends_protocol::spelled;
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use amends_protocol::wire::signature::key_bytes;
 use std::borrow::Cow;
 use std::fmt;
-use std::path::Path;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::SystemTime;
 
 /// Shortest value that is looked for, in bytes: a shorter one would be found in ordinary words.
 const SHORTEST: usize = 8;
 /// Shortest part of a value that is looked for first: letters and digits are written the same everywhere.
 const SHORTEST_SEED: usize = 4;
+/// Longest value, in bytes: a line of a key, a token of a platform, an address have a tenth of it.
+const LONGEST: usize = 16 << 10;
+/// All values together, in bytes: what is looked for takes some twenty times as much memory.
+const MOST: usize = 256 << 10;
+/// Bytes of a file that are looked at: what is longer is no secret, and whoever needs it says so.
+const FILE_LIMIT: u64 = 1 << 20;
+/// Of a text that was cut short, the beginning of a value that gives it away, in bytes.
+const TELLING: usize = 6;
+/// What stands where a text was cut short.
+const CUT: &str = "…";
 
 /// Values that are never shown; clones are the same ones.
 #[derive(Clone, Default)]
@@ -21,77 +32,187 @@ pub struct Withheld {
     known: Arc<RwLock<Known>>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Known {
-    values: Vec<String>,
-    /// Each with its part that is written the same everywhere.
-    seeds: Vec<String>,
+    values: Vec<Value>,
+    /// Files whose text is withheld, each read anew when it has changed.
+    files: Vec<WithheldFile>,
     found: Option<AhoCorasick>,
     /// What stands at the patterns of `found`: a whole value in another writing, or a seed of some value.
     is_whole: Vec<bool>,
 }
 
+#[derive(Clone)]
+struct Value {
+    bytes: Vec<u8>,
+    /// The same as text, where it is one, with its part that is written the same everywhere.
+    text: Option<(String, String)>,
+}
+
+#[derive(Clone)]
+struct WithheldFile {
+    path: PathBuf,
+    private_keys: bool,
+    changed: Option<SystemTime>,
+}
+
+/// A value can't be withheld. Whoever has it must not use it: what can't be kept back is not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotWithheld {
+    /// It is too long to be a secret.
+    #[error(
+        "it has {0} bytes, and what is kept out of all answers and logs has at most {LONGEST}; is it the right file?"
+    )]
+    TooLong(usize),
+    /// All of them are too many.
+    #[error(
+        "everything secret has {0} bytes together, and at most {MOST} can be kept out of answers and logs"
+    )]
+    TooMuch(usize),
+    /// There is no way to look for it.
+    #[error("it can't be kept out of answers and logs: {0}")]
+    NoSearch(String),
+}
+
 impl Withheld {
     /// Takes one more; what is too short to be told from ordinary words is left out.
-    pub fn add(&self, value: &str) {
-        let value = value.trim();
-        if value.len() < SHORTEST {
-            return;
-        }
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        if known.values.iter().all(|one| one != value) {
-            known.values.push(value.to_owned());
-            known.build();
-        }
+    ///
+    /// # Errors
+    /// When it can't be looked for; nothing has changed then, and the value must not be used.
+    pub fn add(&self, value: &str) -> Result<(), NotWithheld> {
+        self.add_bytes(value.trim().as_bytes())
     }
 
-    /// Takes a key of webhooks, also as it is without the sign that it begins with.
-    pub fn add_key(&self, key: &str) {
-        self.add(key);
-        for sign in ["whsec_", "whsk_"] {
-            key.strip_prefix(sign).into_iter().for_each(|rest| self.add(rest));
+    /// The same of a value that need not be text.
+    ///
+    /// # Errors
+    /// See [`Self::add`].
+    pub fn add_bytes(&self, value: &[u8]) -> Result<(), NotWithheld> {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        // Nothing is known by half: what can't be made leaves all as it was.
+        if let Some(more) = known.with(value)? {
+            *known = more;
         }
+        Ok(())
+    }
+
+    /// Takes what proves us to somebody: whole, and what is left of `Bearer token` and of `user:password` without the
+    /// first of them.
+    ///
+    /// # Errors
+    /// See [`Self::add`].
+    pub fn add_secret(&self, value: &str) -> Result<(), NotWithheld> {
+        self.add(value)?;
+        let parts = [' ', ':'].into_iter().filter_map(|sign| value.split_once(sign));
+        parts.map(|(_, rest)| rest).try_for_each(|rest| self.add(rest))
+    }
+
+    /// Takes a key of webhooks: as it is written, without the sign that it begins with, and the bytes that it stands
+    /// for.
+    ///
+    /// # Errors
+    /// See [`Self::add`].
+    pub fn add_key(&self, key: &str) -> Result<(), NotWithheld> {
+        self.add(key)?;
+        for sign in ["whsec_", "whsk_"] {
+            key.strip_prefix(sign).map_or(Ok(()), |rest| self.add(rest))?;
+        }
+        // What is no key is refused by whoever signs with it.
+        key_bytes(key).map_or(Ok(()), |bytes| self.add_bytes(&bytes))
     }
 
     /// Takes what is secret of an address: its password, and the parts of it that look like a token; of one that is a
     /// secret itself, everything behind its host.
-    pub fn add_address(&self, address: &str, is_secret: bool) {
-        let Some((_, rest)) = address.split_once("://") else { return };
+    ///
+    /// # Errors
+    /// See [`Self::add`].
+    pub fn add_address(&self, address: &str, is_secret: bool) -> Result<(), NotWithheld> {
+        let Some((_, rest)) = address.split_once("://") else { return Ok(()) };
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
         if let Some((user, _)) = authority.rsplit_once('@') {
-            self.add(user);
-            user.split_once(':').into_iter().for_each(|(_, password)| self.add(password));
+            self.add(user)?;
+            user.split_once(':').map_or(Ok(()), |(_, password)| self.add(password))?;
         }
         if is_secret {
-            self.add(address);
-            self.add(path);
+            self.add(address)?;
+            self.add(path)?;
         }
         let looks_like_token =
             |part: &&str| part.len() >= 2 * SHORTEST && part.bytes().any(|b| b.is_ascii_digit());
-        path.split(['/', '?', '&', '=']).filter(looks_like_token).for_each(|part| self.add(part));
+        path.split(['/', '?', '&', '='])
+            .filter(looks_like_token)
+            .try_for_each(|part| self.add(part))
     }
 
-    /// Takes the private keys of a file, line by line, since a line is what somebody may quote. A file that can't be
-    /// read holds nothing that could be shown; whoever needs it says so.
-    pub fn add_private_keys(&self, file: &Path) {
-        let text = std::fs::read_to_string(file).unwrap_or_default();
+    /// Takes the private keys of a file, line by line, since a line is what somebody may quote.
+    ///
+    /// # Errors
+    /// See [`Self::add`].
+    pub fn add_private_keys(&self, file: &Path) -> Result<(), NotWithheld> {
+        self.add_watched(file, true)
+    }
+
+    /// Takes the text of a file.
+    ///
+    /// # Errors
+    /// See [`Self::add`].
+    pub fn add_file(&self, file: &Path) -> Result<(), NotWithheld> {
+        self.add_watched(file, false)
+    }
+
+    fn add_watched(&self, file: &Path, private_keys: bool) -> Result<(), NotWithheld> {
+        let changed = changed(file);
+        self.add_text_of(file, private_keys)?;
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.files.push(WithheldFile { path: file.to_owned(), private_keys, changed });
+        Ok(())
+    }
+
+    /// Takes what stands in files that have changed since they were read, besides what stood there before: for whoever
+    /// is about to use them as they are now.
+    ///
+    /// # Errors
+    /// The first file whose text can't be withheld, and why.
+    pub fn read_anew(&self) -> Result<(), (PathBuf, NotWithheld)> {
+        let known = |s: &Self| s.known.read().unwrap_or_else(PoisonError::into_inner).files.clone();
+        for (n, file) in known(self).into_iter().enumerate() {
+            let now = changed(&file.path);
+            if now == file.changed {
+                continue;
+            }
+            let added = self.add_text_of(&file.path, file.private_keys);
+            added.map_err(|why| (file.path.clone(), why))?;
+            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+            known.files[n].changed = now;
+        }
+        Ok(())
+    }
+
+    /// A file that can't be read holds nothing that could be used or shown now; whoever needs it says so, and once it
+    /// can be read it has changed.
+    fn add_text_of(&self, file: &Path, private_keys: bool) -> Result<(), NotWithheld> {
+        let mut bytes = Vec::new();
+        let read =
+            std::fs::File::open(file).and_then(|f| f.take(FILE_LIMIT).read_to_end(&mut bytes));
+        if read.is_err() {
+            return Ok(());
+        }
+        // Readers of keys take what is around them for nothing, whatever it is.
+        let text = String::from_utf8_lossy(&bytes);
+        if !private_keys {
+            return self.add(&text);
+        }
         let mut is_private = false;
         for line in text.lines().map(str::trim) {
             if let Some(label) = line.strip_prefix("-----BEGIN ") {
                 is_private = label.contains("PRIVATE KEY");
-            } else if is_private && !line.starts_with("-----") {
+            } else if is_private && !line.starts_with("-----") && line.len() >= 2 * SHORTEST {
                 // A last line may be so short that it stands in ordinary text.
-                if line.len() >= 2 * SHORTEST {
-                    self.add(line);
-                }
+                self.add(line)?;
             }
         }
-    }
-
-    /// Takes the text of a file.
-    pub fn add_file(&self, file: &Path) {
-        self.add(&std::fs::read_to_string(file).unwrap_or_default());
+        Ok(())
     }
 
     /// A text without the values, each written over.
@@ -104,10 +225,21 @@ impl Withheld {
         }
     }
 
-    /// A text of strangers that is kept or sent on: also without credentials that are known by their shape.
+    /// A text of strangers that is kept or sent on: also without credentials that are known by their shape, and without
+    /// the beginning of a value where the text was cut short.
     #[must_use]
     pub fn hide_in_text(&self, text: &str) -> String {
-        without_credentials(&self.hide(text)).into_owned()
+        let hidden = self.hide(text);
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        match known.cut_short_in(&hidden) {
+            None => without_credentials(&hidden).into_owned(),
+            Some(from) => {
+                let mut bytes = hidden.as_bytes().to_vec();
+                let until = bytes.len() - CUT.len();
+                write_over(&mut bytes[from..until]);
+                without_credentials(&String::from_utf8_lossy(&bytes)).into_owned()
+            }
+        }
     }
 
     /// Bytes without the values; none if there are none in them.
@@ -139,25 +271,50 @@ impl Withheld {
 }
 
 impl Known {
+    /// With one more value; none if there is nothing to add.
+    fn with(&self, value: &[u8]) -> Result<Option<Self>, NotWithheld> {
+        if value.len() < SHORTEST || self.values.iter().any(|one| one.bytes == value) {
+            return Ok(None);
+        }
+        if value.len() > LONGEST {
+            return Err(NotWithheld::TooLong(value.len()));
+        }
+        let all = value.len() + self.values.iter().map(|one| one.bytes.len()).sum::<usize>();
+        if all > MOST {
+            return Err(NotWithheld::TooMuch(all));
+        }
+        let mut more = self.clone();
+        more.values.push(Value::new(value));
+        more.build().map_err(|why| NotWithheld::NoSearch(why.to_string()))?;
+        Ok(Some(more))
+    }
+
     /// Everything that is looked for at once.
-    fn build(&mut self) {
+    fn build(&mut self) -> Result<(), aho_corasick::BuildError> {
         let mut patterns: Vec<(Vec<u8>, bool)> = Vec::new();
-        self.seeds = self.values.iter().map(|value| seed(value)).collect();
-        for (value, seed) in self.values.iter().zip(&self.seeds) {
-            patterns.extend(writings(value).into_iter().map(|writing| (writing, true)));
-            let begin = if seed.is_empty() { value } else { seed };
-            patterns.push((begin.clone().into_bytes(), seed.is_empty()));
+        for Value { bytes, text } in &self.values {
+            patterns.extend(
+                spelled::encodings(bytes).into_iter().map(|text| (text.into_bytes(), true)),
+            );
+            match text {
+                Some((_, seed)) if !seed.is_empty() => {
+                    patterns.push((seed.clone().into_bytes(), false));
+                }
+                _ => patterns.push((bytes.clone(), true)),
+            }
         }
         self.is_whole = patterns.iter().map(|(_, is_whole)| *is_whole).collect();
         let texts = patterns.into_iter().map(|(text, _)| text);
         // Leftmost first: a whole value in another writing comes before a seed within it.
-        self.found = AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(texts).ok();
+        let found = AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(texts)?;
+        self.found = Some(found);
+        Ok(())
     }
 
     /// Where values stand in a text.
     fn spelled_in(&self, text: &str) -> Vec<std::ops::Range<usize>> {
         let mut ranges = Vec::new();
-        for (value, seed) in self.values.iter().zip(&self.seeds) {
+        for (value, seed) in self.values.iter().filter_map(|value| value.text.as_ref()) {
             if seed.is_empty() || !text.contains(seed.as_str()) {
                 continue;
             }
@@ -169,6 +326,37 @@ impl Known {
         }
         ranges
     }
+
+    /// Where the beginning of a value stands at the end of a text that was cut short: neither the value nor its seed
+    /// need be whole there.
+    fn cut_short_in(&self, text: &str) -> Option<usize> {
+        let head = text.strip_suffix(CUT)?;
+        let begins = |writing: &[u8]| {
+            let longest = (TELLING..writing.len().min(head.len() + 1)).rev();
+            let mut fits = longest.filter(|length| head.as_bytes().ends_with(&writing[..*length]));
+            fits.next().map(|length| head.len() - length)
+        };
+        let starts = self.values.iter().flat_map(|Value { bytes, text: value }| {
+            let found = value.as_ref().and_then(|(value, _)| {
+                let found = spelled::find(text, value)?;
+                (found.end == text.len()).then_some(found.start)
+            });
+            found.into_iter().chain(
+                spelled::encodings(bytes)
+                    .iter()
+                    .filter_map(|text| begins(text.as_bytes()))
+                    .collect::<Vec<_>>(),
+            )
+        });
+        starts.min()
+    }
+}
+
+impl Value {
+    fn new(bytes: &[u8]) -> Self {
+        let text = std::str::from_utf8(bytes).ok().map(|text| (text.to_owned(), seed(text)));
+        Self { bytes: bytes.to_vec(), text }
+    }
 }
 
 /// The longest run of letters and digits, if one is long enough to look for.
@@ -178,22 +366,8 @@ fn seed(value: &str) -> String {
     if longest.len() >= SHORTEST_SEED { longest.to_owned() } else { String::new() }
 }
 
-/// A value as base64 and in hexadecimal digits: none of its characters is left as it was.
-fn writings(value: &str) -> Vec<Vec<u8>> {
-    let hex: String = value.bytes().map(|byte| format!("{byte:02x}")).collect();
-    let mut writings = vec![hex.to_uppercase().into_bytes(), hex.into_bytes()];
-    // What stands before it moves its bits: three ways, and the digits that it shares with its neighbours are left out.
-    for before in 0..3 {
-        let padded = [vec![0; before], value.as_bytes().to_vec()].concat();
-        let whole_digits = padded.len() * 8 / 6;
-        let shared = [0, 2, 3][before];
-        for text in [STANDARD_NO_PAD.encode(&padded), URL_SAFE_NO_PAD.encode(&padded)] {
-            writings.push(text.as_bytes()[shared..whole_digits].to_vec());
-        }
-    }
-    writings.sort();
-    writings.dedup();
-    writings
+fn changed(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).and_then(|about| about.modified()).ok()
 }
 
 /// How many there are, and nothing else.
@@ -207,13 +381,15 @@ impl fmt::Debug for Withheld {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
     use std::io::Write as _;
 
     const KEY: &str = "sk_live+Zm9v/YmFy=\"4711";
 
     fn withheld(values: &[&str]) -> Withheld {
         let withheld = Withheld::default();
-        values.iter().for_each(|value| withheld.add(value));
+        values.iter().for_each(|value| withheld.add(value).expect("it can be withheld"));
         withheld
     }
 
@@ -262,11 +438,15 @@ mod tests {
     #[test]
     fn of_an_address_the_password_and_the_tokens_are_withheld() {
         let withheld = Withheld::default();
-        withheld.add_address(
-            "https://ops:correct-horse@hooks.example/amends?token=0123456789abcdef",
-            false,
-        );
-        withheld.add_address("https://hooks.slack.example/services/T0/B0/XyZ", true);
+        withheld
+            .add_address(
+                "https://ops:correct-horse@hooks.example/amends?token=0123456789abcdef",
+                false,
+            )
+            .and_then(|()| {
+                withheld.add_address("https://hooks.slack.example/services/T0/B0/XyZ", true)
+            })
+            .expect("they can be withheld");
         for (said, shown) in [
             ("no: correct-horse", "no: [hidden]*****"),
             ("0123456789abcdef", "[hidden]********"),
@@ -288,9 +468,87 @@ mod tests {
         )
         .expect("written");
         let withheld = Withheld::default();
-        withheld.add_private_keys(file.path());
-        withheld.add_private_keys(Path::new("/nowhere"));
+        withheld.add_private_keys(file.path()).expect("it can be withheld");
+        withheld.add_private_keys(Path::new("/nowhere")).expect("there is nothing");
         assert!(!withheld.hide(line).contains("MIGH"));
         assert_eq!(withheld.hide(certificate), certificate);
+    }
+
+    #[test]
+    fn a_key_of_webhooks_is_withheld_as_text_and_as_the_bytes_that_it_stands_for() {
+        let bytes: Vec<u8> = (200..=231).collect();
+        let withheld = Withheld::default();
+        let text = STANDARD_NO_PAD.encode(&bytes);
+        withheld.add_key(&format!("whsec_{text}=")).expect("it can be withheld");
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        for writing in [hex.to_uppercase(), hex, URL_SAFE_NO_PAD.encode(&bytes), text] {
+            let shown = withheld.hide(&writing).into_owned();
+            assert!(shown.starts_with("[hidden]**"), "{writing}: {shown}");
+        }
+        assert!(withheld.hidden(&bytes).is_some(), "its bytes as they are");
+    }
+
+    #[test]
+    fn a_password_is_withheld_without_its_user_and_a_token_without_its_scheme() {
+        let withheld = Withheld::default();
+        for value in ["ops:proxy-pass-4711", "Bearer token-of-the-bank"] {
+            withheld.add_secret(value).expect("it can be withheld");
+        }
+        for said in ["no: proxy-pass-4711", "no: token-of-the-bank"] {
+            assert!(withheld.hide(said).starts_with("no: [hidden]**"), "{said}");
+        }
+    }
+
+    #[test]
+    fn the_beginning_of_a_value_where_a_text_was_cut_short_is_hidden() {
+        let withheld = withheld(&[KEY, "proxy-pass-4711"]);
+        let in_base64 = STANDARD_NO_PAD.encode(format!("a{KEY}"));
+        for begun in [&KEY[..9], "sk_live%2BZm9", "proxy-pa", &in_base64[2..14]] {
+            let shown = withheld.hide_in_text(&format!("no such key: {begun}…"));
+            assert!(!shown.contains(begun), "{begun}: {shown}");
+            assert!(shown.starts_with("no such key: [hidden]"), "{shown}");
+        }
+        assert_eq!(withheld.hide_in_text("a task; sk_…"), "a task; sk_…", "too little to tell");
+    }
+
+    #[test]
+    fn what_cannot_be_withheld_is_an_error_and_changes_nothing() {
+        let withheld = withheld(&[KEY]);
+        let long = "x".repeat(LONGEST + 1);
+        assert_eq!(withheld.add(&long), Err(NotWithheld::TooLong(long.len())));
+        assert!(!withheld.hide(KEY).contains("Zm9v"), "what was known stays withheld");
+        // Not by adding them: each is looked for with all others, which takes a while.
+        withheld.known.write().expect("not poisoned").values.push(Value::new(&[b'x'; MOST]));
+        let told = withheld.add("one-more-secret").expect_err("too many").to_string();
+        assert!(
+            told.contains("at most") && !told.contains("one-more"),
+            "without the value: {told}"
+        );
+    }
+
+    #[test]
+    fn a_file_that_has_changed_is_withheld_as_it_is_now_and_as_it_was() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("token");
+        let withheld = Withheld::default();
+        withheld.add_file(&path).expect("there is nothing yet");
+        let mut hours = 0;
+        let mut write = |text: &str| {
+            // A clock of the file system may be too coarse to tell two writes of a test apart.
+            hours += 1;
+            let at = SystemTime::now() + std::time::Duration::from_secs(hours * 3_600);
+            std::fs::write(&path, text).expect("written");
+            let file = std::fs::File::options().append(true).open(&path);
+            file.and_then(|file| file.set_modified(at)).expect("set");
+        };
+        for value in ["first-token-4711", "second-token-0815"] {
+            write(value);
+            withheld.read_anew().expect("it can be withheld");
+            assert!(withheld.hide(value).starts_with("[hidden]"));
+        }
+        assert!(withheld.hide("first-token-4711").starts_with("[hidden]"), "the one before");
+        write(&"x".repeat(LONGEST + 1));
+        let (file, why) = withheld.read_anew().expect_err("no token is that long");
+        assert_eq!((file, why), (path, NotWithheld::TooLong(LONGEST + 1)));
     }
 }

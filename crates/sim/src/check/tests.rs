@@ -123,6 +123,7 @@ impl Watched {
             request_ids: step.request().cloned().into_iter().collect(),
             report: Arc::new(report("failed")),
             data: None,
+            veil: amends_engine::Veil::default(),
         }));
         let service = Arc::clone(&step.action.service);
         self.see(&Seen::Effect { number, effect: &effect, service: &service });

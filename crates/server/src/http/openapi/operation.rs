@@ -57,9 +57,9 @@ impl<S: Store> Operation<S> {
         // Requests to names that are not ours, those of other web sites that would change something, and those of who
         // may not.
         told.problems(&[ProblemCode::InvalidRequest, ProblemCode::Forbidden]);
-        // What is shown is looked at, whatever is asked for.
+        // What is shown is looked at, whatever is asked for, and how often whoever shows it asks.
         if !crate::access::is_probe(path) {
-            told.problems(&[ProblemCode::Unauthorized]);
+            told.problems(&[ProblemCode::Unauthorized, ProblemCode::Overloaded]);
         }
         Self { method, path, route, told, id: "", tag: "", summary: "", meanings: Vec::new() }
     }

@@ -3,7 +3,7 @@
 use super::desk::{Desk, PATIENCE, Reply, binary, payment};
 use crate::access::{Keyring, Needs, NewToken, ROUTES};
 use crate::clock::{Clock as _, SystemClock};
-use crate::http::openapi_json;
+use crate::http::{HttpLimits, openapi_json};
 use amends_api::access::{Principal, PrincipalKind, Within, may};
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
@@ -20,7 +20,11 @@ pub(super) struct Gate {
 
 impl Gate {
     async fn open() -> Self {
-        Self::before(Desk::open().await)
+        Self::with(HttpLimits::default()).await
+    }
+
+    pub(super) async fn with(limits: HttpLimits) -> Self {
+        Self::before(Desk::with(limits).await)
     }
 
     /// Before what stands already.
@@ -100,7 +104,7 @@ impl Gate {
     }
 }
 
-fn of(request: Request<Body>, token: &str) -> Request<Body> {
+pub(super) fn of(request: Request<Body>, token: &str) -> Request<Body> {
     let (mut head, body) = request.into_parts();
     let value = format!("Bearer {token}").parse().expect("a value");
     head.headers.insert(header::AUTHORIZATION, value);
@@ -495,6 +499,19 @@ async fn case_with_data(gate: &Gate, all: &str) -> (String, String) {
 /// Whoever may only `read` sees how everything stands, and nothing of what it is about, in any answer and on any page;
 /// nor do they find it out by searching, or change what they can't see.
 #[tokio::test]
+async fn stored_rows_with_their_secret_fields_are_for_administrators() {
+    let (gate, case, _) = Gate::with_a_stuck_case().await;
+    let (data, admin) = (gate.token(&["read:data"]).await, gate.token(&["admin"]).await);
+    let (rows, all) =
+        (format!("/v1/quarantine/{case}"), format!("/v1/quarantine/{case}?secrets=shown"));
+    assert_eq!(gate.get(&rows, &data).await.status, StatusCode::OK);
+    let refused = gate.get(&all, &data).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN, "{refused:?}");
+    assert!(refused.detail().contains("`admin`"), "{}", refused.detail());
+    assert_eq!(gate.get(&all, &admin).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn who_may_read_sees_no_business_data_anywhere() {
     let gate = Gate::open().await;
     let all = gate.token(&["report:*", "read:data", "act"]).await;
@@ -544,6 +561,12 @@ async fn who_may_read_sees_no_business_data_anywhere() {
         let refused = gate.get(search, &read).await;
         assert_eq!(refused.status, StatusCode::FORBIDDEN, "{search}: {refused:?}");
         assert!(refused.detail().contains("read:data"), "{}", refused.detail());
+    }
+    for filter in [json!({ "q": "PLANTED" }), json!({ "customer": "kim" })] {
+        let deed = if filter["q"].is_null() { "replan" } else { "retry" };
+        let bulk = json!({ "act": deed, "reason": "x", "filter": filter, "dryRun": true });
+        let refused = gate.ask("POST", "/v1/bulk", &act, Some(bulk.clone())).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{bulk}: {refused:?}");
     }
     let blind = gate.ask("POST", &format!("/v1/steps/{step}/acts"), &act, Some(waived)).await;
     assert_eq!(blind.status, StatusCode::FORBIDDEN, "who can't see data edits none: {blind:?}");

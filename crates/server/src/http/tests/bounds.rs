@@ -1,6 +1,7 @@
 //! What one client can not take from the others.
 
 use super::desk::{Desk, binary};
+use crate::access::{Needs, ROUTES};
 use crate::http::HttpLimits;
 use axum::body::{Body, Bytes};
 use axum::http::{Request, StatusCode};
@@ -116,4 +117,44 @@ async fn a_rulebook_of_a_kind_that_any_web_site_can_send_is_not_read() {
     let ask = Request::post("/v1/rulebooks:check").header("content-type", "text/plain");
     let reply = desk.send(ask.body(Body::from("rulebook: x")).expect("a request")).await;
     assert_eq!(reply.problem(), "unsupported-media-type");
+}
+
+#[tokio::test]
+async fn bodies_without_a_floor_and_forms_without_an_end_are_problems_everywhere() {
+    let desk = Desk::open().await;
+    let (arrays, objects) = ("[".repeat(400_000), "{\"a\":".repeat(150_000));
+    let takes_json = |(method, path, _): &&(&str, &str, Needs)| {
+        ["POST", "PUT"].contains(method) && path.starts_with("/v1")
+    };
+    for (method, path, _) in ROUTES.iter().filter(takes_json) {
+        let kinds = [
+            ("application/json", &arrays),
+            ("application/json", &objects),
+            ("application/yaml", &arrays),
+        ];
+        for (kind, body) in kinds {
+            let request = Request::builder().method(*method).uri(path.replace(['{', '}'], ""));
+            let request = request.header("content-type", kind).body(Body::from(body.clone()));
+            let reply = desk.send(request.expect("a request")).await;
+            let is_told = reply.status.is_client_error() || path.ends_with(":check");
+            assert!(
+                is_told && !reply.status.is_server_error(),
+                "{method} {path}: {:?}",
+                reply.status
+            );
+        }
+    }
+    let form = "a=1&".repeat(20_001);
+    for (_, path, _) in
+        ROUTES.iter().filter(|(method, path, _)| *method == "POST" && !path.starts_with("/v1"))
+    {
+        let request = Request::post(path.replace(['{', '}'], ""))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(Body::from(form.clone()));
+        let reply = desk.send(request.expect("a request")).await;
+        let is_told =
+            reply.status.is_client_error() || ["/logout", "/me/sessions/end-others"].contains(path);
+        assert!(is_told && !reply.status.is_server_error(), "{path}: {:?}", reply.status);
+    }
+    assert_eq!(desk.report("o-1", "r-1").await, "c-1", "nobody else is hurt");
 }

@@ -128,6 +128,7 @@ pub(super) struct Desk {
     driver: JoinHandle<()>,
     pub(super) stop: watch::Sender<bool>,
     pub(super) folder: TempDir,
+    limits: HttpLimits,
 }
 
 /// What came back.
@@ -190,12 +191,13 @@ impl Desk {
         let (stop, stopping) = watch::channel(false);
         let app = App::new(supervisor.clone(), Rejections::default(), limits, stopping)
             .with_backups(folder.path().join("backups"));
-        Self { router: router(app), script, supervisor, driver, stop, folder }
+        Self { router: router(app), script, supervisor, driver, stop, folder, limits }
     }
 
     /// The same supervisor with values that no answer shows.
     pub(super) fn withholding(mut self, values: crate::Withheld) -> Self {
-        let (stopping, limits) = (self.stop.subscribe(), HttpLimits::default());
+        let (stopping, limits) = (self.stop.subscribe(), self.limits);
+        self.supervisor.withhold(&values);
         let app = App::new(self.supervisor.clone(), Rejections::default(), limits, stopping)
             .withholding(values);
         self.router = router(app);
@@ -205,7 +207,7 @@ impl Desk {
     /// The same supervisor behind a gate that lets in only who is known.
     pub(super) fn guarded(mut self) -> (Self, Keyring) {
         let stopping = self.stop.subscribe();
-        let limits = HttpLimits::default();
+        let limits = self.limits;
         let access = Access { is_required: true, ..Access::default() };
         let keys = access.keys.clone();
         let app = App::new(self.supervisor.clone(), Rejections::default(), limits, stopping)

@@ -16,6 +16,7 @@ mod keeping;
 mod narrow_access;
 mod open_work;
 mod operating;
+mod pace;
 mod proof;
 mod quarantine;
 mod questions;

@@ -114,6 +114,68 @@ async fn a_secret_is_sent_and_shown_nowhere() {
     assert!(page.contains(&format!("(found {MASK}")) || page.contains(MASK), "{page}");
 }
 
+/// What a search tells, but for the text itself, which it may repeat.
+async fn told(desk: &Desk, search: &str, text: &str) -> String {
+    let reply = desk.get(&format!("{search}{text}")).await;
+    assert_eq!(reply.status, StatusCode::OK, "{search}: {reply:?}");
+    let rows = match reply.body.as_str() {
+        Some(text) => {
+            ["/cases/c-1", "\nc-1,", "/cases/c-2", "\nc-2,"].map(|row| text.contains(row))
+        }
+        None => return reply.body.to_string(),
+    };
+    format!("{rows:?}")
+}
+
+#[tokio::test]
+async fn nobody_finds_out_a_secret_by_searching_for_it() {
+    let (desk, _, _) = desk_with_a_secret().await;
+    for search in [
+        "/v1/cases?q=",
+        "/v1/steps?q=",
+        "/v1/cases:export?q=",
+        "/v1/cases:export?format=csv&q=",
+        "/cases?q=",
+    ] {
+        let nothing = told(&desk, search, "9999").await;
+        for guess in ["4", "4111", "2223333", CARD] {
+            assert_eq!(told(&desk, search, guess).await, nothing, "{search}{guess}");
+        }
+        let word = if search.contains("steps") { "CLOSED" } else { "declined" };
+        assert_ne!(told(&desk, search, word).await, nothing, "what is shown is found: {search}");
+    }
+    // Neither by how many rows there are, nor by whether others follow.
+    let data = json!({ "code": "failed", "action": "place", "message": "declined in room 4111" });
+    desk.send(binary("o-2", "r-2", &data)).await;
+    let page = desk.get("/v1/cases?limit=1&q=4111").await.body;
+    assert_eq!(page["items"][0]["sagaId"], "o-2", "{page}");
+    assert!(page["next"].is_null(), "nothing follows that may be seen: {page}");
+    let page = desk.get("/v1/cases?limit=1&q=declined").await.body;
+    let next = page["next"].as_str().expect("both are shown");
+    let page = desk.get(&format!("/v1/cases?limit=1&q=declined&cursor={next}")).await.body;
+    assert_eq!((&page["items"][0]["sagaId"], &page["next"]), (&json!("o-1"), &Value::Null));
+    let page = desk.get("/v1/cases?sort=oldest&limit=1&q=4111").await.body;
+    assert_eq!(page["items"][0]["sagaId"], "o-2", "a row that is hidden leaves no gap: {page}");
+}
+
+#[tokio::test]
+async fn a_bulk_act_neither_finds_a_secret_nor_shows_one() {
+    let (desk, _, _) = desk_with_a_secret().await;
+    let preview = |text: &str| json!({ "act": "retry", "reason": "again", "filter": { "q": text }, "dryRun": true });
+    for guess in ["4111", CARD] {
+        let none = desk.post("/v1/bulk", &preview(guess)).await.body;
+        assert_eq!(none["matched"], 0, "{guess}: {none}");
+    }
+    let found = desk.post("/v1/bulk", &preview("closed")).await.body;
+    assert_eq!(found["matched"], 1, "{found}");
+    assert!(!found.to_string().contains(CARD), "{found}");
+    let of_cases = [("act", "retry"), ("of", "cases"), ("q", "4111")];
+    let query: Vec<String> =
+        of_cases.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let page = desk.get(&format!("/bulk/new?{}", query.join("&"))).await.body;
+    assert!(!page.to_string().contains("/cases/c-1"), "{page}");
+}
+
 #[tokio::test]
 async fn events_tell_no_secret() {
     let (desk, case, _) = desk_with_a_secret().await;
