@@ -194,6 +194,11 @@ impl Supervisor {
         sent.exits(0).stdout.trim().to_owned()
     }
 
+    /// What it has written to its standard error.
+    pub fn log(&self) -> String {
+        self.log.lock().expect("not poisoned").clone()
+    }
+
     /// Ends it without a last word.
     pub fn kill(&mut self) {
         self.process.kill();
