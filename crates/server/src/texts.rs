@@ -33,6 +33,7 @@ pub(crate) fn without_secrets(withheld: &Withheld, mut input: Input) -> Input {
         | Input::Audit { reason, .. } => hide_shared(reason),
         Input::Activate { activation, .. } => hide_shared(&mut activation.reason),
         Input::Mend { mend, .. } => hide_shared(&mut mend.reason),
+        Input::Erase { erase, .. } => hide_shared(&mut erase.reason),
         // Nobody writes a text into these, or their texts are looked at where answers are read (`dispatch`).
         Input::SagaBegan { .. }
         | Input::SagaEnded { .. }

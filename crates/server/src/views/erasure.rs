@@ -1,4 +1,5 @@
-//! Business data that went: of a case, and as a record of its own. No nonce is shown: without it a digest tells nothing.
+//! Business data that went: of a case, and as a record of its own. No nonce is shown: without it a digest tells
+//! nothing.
 
 use amends_api::{CaseErasure, ErasedDigest, ErasedSaga, ErasureDetail, ErasureView};
 use amends_engine::{ErasedRow, Erasure, ErasureRow, Gone};

@@ -103,7 +103,8 @@ impl Checkpointer {
     }
 
     /// Leaves nothing of what was erased in the log: it is put into the file and cut off. If somebody reads from it,
-    /// that is tried again by [`wipe_again`](Self::wipe_again). On the writer's thread, before what was erased is answered.
+    /// that is tried again by [`wipe_again`](Self::wipe_again). On the writer's thread, before what was erased is
+    /// answered.
     pub(crate) fn wipe(&mut self, writer: &Connection) {
         self.wiping = true;
         self.wipe_again(writer);

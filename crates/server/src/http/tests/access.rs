@@ -563,8 +563,8 @@ async fn who_may_read_sees_no_business_data_anywhere() {
         assert!(refused.detail().contains("read:data"), "{}", refused.detail());
     }
     for filter in [json!({ "q": "PLANTED" }), json!({ "customer": "kim" })] {
-        let deed = if filter["q"].is_null() { "replan" } else { "retry" };
-        let bulk = json!({ "act": deed, "reason": "x", "filter": filter, "dryRun": true });
+        let word = if filter["q"].is_null() { "replan" } else { "retry" };
+        let bulk = json!({ "act": word, "reason": "x", "filter": filter, "dryRun": true });
         let refused = gate.ask("POST", "/v1/bulk", &act, Some(bulk.clone())).await;
         assert_eq!(refused.status, StatusCode::FORBIDDEN, "{bulk}: {refused:?}");
     }
