@@ -19,3 +19,4 @@ mod rig;
 mod settings;
 mod signed;
 mod supervisor;
+mod tokens;

@@ -24,6 +24,8 @@ pub struct Received {
     /// Of steps that were answered 202, each by the step's id.
     pub outcomes: Mutex<Vec<(String, Value)>>,
     pub answers: Mutex<VecDeque<u16>>,
+    /// What each report and outcome showed of who sends it.
+    pub shown: Mutex<Vec<Option<String>>>,
     /// Every try, also those that were turned away.
     pub tries: Mutex<Vec<String>>,
 }
@@ -71,11 +73,21 @@ impl FakeSupervisor {
     }
 }
 
+impl Received {
+    fn note(&self, headers: &HeaderMap) {
+        let shown =
+            headers.get("authorization").map(|value| value.to_str().expect("text").to_owned());
+        self.shown.lock().expect("whole").push(shown);
+    }
+}
+
 async fn take_outcome(
     State(told): State<Arc<Received>>,
     Path(step): Path<String>,
+    headers: HeaderMap,
     body: Bytes,
 ) -> StatusCode {
+    told.note(&headers);
     let status = told.answers.lock().expect("whole").pop_front().unwrap_or(204);
     if status < 300 {
         let word = serde_json::from_slice(&body).expect("JSON");
@@ -89,6 +101,7 @@ async fn take_report(
     headers: HeaderMap,
     body: Bytes,
 ) -> StatusCode {
+    told.note(&headers);
     let id = headers["ce-id"].to_str().expect("text").to_owned();
     told.tries.lock().expect("whole").push(id);
     let status = told.answers.lock().expect("whole").pop_front().unwrap_or(202);
