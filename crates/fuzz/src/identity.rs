@@ -28,7 +28,10 @@ pub fn token(data: &[u8]) {
             Ok(Some(text)) => {
                 assert!(values.iter().any(|value| value.contains(text)), "`{text}` was not shown");
                 assert!(headers.get_all("authorization").iter().count() < 2, "one of two is taken");
-                assert!(!text.contains([' ', ',', ';', '\r', '\n']), "`{text}` is two");
+                // A cookie's value may have blanks and commas, as browsers send them; it counts by its digest alone.
+                let is_token = headers.contains_key("authorization");
+                let ends: &[char] = if is_token { &[' ', ',', ';'] } else { &[';'] };
+                assert!(!text.contains(ends), "`{text}` is two");
             }
             Err(why) => {
                 let long = values.iter().filter(|value| value.len() > 40);
