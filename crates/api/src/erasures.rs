@@ -1,7 +1,6 @@
 //! Business data that goes for good: what is asked for, what would go, and what went. Plain data.
 
 use crate::CaseState;
-use crate::audit::ActDigest;
 use amends_protocol::{CaseId, ReportData, SagaId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -154,9 +153,9 @@ pub struct ErasedSaga {
 pub struct ErasedDigest {
     /// Which row: `report 0`, a step's id, `case`, `saga`.
     pub of: String,
-    /// SHA-256.
-    #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^[0-9a-f]{64}$"))]
-    pub digest: ActDigest,
+    /// SHA-256, in hexadecimal digits.
+    #[cfg_attr(feature = "openapi", schema(pattern = "^[0-9a-f]{64}$"))]
+    pub digest: String,
 }
 
 /// That the business data of a case went, or will.

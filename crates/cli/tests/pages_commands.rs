@@ -31,6 +31,7 @@ const ELSEWHERE: &[&str] = &[
 const NOT_RUN: &[(&str, &str)] = &[
     ("serve", "endless; the tests themselves start supervisors like that"),
     ("demo", "has tests of its own"),
+    ("erase", "nobody has asked for that here; `cli_erase.rs` has who does"),
     ("conform", "needs a participant; `cli_conform.rs` and `participants.rs` have some"),
     ("conform --list", ""),
     ("top", "endless"),

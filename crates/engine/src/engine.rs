@@ -288,7 +288,7 @@ impl Engine {
         let mut writes = Vec::with_capacity(out.writes.len() + self.changed.len() * 4);
         writes.extend(std::mem::take(&mut self.removed).into_iter().map(Write::Remove));
         for id in std::mem::take(&mut self.changed) {
-            self.erase_if_settled(id);
+            self.erase_if_settled(id, &out.writes);
             let Some(case) = self.cases.get_mut(&id) else { continue };
             case.drain_writes(&mut writes);
             if case.is_settled()

@@ -162,6 +162,14 @@ impl Eraser {
         SecretFields::everything().collect(&taken.0, &mut self.values);
         true
     }
+
+    /// Comes last: a reason that repeats a value goes, wherever the value stood.
+    fn take_case(&mut self, case: &mut CaseRow) -> bool {
+        let mut taken = bare_case(case);
+        SecretFields::everything().collect(&taken.0, &mut self.values);
+        taken.list("chosen", bare_answers(case, &self.values));
+        self.take("case".to_owned(), &taken)
+    }
 }
 
 /// What an erasure would take of a case, as it is stored: how many values, and how many bytes.
@@ -174,8 +182,7 @@ pub fn erasable(mut stored: StoredCase) -> Gone {
     for row in &mut stored.steps {
         eraser.take(row.id.to_string(), &bare_step(row));
     }
-    let taken = whole_case(&mut stored.case, &eraser.values);
-    eraser.take("case".to_owned(), &taken);
+    eraser.take_case(&mut stored.case);
     eraser.gone
 }
 
@@ -183,15 +190,14 @@ fn report_name(row: &ReportRow) -> String {
     format!("report {}", row.position)
 }
 
-fn whole_case(case: &mut CaseRow, values: &SecretValues) -> Taken {
-    let mut taken = bare_case(case);
-    taken.list("chosen", bare_answers(case, values));
-    taken
-}
-
 impl Case {
-    /// Takes the business data out of a settled case of which somebody wanted that. None if all of it went before.
-    pub(crate) fn erase(&mut self, nonce: impl FnOnce(CaseId) -> String) -> Option<ErasedRow> {
+    /// Takes the business data out of a settled case of which somebody wanted that. None if all of it went before, and
+    /// nothing comes along that only the store will hold.
+    pub(crate) fn erase(
+        &mut self,
+        comes_along: bool,
+        nonce: impl FnOnce(CaseId) -> String,
+    ) -> Option<ErasedRow> {
         if !self.is_settled() {
             return None;
         }
@@ -217,10 +223,9 @@ impl Case {
                 *self.step_mut(index) = row;
             }
         }
-        let taken = whole_case(&mut self.row, &eraser.values);
-        is_changed |= eraser.take("case".to_owned(), &taken);
-        let is_first = erasure.done_at.is_none();
-        if is_changed || is_first {
+        is_changed |= eraser.take_case(&mut self.row);
+        let goes = is_changed || comes_along || erasure.done_at.is_none();
+        if goes {
             erasure.done_at = Some(self.wall.0);
             self.row_changed = true;
         }
@@ -229,7 +234,7 @@ impl Case {
         let done_at = erasure.done_at.map(Timestamp);
         let number = erasure.number;
         self.row.extra.erasure = Some(erasure);
-        (is_changed || is_first).then(|| ErasedRow {
+        goes.then(|| ErasedRow {
             erasure: number,
             saga: self.row.saga.clone(),
             case: Some(self.row.id),

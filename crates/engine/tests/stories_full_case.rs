@@ -3,8 +3,9 @@
 mod world;
 
 use amends_api::CaseState;
-use amends_engine::{ReportRole, StepState};
-use amends_protocol::{CaseId, Evidence, HistoryState as H};
+use amends_engine::{Answer, Erase, Input, ReportRole, StepState};
+use amends_protocol::{CaseId, Evidence, HistoryState as H, SagaId};
+use serde_json::json;
 use world::{Says, World, evidence, report};
 
 /// Reports of a case that are looked at.
@@ -60,6 +61,32 @@ fn reports_without_end_cost_rows_and_nothing_else() {
     assert_ne!(world.state(case), CaseState::Settled, "a request may stand");
     world.settle_down();
     assert!(matches!(world.step(case, "compensate payment.pay").state, StepState::Done(_)));
+}
+
+/// Only the store holds what a full case is told; it goes with each such report, though the case stays settled.
+#[test]
+fn what_a_full_case_is_told_after_its_data_went_goes_as_well() {
+    let (mut world, case) = full();
+    let told =
+        |id: &str| report("stranger/odd", "s").id(id).with("customer", json!("ann@example.org"));
+    world.report(told("before"));
+    world.pass_ms(7 * 86_400_000);
+    assert_eq!(world.state(case), CaseState::Settled);
+    let erase = Box::new(Erase {
+        sagas: vec![SagaId::new("s").expect("valid")],
+        field: None,
+        when_settled: false,
+        actor: "kim".into(),
+        reason: "asked for by mail".into(),
+    });
+    let ticket = 4711;
+    assert_eq!(world.answer_to(Input::Erase { erase, ticket }, ticket), Answer::Erased(1));
+    let holds = |world: &World| format!("{:?}", world.memory).contains("ann@example.org");
+    assert!(!holds(&world));
+    world.report(told("after"));
+    assert_eq!(world.state(case), CaseState::Settled);
+    assert_eq!(role_of(&world, case, LIMIT + 1), ReportRole::Excess);
+    assert!(!holds(&world));
 }
 
 #[test]

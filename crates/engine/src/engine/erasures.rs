@@ -1,7 +1,7 @@
 //! Business data that goes, because somebody wants it gone: at once where a case is settled, else as soon as it is.
 
 use super::Engine;
-use crate::erase::{ERASE_LIMIT, erase_announced};
+use crate::erase::{ERASE_LIMIT, audit_texts_that_go, erase_announced, is_in_store_alone};
 use crate::{
     ActRow, Answer, DomainEvent, Erase, ErasedField, ErasedRow, Erasure, ErasureRow, Gone,
     SUPERVISOR, Ticket, Write,
@@ -161,8 +161,9 @@ impl Engine {
         self.turn.publish(DomainEvent::Acted { case, step: None, act, actor });
     }
 
-    /// Lets the data of a case go that is to be forgotten, if it is settled; before its rows are written.
-    pub(super) fn erase_if_settled(&mut self, id: CaseId) {
+    /// Lets the data of a case go that is to be forgotten, if it is settled; before its rows are written. `others` are
+    /// the writes of the turn that no case holds.
+    pub(super) fn erase_if_settled(&mut self, id: CaseId, others: &[Write]) {
         let (salt, wall) = (self.turn.salt, self.turn.moment.wall);
         let Some(case) = self.cases.get_mut(&id) else { return };
         if case.row.extra.erasure.is_none() {
@@ -170,7 +171,8 @@ impl Engine {
         }
         case.wall = wall;
         let nonce = |case: CaseId| salt.nonce(&["case", &case.to_string()]);
-        self.erased.extend(case.erase(nonce));
+        let comes_along = others.iter().any(|write| holds_data(write, id));
+        self.erased.extend(case.erase(comes_along, nonce));
     }
 
     /// The last writes of an output: nothing behind them may write anew what went.
@@ -201,6 +203,21 @@ impl Engine {
             };
             out.events.push(crate::Event { at: self.turn.moment.wall, what });
         }
+    }
+}
+
+/// Whether a write that no case holds brings business data to a case, or texts that may be some.
+fn holds_data(write: &Write, case: CaseId) -> bool {
+    match write {
+        Write::Report(row) => row.case == case && is_in_store_alone(row),
+        Write::Attempt(row) => row.step.case == case && row.message.is_some(),
+        Write::Act(row) => {
+            let values = SecretValues::default();
+            row.case.or(row.step.map(|step| step.case)) == Some(case)
+                && audit_texts_that_go(&row.act, &row.reason, &values).1
+                && !row.detail.is_null()
+        }
+        _ => false,
     }
 }
 

@@ -65,5 +65,5 @@ fn erased_saga(row: ErasedRow) -> ErasedSaga {
 
 fn digests(gone: &Gone) -> Vec<ErasedDigest> {
     let all = gone.digests.iter();
-    all.map(|gone| ErasedDigest { of: gone.of.clone(), digest: gone.digest }).collect()
+    all.map(|gone| ErasedDigest { of: gone.of.clone(), digest: gone.digest.to_string() }).collect()
 }

@@ -3,7 +3,10 @@
 //! While the thread copies, the writer adds pages, so by itself it would never come to the end and the WAL would grow for
 //! ever. So the writer copies the little that is left, between two commits: then the WAL starts over.
 
-use super::connection::{BUSY_TIMEOUT, open_checkpointer};
+use super::{
+    connection::{BUSY_TIMEOUT, open_checkpointer},
+    scrub::{self, Scrubber},
+};
 use crate::StoreError;
 use rusqlite::Connection;
 use std::{
@@ -38,8 +41,9 @@ pub(crate) struct Checkpointer {
     next_at: u32,
     /// Pages at which people are told next that the WAL grows.
     tell_at: u32,
-    /// What was erased stands in the log still, since somebody reads from it.
+    /// What was erased stands in the log or in gaps of the file still.
     wiping: bool,
+    scrubber: Scrubber,
 }
 
 impl Checkpointer {
@@ -63,14 +67,18 @@ impl Checkpointer {
             WAL_PAGES.set(u32::try_from(pages).unwrap_or(0));
             Ok(())
         }));
-        Ok(Self {
+        let scrubber = Scrubber::open(path)?;
+        let mut checkpointer = Self {
             wake: Some(wake),
             thread: Some(thread),
             copied,
             next_at: SOFT_PAGES,
             tell_at: HELD_PAGES,
-            wiping: false,
-        })
+            wiping: scrub::is_marked(writer)?,
+            scrubber,
+        };
+        checkpointer.wipe_again(writer);
+        Ok(checkpointer)
     }
 
     /// To be called on the writer's thread after a commit, once its answer is out.
@@ -126,7 +134,13 @@ impl Checkpointer {
         });
         let restored = writer.busy_timeout(BUSY_TIMEOUT);
         match truncated.and_then(|busy| restored.map(|()| busy)) {
-            Ok(busy) => self.wiping = busy != 0,
+            Ok(0) => match self.scrubber.scrub(writer).and_then(|()| scrub::mark(writer, false)) {
+                Ok(()) => self.wiping = false,
+                Err(error) => {
+                    tracing::warn!(%error, "what was erased could not be overwritten; it will be tried again");
+                }
+            },
+            Ok(_) => {}
             Err(error) => {
                 tracing::warn!(%error, "the write-ahead log could not be cut off; it will be tried again");
             }

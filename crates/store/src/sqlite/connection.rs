@@ -113,19 +113,23 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
 }
 
 /// Largest file that is written anew when it comes from a version that left remains of removed rows: some seconds.
-const REWRITTEN_BYTES: u64 = 1 << 30;
+const REWRITTEN_BYTES: u64 = 256 << 20;
 
-/// Versions before erasures left what they had removed, or written anew, in free places of the file.
+/// Versions before erasures left what they had removed, or written anew, in free places of the file. That there is no
+/// room to write it anew, or that it is too large, keeps nobody from going on.
 fn drop_remains(conn: &Connection, path: &Path) -> Result<(), StoreError> {
     let bytes = path.metadata().map_err(file("read", path))?.len();
-    if bytes > REWRITTEN_BYTES {
+    let why = match bytes <= REWRITTEN_BYTES {
+        true => conn.execute_batch("VACUUM").err().map(|error| error.to_string()),
+        false => Some(format!("it has {bytes} bytes, and that would take long")),
+    };
+    if let Some(why) = why {
         tracing::warn!(
-            bytes,
-            "free places of the store may hold what an older version removed, and an erasure does not look there; a backup has no such places: make one, and start from it"
+            why,
+            "the store was not written anew, so free places of it may hold what an older version removed, and an erasure does not look there; a backup has no such places: make one, and start from it"
         );
-        return Ok(());
     }
-    conn.execute_batch("VACUUM").map_err(database("write the store anew"))
+    Ok(())
 }
 
 /// Opens a connection that only copies from the WAL to the file.

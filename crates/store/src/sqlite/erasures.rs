@@ -8,6 +8,7 @@ use super::{
     cursor::List,
     key::{LAST_POSITION, POSITION_BITS, case_number, key_range},
     rows::{collect, column, corrupt, json, moment, read_error, report_row, saga_id},
+    scrub,
 };
 use crate::{
     FieldValue, Holding, HoldingPage, HoldingPlace, ListedErasure, PageRequest, RowPage, StoreError,
@@ -67,12 +68,14 @@ pub(crate) fn put_erased(conn: &Connection, row: &ErasedRow) -> Result<(), Store
     .map_err(database(DOING))?;
     match row.case.filter(|_| row.done_at.is_some()) {
         Some(case) => {
+            scrub::mark(conn, true)?;
             let keys = key_range(case);
             conn.execute("UPDATE attempts SET message = NULL WHERE step BETWEEN ?1 AND ?2", keys)
                 .map_err(database(DOING))?;
             reports(conn, case)?;
             audit(conn, case, &row.values)
         }
+        None if row.done_at.is_some() => scrub::mark(conn, true),
         None => Ok(()),
     }
 }

@@ -29,6 +29,7 @@ mod raw;
 mod reader;
 mod records;
 mod rows;
+mod scrub;
 mod search;
 #[cfg(test)]
 mod tests;

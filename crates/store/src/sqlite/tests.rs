@@ -130,6 +130,25 @@ async fn a_store_of_schema_2_opens_and_has_everything() {
     assert_eq!(version.expect("reads"), connection::SCHEMA);
 }
 
+/// What services said was kept with bulk acts too, where an erasure would not find it.
+#[tokio::test]
+async fn a_bulk_act_of_an_older_version_repeats_nothing_that_services_said() {
+    let place = Dir::new();
+    place.sql(include_str!("schema/tests_2.sql"));
+    place.sql(
+        r#"INSERT INTO bulks (id, ids, state) VALUES
+           (1, '{}', '{"sample":[{"caseId":"c-1","message":"ann called"}],"failures":[{"id":"c-1","detail":"no ann"}],"left":3}'),
+           (2, '{}', 'ann is no JSON')"#,
+    );
+    let store = place.open().await;
+    let state = async |id| store.bulk(id).await.expect("reads").expect("there").state;
+    assert_eq!(
+        state(1).await,
+        r#"{"sample":[{"caseId":"c-1"}],"failures":[{"id":"c-1","detail":"what it said is with the step"}],"left":3}"#
+    );
+    assert_eq!(state(2).await, "ann is no JSON", "a newer version wrote it, or nobody of us");
+}
+
 /// Whoever adds a table says what bounds it.
 #[tokio::test]
 async fn every_table_stands_on_the_page_of_what_grows() {
