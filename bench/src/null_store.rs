@@ -1,14 +1,15 @@
 //! A store that forgets everything at once: what remains is the server without its database.
 
-use amends_api::CaseState;
 use amends_api::audit::ChainLink;
+use amends_api::{CaseState, RejectedId};
 use amends_engine::{ErasedRow, ErasureRow, StoredCase};
 use amends_protocol::{CaseId, SagaId, StepId, Timestamp};
 use amends_store::{
     ActFilter, Archive, AuditEnds, AuditEntry, Batch, BulkRow, CaseFilter, CaseRecord,
     CredentialKind, CredentialRow, Credentials, Epoch, FieldValue, HoldingPage, HoldingPlace,
-    Lease, Leases, Ledger, ListedCase, ListedErasure, ListedStep, Loaded, LookupRequest,
-    LookupResult, OpenPage, OpenPlace, PageRequest, Partition, RawCase, RowPage, RulebookRow,
+    Lease, Leases, Ledger, ListedCase, ListedErasure, ListedRejected, ListedStep, Loaded,
+    LookupRequest, LookupResult, OpenPage, OpenPlace, PageRequest, Partition, RawCase, Rejected,
+    RejectedFilter, RejectedKept, RejectedLimits, RejectedRow, RowPage, RulebookRow,
     SettledBefore, Settlements, StepFilter, StepRecord, StoreError, Upkeep,
 };
 use std::collections::BTreeMap;
@@ -186,6 +187,48 @@ impl Credentials for NullStore {
 
     async fn drop_credential(&self, _kind: CredentialKind, _id: String) -> Result<(), StoreError> {
         Ok(())
+    }
+}
+
+impl Rejected for NullStore {
+    async fn reject(
+        &self,
+        _row: RejectedRow,
+        _most: RejectedLimits,
+    ) -> Result<RejectedKept, StoreError> {
+        Ok(RejectedKept { is_new: true, dropped: 0 })
+    }
+
+    async fn rejected(
+        &self,
+        _f: RejectedFilter,
+        _p: PageRequest,
+    ) -> Result<RowPage<ListedRejected>, StoreError> {
+        Ok(RowPage::default())
+    }
+
+    async fn rejected_one(&self, _id: RejectedId) -> Result<Option<RejectedRow>, StoreError> {
+        Ok(None)
+    }
+
+    async fn rejected_count(&self) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
+    async fn forget_rejected(&self, _id: RejectedId) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    async fn forget_rejected_of(&self, _saga: SagaId) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
+    async fn prune_rejected(
+        &self,
+        _rejected_before: Timestamp,
+        _limit: usize,
+    ) -> Result<usize, StoreError> {
+        Ok(0)
     }
 }
 

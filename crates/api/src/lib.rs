@@ -24,6 +24,7 @@ mod proof;
 mod quarantine;
 mod question_id;
 mod questions;
+mod rejected;
 pub mod remedies;
 mod rulebooks;
 pub mod sentence;
@@ -62,6 +63,10 @@ pub use questions::{
     AnswerView, QuestionAct, QuestionAnswered, QuestionView, QuestionsOfKind, RulebookQuestions,
     StatementView, StrangerAct, StrangerDecisionView, StrangerView,
 };
+pub use rejected::{
+    RejectedAct, RejectedBody, RejectedDone, RejectedHeader, RejectedId, RejectedMessage,
+    RejectedView,
+};
 pub use rulebooks::{
     DiagnosticView, ProofState, RuleHoldView, RulebookCheck, RulebookSources, RulebookVerdict,
     RulebookView, SourceView,
@@ -69,6 +74,7 @@ pub use rulebooks::{
 pub use steps::{AttemptView, StepView};
 pub use words::{
     AttemptResult, BreakerState, CaseActName, CaseState, Cause, ClosedOn, EventKind,
-    FindingSeverity, QuestionActName, QuestionEffect, QuestionKind, ReportStanding, ServiceHealth,
-    Source, StepActName, StepStateName, StrangerActName, StuckReason, TroubleReason, Verdict,
+    FindingSeverity, QuestionActName, QuestionEffect, QuestionKind, ReportStanding, ReportWay,
+    ServiceHealth, Source, StepActName, StepStateName, StrangerActName, StuckReason, TroubleReason,
+    Verdict,
 };

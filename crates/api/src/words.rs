@@ -37,6 +37,16 @@ words! {
 }
 
 words! {
+    /// How a report comes, where it does not come by our own API: by which broker.
+    ReportWay, "way of a report" {
+        /// A stream of NATS JetStream.
+        Nats = "nats",
+        /// A topic of Kafka.
+        Kafka = "kafka",
+    }
+}
+
+words! {
     /// How bad a finding in a rulebook is.
     FindingSeverity, "severity" {
         /// The rulebook cannot be used.

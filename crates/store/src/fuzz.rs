@@ -10,5 +10,6 @@ pub fn cursor(text: &str) -> Option<String> {
     let cases = || Some(List::Cases.write(List::Cases.read::<2>(&page).ok()??));
     let steps = || Some(List::Steps.write(List::Steps.read::<3>(&page).ok()??));
     let acts = || Some(List::Acts.write(List::Acts.read::<1>(&page).ok()??));
-    cases().or_else(steps).or_else(acts)
+    let rejected = || Some(List::Rejected.write(List::Rejected.read::<1>(&page).ok()??));
+    cases().or_else(steps).or_else(acts).or_else(rejected)
 }

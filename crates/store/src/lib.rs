@@ -1,4 +1,4 @@
-//! Keeps cases durable: the [`Store`] in its five roles, its implementation on SQLite, and the tests that every store
+//! Keeps cases durable: the [`Store`] in its six roles, its implementation on SQLite, and the tests that every store
 //! has to pass.
 //!
 //! A store gives back what it was given and decides nothing: it knows no rule, starts no step and reads no clock to
@@ -17,6 +17,7 @@ mod leases;
 mod ledger;
 #[cfg(test)]
 mod memory_tests;
+mod rejected;
 mod sqlite;
 mod upkeep;
 
@@ -32,6 +33,9 @@ pub use filter::{
 pub use holding::{FieldValue, Holding, HoldingPage, HoldingPlace, ListedErasure};
 pub use leases::{Lease, Leases};
 pub use ledger::Ledger;
+pub use rejected::{
+    ListedRejected, Rejected, RejectedFilter, RejectedKept, RejectedLimits, RejectedRow,
+};
 pub use sqlite::{
     FILE_NAME, SqliteOptions, SqliteStore, StoreSeen, copy_store, inspect, verify_audit,
 };
@@ -44,8 +48,9 @@ pub use amends_engine::{
 
 /// Where a supervisor keeps what it must not forget. Clones share one store.
 ///
-/// It has five roles, each for another caller: the loop's [`Ledger`], the [`Archive`] for people, [`Upkeep`],
-/// [`Leases`], by which several nodes share one store, and [`Credentials`], by which callers are known.
-pub trait Store: Ledger + Archive + Upkeep + Leases + Credentials {}
+/// It has six roles, each for another caller: the loop's [`Ledger`], the [`Archive`] for people, [`Upkeep`],
+/// [`Leases`], by which several nodes share one store, [`Credentials`], by which callers are known, and [`Rejected`]
+/// for messages that could not be taken.
+pub trait Store: Ledger + Archive + Upkeep + Leases + Credentials + Rejected {}
 
-impl<S: Ledger + Archive + Upkeep + Leases + Credentials> Store for S {}
+impl<S: Ledger + Archive + Upkeep + Leases + Credentials + Rejected> Store for S {}

@@ -2,18 +2,13 @@
 
 #![allow(dead_code)] // each test file uses its own part
 
-use amends_api::CaseState;
-use amends_engine::{
-    Effect, ErasedRow, ErasureRow, HistoryResult, SagaRow, StepReading, StepResult, StoredCase,
-};
+use amends_api::{CaseState, RejectedId};
+use amends_engine::{Effect, ErasedRow, ErasureRow, HistoryResult, SagaRow, StepReading, StepResult, StoredCase};
 use amends_protocol::{CaseId, Outcome, SagaId, StepId, Timestamp, Verb};
 use amends_server::{EffectResult, Outbound};
 use amends_store::{
     ActFilter, Archive, AuditEnds, AuditEntry, Batch, BulkRow, CaseFilter, CaseRecord,
-    CredentialKind, CredentialRow, Credentials, FieldValue, HoldingPage, HoldingPlace, Lease,
-    Leases, Ledger, ListedCase, ListedErasure, ListedStep, Loaded, LookupRequest, LookupResult,
-    OpenPage, OpenPlace, PageRequest, Partition, RawCase, RowPage, RulebookRow, SettledBefore,
-    Settlements, SqliteStore, StepFilter, StepRecord, StoreError, Upkeep,
+    CredentialKind, CredentialRow, Credentials, FieldValue, HoldingPage, HoldingPlace, Lease, Leases, Ledger, ListedCase, ListedErasure, ListedStep, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, PageRequest, Partition, RawCase, RowPage, RulebookRow, SettledBefore, Settlements, SqliteStore, StepFilter, StepRecord, StoreError, Upkeep, ListedRejected, Rejected, RejectedFilter, RejectedKept, RejectedLimits, RejectedRow,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -199,6 +194,40 @@ impl Credentials for Moody {
 
     async fn drop_credential(&self, kind: CredentialKind, id: String) -> Stored<()> {
         self.inner.drop_credential(kind, id).await
+    }
+}
+
+impl Rejected for Moody {
+    async fn reject(&self, row: RejectedRow, most: RejectedLimits) -> Stored<RejectedKept> {
+        self.inner.reject(row, most).await
+    }
+
+    async fn rejected(
+        &self,
+        filter: RejectedFilter,
+        page: PageRequest,
+    ) -> Stored<RowPage<ListedRejected>> {
+        self.inner.rejected(filter, page).await
+    }
+
+    async fn rejected_one(&self, id: RejectedId) -> Stored<Option<RejectedRow>> {
+        self.inner.rejected_one(id).await
+    }
+
+    async fn rejected_count(&self) -> Stored<u64> {
+        self.inner.rejected_count().await
+    }
+
+    async fn forget_rejected(&self, id: RejectedId) -> Stored<bool> {
+        self.inner.forget_rejected(id).await
+    }
+
+    async fn forget_rejected_of(&self, saga: SagaId) -> Stored<u64> {
+        self.inner.forget_rejected_of(saga).await
+    }
+
+    async fn prune_rejected(&self, before: Timestamp, limit: usize) -> Stored<usize> {
+        self.inner.prune_rejected(before, limit).await
     }
 }
 

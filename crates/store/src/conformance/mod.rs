@@ -14,6 +14,7 @@ pub mod leases;
 pub mod lists;
 pub mod lookups;
 pub mod operating;
+pub mod rejected;
 pub(crate) mod sample;
 pub mod upkeep;
 pub mod writing;
@@ -148,6 +149,15 @@ macro_rules! store_conformance {
             }
             credentials {
                 credentials { credentials_are_kept }
+            }
+            rejected {
+                rejected {
+                    rejected_messages_come_back_as_they_were,
+                    rejected_messages_are_listed_newest_first,
+                    a_message_that_comes_again_is_one_row,
+                    of_too_many_rejected_messages_the_oldest_go,
+                    rejected_messages_are_forgotten,
+                }
             }
             leases {
                 leases {

@@ -28,6 +28,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0009_credentials.sql"),
     AUDIT_CHAIN,
     include_str!("schema/0011_erasures.sql"),
+    include_str!("schema/0012_rejected.sql"),
 ];
 /// What SQL alone can't do: the entries that are there get their digests.
 const AUDIT_CHAIN: &str = include_str!("schema/0010_audit_chain.sql");

@@ -12,6 +12,7 @@ pub(crate) enum List {
     Steps = b's' as isize,
     Acts = b'a' as isize,
     Erasures = b'e' as isize,
+    Rejected = b'r' as isize,
 }
 
 impl List {

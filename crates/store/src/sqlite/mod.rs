@@ -28,6 +28,7 @@ mod order;
 mod raw;
 mod reader;
 mod records;
+mod rejected;
 mod rows;
 mod scrub;
 mod search;
@@ -43,12 +44,9 @@ pub use inspect::{StoreSeen, copy_store, inspect};
 
 use crate::{
     ActFilter, Archive, AuditEnds, AuditEntry, Batch, BulkRow, CaseFilter, CaseRecord,
-    CredentialKind, CredentialRow, Credentials, FieldValue, HoldingPage, HoldingPlace, Lease,
-    Leases, Ledger, ListedCase, ListedErasure, ListedStep, Loaded, LookupRequest, LookupResult,
-    OpenPage, OpenPlace, PageRequest, Partition, RawCase, RowPage, RulebookRow, SettledBefore,
-    Settlements, StepFilter, StepRecord, StoreError, Upkeep,
+    CredentialKind, CredentialRow, Credentials, FieldValue, HoldingPage, HoldingPlace, Lease, Leases, Ledger, ListedCase, ListedErasure, ListedStep, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, PageRequest, Partition, RawCase, RowPage, RulebookRow, SettledBefore, Settlements, StepFilter, StepRecord, StoreError, Upkeep, ListedRejected, Rejected, RejectedFilter, RejectedKept, RejectedLimits, RejectedRow,
 };
-use amends_api::CaseState;
+use amends_api::{CaseState, RejectedId};
 use amends_engine::{ErasedRow, ErasureRow, SagaRow, StoredCase};
 use amends_protocol::{CaseId, SagaId, StepId, Timestamp};
 use checkpoint::Checkpointer;
@@ -61,7 +59,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 use tokio::sync::{mpsc, oneshot};
-use writer::{Command, QUEUE, Reply, Writer};
+use writer::{Command, QUEUE, RejectedCommand, Reply, Writer};
 
 /// How a store is opened.
 #[derive(Clone, Debug)]
@@ -339,5 +337,44 @@ impl Credentials for SqliteStore {
 
     async fn drop_credential(&self, kind: CredentialKind, id: String) -> Result<(), StoreError> {
         self.order(|reply| Command::DropCredential(kind, id, reply)).await
+    }
+}
+
+impl Rejected for SqliteStore {
+    async fn reject(
+        &self,
+        row: RejectedRow,
+        most: RejectedLimits,
+    ) -> Result<RejectedKept, StoreError> {
+        let row = Box::new(row);
+        self.order(|reply| RejectedCommand::Put(row, most, reply).into()).await
+    }
+
+    async fn rejected(
+        &self,
+        filter: RejectedFilter,
+        page: PageRequest,
+    ) -> Result<RowPage<ListedRejected>, StoreError> {
+        self.readers()?.ask(move |conn| rejected::list(conn, &filter, &page)).await
+    }
+
+    async fn rejected_one(&self, id: RejectedId) -> Result<Option<RejectedRow>, StoreError> {
+        self.readers()?.ask(move |conn| rejected::one(conn, id)).await
+    }
+
+    async fn rejected_count(&self) -> Result<u64, StoreError> {
+        self.readers()?.ask(rejected::count).await
+    }
+
+    async fn forget_rejected(&self, id: RejectedId) -> Result<bool, StoreError> {
+        self.order(|reply| RejectedCommand::Forget(id, reply).into()).await
+    }
+
+    async fn forget_rejected_of(&self, saga: SagaId) -> Result<u64, StoreError> {
+        self.order(|reply| RejectedCommand::ForgetOf(saga, reply).into()).await
+    }
+
+    async fn prune_rejected(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        self.order(|reply| RejectedCommand::Prune { before, limit, reply }.into()).await
     }
 }

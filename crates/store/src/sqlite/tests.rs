@@ -2,7 +2,7 @@
 
 use super::{FILE_NAME, SqliteOptions, SqliteStore, connection};
 use crate::{
-    ActFilter, Archive, CaseFilter, Ledger, PageRequest, StoreError, Upkeep,
+    ActFilter, Archive, CaseFilter, Ledger, PageRequest, Rejected, StoreError, Upkeep,
     conformance::{BackupPlace, Place, unsettled},
 };
 use amends_api::CaseState;
@@ -122,6 +122,7 @@ async fn a_store_of_schema_2_opens_and_has_everything() {
     assert_eq!(steps.expect("lists").items.len(), 16);
     assert_eq!(store.rulebooks().await.expect("reads").len(), 1);
     assert_eq!(unsettled(&store).await.len(), 1);
+    assert_eq!(store.rejected_count().await.expect("counts"), 0);
     let settled_at = record.stored.case.settled_at.expect("settled");
     assert_eq!(store.prune(settled_at, 10).await.expect("prunes"), 2);
     assert_eq!(ids(all()).await, [4, 3]);
@@ -336,7 +337,12 @@ fn what_is_unfinished_settled_or_over_is_found_by_its_index() {
     let sagas =
         plan(&conn, "SELECT saga FROM sagas s WHERE state IN (?, ?) AND deadline < ? LIMIT ?");
     assert!(sagas.contains("sagas_by_deadline"), "{sagas}");
-    for plan in [load, prunable, unanswered, settlements, sagas] {
+    let total = plan(&conn, super::rejected::TOTAL);
+    let oldest = plan(&conn, super::rejected::OLDEST);
+    for plan in [&total, &oldest] {
+        assert!(plan.contains("COVERING INDEX rejected_sizes"), "no body is read: {plan}");
+    }
+    for plan in [load, prunable, unanswered, settlements, sagas, total, oldest] {
         assert!(!plan.contains("TEMP B-TREE"), "{plan}");
     }
 }

@@ -8,16 +8,18 @@ use super::{
     connection::database,
     credentials,
     lease::WholeLease,
-    lookup,
+    lookup, rejected,
     upkeep::{self, PrunePlace},
     write::write_batch,
 };
 use crate::{
     Batch, BulkRow, CredentialKind, CredentialRow, Lease, Loaded, LookupRequest, LookupResult,
-    OpenPage, OpenPlace, Partition, SettledBefore, StoreError,
+    OpenPage, OpenPlace, Partition, RejectedKept, RejectedLimits, RejectedRow, SettledBefore,
+    StoreError,
 };
+use amends_api::RejectedId;
 use amends_engine::Write;
-use amends_protocol::{CaseId, Timestamp};
+use amends_protocol::{CaseId, SagaId, Timestamp};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::collections::VecDeque;
 use tokio::sync::{mpsc, oneshot};
@@ -44,10 +46,25 @@ pub(crate) enum Command {
     PutBulk(BulkRow, Reply<()>),
     PutCredential(CredentialRow, Reply<()>),
     DropCredential(CredentialKind, String, Reply<()>),
+    Rejected(RejectedCommand),
     CheckWritable(Reply<()>),
     Claim(usize, Reply<Vec<Lease>>),
     Raise(Reply<Vec<Lease>>),
     Release(Vec<Partition>, Reply<()>),
+}
+
+/// What it can be asked for about messages that could not be taken.
+pub(crate) enum RejectedCommand {
+    Put(Box<RejectedRow>, RejectedLimits, Reply<RejectedKept>),
+    Forget(RejectedId, Reply<bool>),
+    ForgetOf(SagaId, Reply<u64>),
+    Prune { before: Timestamp, limit: usize, reply: Reply<usize> },
+}
+
+impl From<RejectedCommand> for Command {
+    fn from(command: RejectedCommand) -> Self {
+        Self::Rejected(command)
+    }
 }
 
 /// The writing connection and what goes with it.
@@ -173,6 +190,7 @@ impl Writer {
             Command::DropCredential(kind, id, reply) => {
                 let _ = reply.send(self.transact(|tx| credentials::remove(tx, kind, &id)));
             }
+            Command::Rejected(command) => self.obey_about_rejected(command),
             Command::CheckWritable(reply) => {
                 let _ = reply.send(self.transact(upkeep::touch));
                 self.checkpointer.wipe_again(&self.conn);
@@ -188,6 +206,24 @@ impl Writer {
                 let _ = reply.send(Ok(()));
             }
         }
+    }
+
+    fn obey_about_rejected(&mut self, command: RejectedCommand) {
+        match command {
+            RejectedCommand::Put(row, most, reply) => {
+                let _ = reply.send(self.transact(|tx| rejected::put(tx, &row, most)));
+            }
+            RejectedCommand::Forget(id, reply) => {
+                let _ = reply.send(self.transact(|tx| rejected::forget(tx, id)));
+            }
+            RejectedCommand::ForgetOf(saga, reply) => {
+                let _ = reply.send(self.transact(|tx| rejected::forget_of(tx, &saga)));
+            }
+            RejectedCommand::Prune { before, limit, reply } => {
+                let _ = reply.send(self.transact(|tx| rejected::prune(tx, before, limit)));
+            }
+        }
+        self.checkpointer.after_commit(&self.conn);
     }
 
     fn lend(&mut self, found: &LookupResult) {

@@ -1,0 +1,157 @@
+//! Messages of brokers that could not be taken as reports. Nobody waits for an answer to them, so they lie here until a
+//! person has looked.
+
+use crate::{PageRequest, RowPage, StoreError};
+use amends_api::{RejectedId, ReportWay};
+use amends_protocol::{ProblemCode, SagaId, Timestamp};
+use std::future::Future;
+
+/// A message that could not be taken as a report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RejectedRow {
+    /// Its place at the broker, e.g. `nats/REPORTS/17` or `kafka/reports/3/42`. The key: a message that is delivered
+    /// again is the same row.
+    pub id: String,
+    /// How it came.
+    pub way: ReportWay,
+    /// Its place, in words for people.
+    pub place: String,
+    /// Who it says that it comes from, if that could be read.
+    pub source: Option<String>,
+    /// The event's own id, if that could be read.
+    pub event_id: Option<String>,
+    /// The saga that it is about, if that could be read; perhaps no valid id.
+    pub saga: Option<String>,
+    /// Why it was not taken.
+    pub code: ProblemCode,
+    /// What exactly is wrong with it.
+    pub detail: String,
+    /// Its headers, in their order.
+    pub headers: Vec<(String, String)>,
+    /// Its body, or the beginning of it.
+    pub body: Vec<u8>,
+    /// Its body was longer than what is kept.
+    pub cut: bool,
+    /// When it was rejected first.
+    pub rejected_at: Timestamp,
+    /// When it was sent, by the broker's clock.
+    pub sent_at: Option<Timestamp>,
+}
+
+impl RejectedRow {
+    /// What people call it by.
+    #[must_use]
+    pub fn name(&self) -> RejectedId {
+        RejectedId::of_place(&self.id)
+    }
+}
+
+/// A row of a list: without headers and body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedRejected {
+    /// The message.
+    pub row: RejectedRow,
+    /// Bytes of its body that are kept.
+    pub body_bytes: u64,
+}
+
+/// How many may lie here. Of more, the oldest go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RejectedLimits {
+    /// Messages.
+    pub rows: u64,
+    /// What they take together, in bytes.
+    pub bytes: u64,
+}
+
+impl Default for RejectedLimits {
+    fn default() -> Self {
+        Self { rows: 10_000, bytes: 256 << 20 }
+    }
+}
+
+/// What has become of a message that was to be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RejectedKept {
+    /// It did not lie here before.
+    pub is_new: bool,
+    /// So many older ones went, because there was no room for all.
+    pub dropped: u64,
+}
+
+/// Which messages. Everything given has to match.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RejectedFilter {
+    /// That came so.
+    pub way: Option<ReportWay>,
+    /// That say they come from there.
+    pub source: Option<String>,
+}
+
+/// Messages that wait for a person. Few are written as long as all is well; they never wait for the loop.
+pub trait Rejected: Clone + Send + Sync + 'static {
+    /// Keeps a message, durably once this returns. Of one that lies here already, everything is replaced but its place
+    /// in the order and when it was rejected first.
+    ///
+    /// # Errors
+    /// When it can't be written; nothing has changed then.
+    fn reject(
+        &self,
+        row: RejectedRow,
+        most: RejectedLimits,
+    ) -> impl Future<Output = Result<RejectedKept, StoreError>> + Send;
+
+    /// One page, newest first.
+    ///
+    /// # Errors
+    /// When the store can't be read, or the cursor is of no such page.
+    fn rejected(
+        &self,
+        filter: RejectedFilter,
+        page: PageRequest,
+    ) -> impl Future<Output = Result<RowPage<ListedRejected>, StoreError>> + Send;
+
+    /// One message, whole.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn rejected_one(
+        &self,
+        id: RejectedId,
+    ) -> impl Future<Output = Result<Option<RejectedRow>, StoreError>> + Send;
+
+    /// How many there are.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn rejected_count(&self) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// Removes one; says whether it was there.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    fn forget_rejected(
+        &self,
+        id: RejectedId,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Removes all of which is known that they are about a saga; says how many.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    fn forget_rejected_of(
+        &self,
+        saga: SagaId,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// Removes those that were rejected before a moment, oldest first, at most `limit` (an implementation may cap it);
+    /// says how many.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    fn prune_rejected(
+        &self,
+        rejected_before: Timestamp,
+        limit: usize,
+    ) -> impl Future<Output = Result<usize, StoreError>> + Send;
+}
