@@ -46,6 +46,8 @@ pub struct Overview {
     pub quarantined: u64,
     /// Stored rows of no case that can't be read.
     pub unreadable_rows: u64,
+    /// Messages of brokers that could not be taken as reports; `GET /v1/reports/rejected` lists them.
+    pub rejected_reports: u64,
     /// Reports and settled cases of each of the last 60 minutes, oldest first; the last one is still running. Minutes
     /// before `countedSince` are not known.
     pub minutes: Vec<MinuteView>,

@@ -8,7 +8,7 @@ use crate::output::as_people_see_it;
 use crate::target::token::TokenSource;
 use amends_api::access::{SessionView, TokenView};
 use amends_api::{
-    BulkView, CaseSummary, ErasureView, GroupView, Page, QuarantineView, QuestionView,
+    BulkView, CaseSummary, ErasureView, GroupView, Page, QuarantineView, QuestionView, RejectedView,
     RulebookView, ServiceView, StepView,
 };
 use clap_complete::CompletionCandidate;
@@ -129,6 +129,15 @@ pub fn quarantined(begun: &OsStr) -> Vec<CompletionCandidate> {
         let all: QuarantineView = client.get("/v1/quarantine").await?;
         let named = all.cases.into_iter().map(|one| (one.case_id.to_string(), one.broken.why));
         Ok(named.collect())
+    })
+}
+
+/// Ids of rejected messages.
+pub fn rejected(begun: &OsStr) -> Vec<CompletionCandidate> {
+    list(begun, |client, query| async move {
+        let path = format!("/v1/reports/rejected{}", query.as_str());
+        let page: Page<RejectedView> = client.get(&path).await?;
+        Ok(page.items.into_iter().map(|one| (one.id.to_string(), one.detail)).collect())
     })
 }
 

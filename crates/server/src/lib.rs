@@ -33,6 +33,7 @@ mod open_files;
 mod outbound;
 mod overview;
 mod random;
+mod rejected;
 mod renewed;
 mod retention;
 mod routes;

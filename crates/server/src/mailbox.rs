@@ -7,6 +7,7 @@ use crate::heartbeat::Heartbeat;
 use crate::memory::MemoryGauge;
 use crate::observers::Observers;
 use crate::open_case_queries::{OpenCaseQuery, QUESTIONS};
+use crate::rejected::shown::RejectedShown;
 use amends_engine::{Engine, Quarantined, RuleHold, ServiceQueueStatus, UnreadableRow};
 use amends_protocol::CaseId;
 use amends_rulebook::Rulebook;
@@ -50,6 +51,7 @@ pub(crate) struct Shared {
     pub(crate) heartbeat: Heartbeat,
     pub(crate) memory: MemoryGauge,
     pub(crate) clock: ClockFace,
+    pub(crate) rejected: RejectedShown,
 }
 
 /// What can't be worked on, for people.

@@ -39,6 +39,7 @@ impl<S: Store> Supervisor<S> {
         let counts = self.store().case_counts().await.map_err(store_problem)?;
         let mut cases = survey.cases.clone();
         cases.extend(counts.get_key_value(&CaseState::Settled));
+        let rejected_reports = self.count_rejected().await.map_err(store_problem)?;
         let unusable = self.quarantine();
         let throughput = &self.shared().observers.throughput;
         let (minutes, counted_since) = throughput.minutes(now);
@@ -55,6 +56,7 @@ impl<S: Store> Supervisor<S> {
             holds: self.rule_holds(None),
             quarantined: unusable.cases.len() as u64,
             unreadable_rows: unusable.rows.len() as u64,
+            rejected_reports,
             minutes,
             counted_since,
             time_to_settle: throughput.time_to_settle(now),

@@ -121,6 +121,42 @@ pub(crate) async fn watch_audit<S: Store>(
     }
 }
 
+/// Removes messages that were rejected longer than `keep` ago, slice by slice.
+pub(crate) async fn watch_rejected<S: Store>(
+    supervisor: Supervisor<S>,
+    keep: Duration,
+    mut stopping: watch::Receiver<bool>,
+) {
+    loop {
+        let pause = match look_at_rejected(&supervisor, keep).await {
+            Ok(0) => EVERY,
+            Ok(_) => PAUSE,
+            Err(error) => {
+                tracing::warn!(%error, "old rejected messages could not be removed");
+                EVERY
+            }
+        };
+        tokio::select! {
+            _ = stopping.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+pub(crate) async fn look_at_rejected<S: Store>(
+    supervisor: &Supervisor<S>,
+    keep: Duration,
+) -> Result<usize, StoreError> {
+    if !supervisor.shared().clock.is_trusted() {
+        return Ok(0);
+    }
+    let removed = supervisor.store().prune_rejected(before(keep), SLICE as usize).await?;
+    if removed > 0 {
+        supervisor.count_rejected().await?;
+    }
+    Ok(removed)
+}
+
 pub(crate) async fn look_at_audit<S: Store>(
     supervisor: &Supervisor<S>,
     keep: Duration,

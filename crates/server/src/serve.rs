@@ -117,14 +117,7 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     let (stopping, stops) = watch::channel(false);
     let exporter = export_spans(&config, &supervisor);
     let (mut looks, mut upkeep) = watch_files(&config, &supervisor, &listening, books, &stops);
-    if config.keep_settled.removes() {
-        let keep = config.keep_settled.clone();
-        upkeep.push(tokio::spawn(retention::watch(supervisor.clone(), keep, stops.clone())));
-    }
-    if let Some(keep) = config.keep_audit {
-        let audit = retention::watch_audit(supervisor.clone(), keep, stops.clone());
-        upkeep.push(tokio::spawn(audit));
-    }
+    upkeep.extend(remove_old(&config, &supervisor, &stops));
     let (look, asked) = mpsc::channel(1);
     looks.push(look);
     let keeper = Keeper::of(&access, &config);
@@ -155,6 +148,28 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
         upkeep,
         exporter,
     })
+}
+
+/// Removes what is kept long enough.
+fn remove_old(
+    config: &Config,
+    supervisor: &Supervisor<SqliteStore>,
+    stops: &watch::Receiver<bool>,
+) -> Vec<JoinHandle<()>> {
+    let mut upkeep = Vec::new();
+    if config.keep_settled.removes() {
+        let keep = config.keep_settled.clone();
+        upkeep.push(tokio::spawn(retention::watch(supervisor.clone(), keep, stops.clone())));
+    }
+    if let Some(keep) = config.keep_audit {
+        let audit = retention::watch_audit(supervisor.clone(), keep, stops.clone());
+        upkeep.push(tokio::spawn(audit));
+    }
+    if let Some(keep) = config.keep_rejected {
+        let rejected = retention::watch_rejected(supervisor.clone(), keep, stops.clone());
+        upkeep.push(tokio::spawn(rejected));
+    }
+    upkeep
 }
 
 /// Who is known, and what the configuration says of it.

@@ -10,6 +10,7 @@ use crate::mailbox::{self, Inbox, Shared};
 use crate::memory::{self, MemoryGauge};
 use crate::open_case_queries::{OpenCaseQueries, OpenCaseQuery};
 use crate::outbound::Outbound;
+use crate::rejected::shown::RejectedShown;
 use crate::supervisor::Supervisor;
 use crate::throughput::{MOST_CASES_AT_START, WINDOW_MS};
 use amends_engine::{Answer, DomainEvent, Loaded, Moment, Partition, Ticket};
@@ -18,7 +19,7 @@ use amends_node::{
     StoreFault, TurnedAway,
 };
 use amends_protocol::Timestamp;
-use amends_store::{Store, StoreError};
+use amends_store::{RejectedLimits, Store, StoreError};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -51,6 +52,8 @@ pub struct DriverOptions {
     pub objective: Option<Duration>,
     /// How long the wall clock must have run along with the boot-time clock before it decides anything.
     pub trust_after: Duration,
+    /// How many messages of brokers may lie there that could not be taken.
+    pub rejected: RejectedLimits,
 }
 
 impl Default for DriverOptions {
@@ -63,6 +66,7 @@ impl Default for DriverOptions {
             resident_bytes: None,
             objective: None,
             trust_after: Duration::from_secs(600),
+            rejected: RejectedLimits::default(),
         }
     }
 }
@@ -111,7 +115,11 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         let (mailbox, inbox) = mailbox::open(options.queue);
         let (result_sender, results) = mpsc::unbounded_channel();
         let memory = options.memory.or_else(memory::limit_of_process);
-        let shared = Arc::new(Shared { memory: MemoryGauge::new(memory), ..Shared::default() });
+        let shared = Arc::new(Shared {
+            memory: MemoryGauge::new(memory),
+            rejected: RejectedShown::new(store.rejected_count().await?, options.rejected),
+            ..Shared::default()
+        });
         let supervisor = Supervisor::new(store.clone(), mailbox, Arc::clone(&shared));
         let now = clock.now();
         let hour_ago = Timestamp(now.0.saturating_sub(WINDOW_MS));

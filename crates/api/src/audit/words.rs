@@ -62,6 +62,10 @@ words! {
         SessionEnd = "session_end",
         /// A break-glass token opened the console.
         BreakGlass = "break_glass",
+        /// A person had a rejected message of a broker read once more.
+        RejectRetry = "reject_retry",
+        /// A person removed a rejected message of a broker.
+        RejectDiscard = "reject_discard",
         /// A person wanted business data gone for good.
         Erase = "erase",
         /// Business data went for good.

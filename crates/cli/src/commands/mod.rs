@@ -103,7 +103,8 @@ enum Command {
     Token(Box<tokens::TokensOptions>),
     /// See who is logged in to the console, end sessions
     Session(sessions::SessionsOptions),
-    /// Send a report to a running supervisor
+    /// Send a report to a running supervisor, see those of a broker that it could not take
+    #[command(alias = "reports")]
     Report(report::ReportOptions),
     /// Let business data go for good, by saga or by a customer's name; see what went
     Erase(Box<erase::EraseOptions>),

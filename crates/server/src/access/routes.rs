@@ -53,6 +53,10 @@ pub(crate) const ROUTES: &[(&str, &str, Needs)] = &[
     ("GET",     "/v1/sagas/{id}",                           Known), // its service, or who may read
     ("POST",    "/v1/sagas/{id}/end",                       REPORT),
     ("POST",    "/v1/steps/{id}/outcome",                   Nothing), // the step's proof, or its service
+    // Messages of brokers that could not be taken: nobody can say of which rulebook they are.
+    ("GET",     "/v1/reports/rejected",                     The(Read, All)),
+    ("GET",     "/v1/reports/rejected/{id}",                The(ReadData, All)),
+    ("POST",    "/v1/reports/rejected/{id}/acts",           The(Act, All)),
     // Cases.
     ("GET",     "/v1/cases",                                The(Read, Found)),
     ("GET",     "/v1/cases:export",                         The(Read, Found)),
@@ -136,6 +140,9 @@ pub(crate) const ROUTES: &[(&str, &str, Needs)] = &[
     ("GET",     "/quarantine",                              The(Read, All)),
     ("GET",     "/quarantine/{id}",                         The(ReadData, All)),
     ("POST",    "/quarantine/{id}/acts",                    The(Admin, All)),
+    ("GET",     "/rejected",                                The(Read, All)),
+    ("GET",     "/rejected/{id}",                           The(ReadData, All)),
+    ("POST",    "/rejected/{id}/acts",                      The(Act, All)),
     ("GET",     "/services",                                The(Read, All)),
     ("POST",    "/services/{name}/acts",                    The(Act, All)),
     ("GET",     "/rules",                                   The(Read, Each)),

@@ -59,6 +59,8 @@ mod tests {
             "/v1/steps/{id}/acts",
             "/v1/tokens",
             "/v1/reports/x",
+            "/v1/reports/rejected",
+            "/v1/reports/rejected/{id}",
         ];
         for place in of_people.into_iter().map(Some).chain([None]) {
             assert!(Side::Services.refusal(place).is_some(), "{place:?}");

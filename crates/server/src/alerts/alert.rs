@@ -3,9 +3,9 @@
 use super::grouper::{Alert, Kind};
 use amends_api::sentence::{stuck_sentence, with_detail};
 use amends_api::signs::Signed;
-use amends_api::{BreakerState, CaseState, QuestionKind};
+use amends_api::{BreakerState, CaseState, QuestionKind, ReportWay};
 use amends_engine::{DomainEvent, Event, SUPERVISOR, StepState, UnreadableRow};
-use amends_protocol::{CaseId, Timestamp};
+use amends_protocol::{CaseId, ProblemCode, Timestamp};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
@@ -50,6 +50,15 @@ impl Alerts {
         tracing::warn!(token, ?from, "a token that is kept for emergencies was used");
         let reason = from.map_or_else(String::new, |from| format!("from {from}"));
         let (kind, subject) = (Kind::BreakGlass, token.to_owned());
+        if let Some(sender) = self.sender.get() {
+            let _ = sender.try_send(Alert { at, kind, subject, case: None, reason }); // it is in the log
+        }
+    }
+
+    /// A message of a broker could not be taken as a report, and nobody was told who could send it better.
+    pub(crate) fn rejected(&self, at: Timestamp, way: ReportWay, code: ProblemCode, reason: &str) {
+        let subject = format!("{way}: {}", code.as_str());
+        let (kind, reason) = (Kind::Rejected, reason.to_owned());
         if let Some(sender) = self.sender.get() {
             let _ = sender.try_send(Alert { at, kind, subject, case: None, reason }); // it is in the log
         }

@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     Unmatched,
     /// A case can't be worked on, or a stored row can't be read.
     Quarantined,
+    /// A message of a broker could not be taken as a report.
+    Rejected,
     /// A service's breaker opened.
     OutOfReach,
     /// A service gave one definite answer to all steps for minutes.
@@ -46,11 +48,12 @@ pub(crate) enum Kind {
 impl Kind {
     /// All of them.
     #[cfg(test)]
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::Stuck,
         Self::Question,
         Self::Unmatched,
         Self::Quarantined,
+        Self::Rejected,
         Self::OutOfReach,
         Self::Rejecting,
         Self::HistoriesUnavailable,
@@ -67,6 +70,7 @@ impl Kind {
             Self::Question => "case.question",
             Self::Unmatched => "case.unmatched",
             Self::Quarantined => "case.quarantined",
+            Self::Rejected => "report.rejected",
             Self::OutOfReach => "service.out_of_reach",
             Self::Rejecting => "service.rejecting",
             Self::HistoriesUnavailable => "service.histories_unavailable",

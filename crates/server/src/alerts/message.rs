@@ -35,6 +35,13 @@ pub(super) fn sentence(group: &Group) -> String {
             format!("{} that can't be read: {}", counted(group.count, "stored row"), group.reason)
         }
         Kind::Quarantined => format!("{cases} quarantined: {}", group.reason),
+        Kind::Rejected => {
+            let messages = counted(group.count, "message");
+            format!(
+                "{messages} of a broker could not be taken ({}): {}",
+                group.subject, group.reason
+            )
+        }
         Kind::OutOfReach => format!("`{}` is out of reach: {}", group.subject, group.reason),
         Kind::Rejecting => {
             format!("`{}` rejects whatever it is asked: {}", group.subject, group.reason)
@@ -82,6 +89,9 @@ pub(super) const fn next(group: &Group) -> &'static str {
         Kind::Quarantined => {
             "its reports are stored and its callbacks refused until a person repairs or discards it; all others go on"
         }
+        Kind::Rejected => {
+            "it lies there until a person has it read once more or discards it: what it reports is not undone meanwhile; all other messages are taken"
+        }
         Kind::OutOfReach => {
             "one try a second; when the service is back, everything that waits for it goes out by itself"
         }
@@ -113,6 +123,7 @@ fn last_error(group: &Group) -> Option<&str> {
         | Kind::Question
         | Kind::Unmatched
         | Kind::Quarantined
+        | Kind::Rejected
         | Kind::OutOfReach
         | Kind::Rejecting
         | Kind::HistoriesUnavailable => true,
@@ -144,6 +155,7 @@ fn look(public_url: &str, group: &Group) -> String {
         }
         (Kind::Quarantined, [only]) => format!("{base}/quarantine/{only}"),
         (Kind::Quarantined, _) => format!("{base}/quarantine"),
+        (Kind::Rejected, _) => format!("{base}/rejected"),
         (Kind::ClockJumped, _) => format!("{base}/"),
         (Kind::BreakGlass, _) => format!("{base}/audit"),
         (_, [only]) => link(base, *only),

@@ -24,6 +24,7 @@ use crate::retention::KeepSettled;
 use crate::shell::DriverOptions;
 use crate::tls::TlsOptions;
 use crate::withheld::Withheld;
+use amends_store::RejectedLimits;
 use http::Uri;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -65,6 +66,8 @@ pub struct Config {
     pub keep_settled: KeepSettled,
     /// After what time entries of the audit are removed; none keeps them.
     pub keep_audit: Option<Duration>,
+    /// After what time messages of brokers are removed that could not be taken; none keeps them.
+    pub keep_rejected: Option<Duration>,
     /// What of all this is never shown, by its value.
     pub withheld: Withheld,
     /// What is to be told of files with secrets that others than their owner may use.
@@ -89,6 +92,7 @@ impl Config {
             memory: Some(read.number("limits.memory", 0, 1 << 50)).filter(|bytes| *bytes > 0),
             resident_bytes: None,
             trust_after: read.duration("clock.trust_after"),
+            rejected: rejected(&mut read),
         };
         let http = HttpLimits {
             report_bytes: read.number("limits.report_bytes", 1 << 10, 64 << 20),
@@ -109,6 +113,7 @@ impl Config {
         let identity = identity::read(&mut read);
         let keep_settled = keep_settled(&mut read);
         let audit = read.duration("retention.audit");
+        let rejected_reports = read.duration("retention.rejected_reports");
         let traces = traces(&mut read);
         let rules = read.text("rules");
         let of_services = read.text("listen_services");
@@ -129,6 +134,7 @@ impl Config {
             traces,
             keep_settled,
             keep_audit: (!audit.is_zero()).then_some(audit),
+            keep_rejected: (!rejected_reports.is_zero()).then_some(rejected_reports),
             withheld,
             loose_files: read.loose(),
             exit_with_parent: false,
@@ -212,6 +218,14 @@ fn alerts(read: &mut value::Reader<'_>, signers: &BTreeMap<String, Signer>) -> A
         objective: objective(read),
         withheld: Withheld::default(),
         public_url: read.text("alerts.public_url"),
+    }
+}
+
+/// A message of a megabyte must always fit.
+fn rejected(read: &mut value::Reader<'_>) -> RejectedLimits {
+    RejectedLimits {
+        rows: read.number("limits.rejected_reports", 1, 1_000_000) as u64,
+        bytes: read.number("limits.rejected_bytes", 4 << 20, 1 << 40) as u64,
     }
 }
 

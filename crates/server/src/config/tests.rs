@@ -34,6 +34,8 @@ fn the_embedded_defaults_are_those_of_the_code() {
         (code.connect_timeout_ms, code.idle_timeout_ms)
     );
     assert_eq!(config.keep_settled.all, Some(Duration::from_secs(30 * 86_400)));
+    assert_eq!(config.driver.rejected, DriverOptions::default().rejected);
+    assert_eq!(config.keep_rejected, config.keep_settled.all);
 }
 
 #[test]

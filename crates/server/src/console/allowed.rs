@@ -19,6 +19,11 @@ impl Frame {
         self.may(Right::Read, Within::Everywhere)
     }
 
+    /// Whether they may look at business data of everything.
+    pub(super) fn reads_data(&self) -> bool {
+        self.may(Right::ReadData, Within::Everywhere)
+    }
+
     /// Whether they may act on what belongs to a rulebook; on what belongs to none, who may do so everywhere.
     pub(super) fn acts_in(&self, rulebook: &Option<String>) -> bool {
         match rulebook {

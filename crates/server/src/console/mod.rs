@@ -21,6 +21,7 @@ mod proof;
 mod provider;
 mod quarantine;
 mod questions;
+mod rejected;
 mod rules;
 mod services;
 mod session;
@@ -52,6 +53,9 @@ pub(crate) fn router<S: Store>() -> Router<App<S>> {
         .route("/quarantine", get(quarantine::list::<S>))
         .route("/quarantine/{id}", get(quarantine::show_one::<S>))
         .route("/quarantine/{id}/acts", post(quarantine::act::<S>))
+        .route("/rejected", get(rejected::list::<S>))
+        .route("/rejected/{id}", get(rejected::show_one::<S>))
+        .route("/rejected/{id}/acts", post(rejected::act::<S>))
         .route("/services", get(services::list::<S>))
         .route("/services/{name}/acts", post(services::act::<S>))
         .route("/rules", get(rules::list::<S>))

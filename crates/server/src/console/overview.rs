@@ -129,6 +129,9 @@ impl Page {
             let rows = counted(number, "other stored row", "other stored rows");
             parts.push(format!("{rows} can't be read"));
         }
+        if let number @ 1.. = self.overview.rejected_reports {
+            parts.push(format!("{} rejected", counted(number, "report is", "reports are")));
+        }
         parts.extend(told_of_services(&self.overview.services));
         parts.extend(self.overview.holds.iter().map(|hold| format!("{} is held", hold.what())));
         match (parts.is_empty(), self.open()) {
@@ -161,7 +164,9 @@ impl Page {
     }
 
     fn is_well(&self) -> bool {
-        let unusable = self.overview.quarantined + self.overview.unreadable_rows;
+        let unusable = self.overview.quarantined
+            + self.overview.unreadable_rows
+            + self.overview.rejected_reports;
         self.stuck() + self.unmatched() + self.overview.awaiting_approval + unusable == 0
             && !self.overview.services.iter().any(|service| service.health.is_trouble())
     }

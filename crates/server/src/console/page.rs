@@ -23,6 +23,7 @@ pub(super) enum Part {
     Cases,
     Questions,
     Quarantine,
+    Rejected,
     Rules,
     Services,
     Bulk,
@@ -30,11 +31,12 @@ pub(super) enum Part {
 }
 
 impl Part {
-    pub(super) const ALL: [(Self, &'static str, &'static str); 8] = [
+    pub(super) const ALL: [(Self, &'static str, &'static str); 9] = [
         (Self::Overview, "/", "Overview"),
         (Self::Cases, "/cases", "Cases"),
         (Self::Questions, "/questions", "Questions"),
         (Self::Quarantine, "/quarantine", "Quarantine"),
+        (Self::Rejected, "/rejected", "Rejected reports"),
         (Self::Rules, "/rules", "Rules"),
         (Self::Services, "/services", "Services"),
         (Self::Bulk, "/bulk", "Bulk acts"),
@@ -60,6 +62,8 @@ pub(super) struct Frame {
     pub(super) insecure: Option<Arc<str>>,
     /// Whether there is something that can't be worked on: else that part is not offered.
     pub(super) has_quarantined: bool,
+    /// Whether messages lie there that could not be taken: else that part is not offered.
+    pub(super) has_rejected: bool,
 }
 
 impl Frame {
@@ -82,9 +86,10 @@ impl Frame {
         visitor: &Visitor,
     ) -> Self {
         let has_quarantined = !app.supervisor.quarantine().is_empty();
+        let has_rejected = app.supervisor.rejected_shown() > 0;
         let (who, caller) = (visitor.who.clone(), Some(visitor.caller.clone()));
         let insecure = app.access.insecure.clone();
-        Self { has_quarantined, who, caller, insecure, ..Self::bare(part, title) }
+        Self { has_quarantined, has_rejected, who, caller, insecure, ..Self::bare(part, title) }
     }
 
     /// The frame of a page that knows nothing of the supervisor.
@@ -99,12 +104,18 @@ impl Frame {
             caller: None,
             insecure: None,
             has_quarantined: false,
+            has_rejected: false,
         }
     }
 
     /// Whether its navigation names a part.
     pub(super) fn offers(&self, part: &Part) -> bool {
-        let is_there = *part != Part::Quarantine || self.has_quarantined || self.part == *part;
+        let is_there = match part {
+            Part::Quarantine => self.has_quarantined,
+            Part::Rejected => self.has_rejected,
+            _ => true,
+        };
+        let is_there = is_there || self.part == *part;
         is_there && self.may_see(*part)
     }
 

@@ -4,8 +4,8 @@
 use super::openapi::{Operation, delete, get, options, post, put};
 use super::{
     access, acts, backups, bulk, cases, doubts, erasures, events, export, groups, metrics,
-    overview, probes, quarantine, questions, reports, rule_holds, rulebooks, sagas, services,
-    steps, strangers,
+    overview, probes, quarantine, questions, rejected, reports, rule_holds, rulebooks, sagas,
+    services, steps, strangers,
 };
 use amends_protocol::ProblemCode::{Conflict, NotFound, Overloaded, RulebookInvalid, Unproven};
 use amends_store::Store;
@@ -47,6 +47,29 @@ fn of_reports<S: Store>() -> Vec<Operation<S>> {
             .says(429, BUSY)
             .says(503, BUSY),
         consent("/v1/reports:batch", "handshakeOfBatches"),
+        get("/v1/reports/rejected", rejected::list::<S>)
+            .named(
+                "listRejectedReports",
+                "reports",
+                "Messages of brokers that could not be taken as reports, newest first, and why.",
+            )
+            .says(200, "A page."),
+        get("/v1/reports/rejected/{id}", rejected::show::<S>)
+            .named(
+                "showRejectedReport",
+                "reports",
+                "One of them, with headers and body, without the values of secret fields.",
+            )
+            .says(200, "The message."),
+        post("/v1/reports/rejected/{id}/acts", rejected::act::<S>)
+            .named(
+                "actOnRejectedReport",
+                "reports",
+                "Have it read once more, with the configuration and the rulebooks of now, or discard it.",
+            )
+            .says(200, "It was taken, or is discarded; it lies here no more.")
+            .says(409, "It can't be taken still: it stays, with what is wrong now.")
+            .fails(&[Conflict, Overloaded]),
     ]
 }
 

@@ -5,8 +5,8 @@ use super::openapi::Told;
 use super::query::Query;
 use crate::duration::duration;
 use amends_api::{
-    Amount, CaseState, ClosedOn, QuestionEffect, QuestionId, QuestionKind, StepStateName,
-    StuckReason,
+    Amount, CaseState, ClosedOn, QuestionEffect, QuestionId, QuestionKind, RejectedId, ReportWay,
+    StepStateName, StuckReason,
 };
 use amends_protocol::{ActionName, CaseId, NAME_LIMIT, Outcome, SagaId, StepId, Timestamp, Verb};
 use amends_store::{CaseOrder, DEFAULT_PAGE, PAGE_LIMIT};
@@ -109,6 +109,7 @@ words!(
     Outcome,
     QuestionEffect,
     QuestionKind,
+    ReportWay,
     StepStateName,
     StuckReason,
     Verb
@@ -135,6 +136,7 @@ texts! {
     CaseOrder: json!({ "enum": ["newest", "oldest"], "default": "newest" });
     Position: json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX });
     QuestionId: json!({ "type": "string", "pattern": "^q-[0-9]{1,19}-[0-9a-f]{16}$", "example": "q-17-9f86d081884c7d65" });
+    RejectedId: json!({ "type": "string", "pattern": "^r-[0-9a-f]{16}$", "example": "r-9f86d081884c7d65" });
     SagaId: json!({ "type": "string", "minLength": 1, "maxLength": NAME_LIMIT, "pattern": "^[!-~]+$" });
     StepId: json!({
         "type": "string", "pattern": "^s-[0-9]{1,19}-[0-9]{1,9}-[0-9a-f]{16}(-[0-9a-f]{12})?$",

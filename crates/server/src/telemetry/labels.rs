@@ -9,6 +9,12 @@ pub(super) struct ReportLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct RejectedLabels {
+    pub(super) way: &'static str,
+    pub(super) code: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(super) struct StepLabels {
     pub(super) service: String,
     pub(super) action: String,

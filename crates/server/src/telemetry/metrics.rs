@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::attempt_result::AttemptResult;
+use super::kept_apart::KeptApart;
 use super::labels::{
     AttemptLabels, BuildLabels, CallbackLabels, ClosingLabels, CurrencyLabels, MemoryLabels,
     NotedLabels, QuestionLabels, ReportLabels, ServiceLabels, StateLabels, StepLabels,
@@ -88,13 +89,12 @@ pub struct Metrics {
     late: Gauge,
     amounts: Family<CurrencyLabels, Gauge<f64, AtomicU64>>,
     questions: Family<QuestionLabels, Gauge>,
-    quarantined: Gauge,
-    unreadable: Gauge,
     queue: Gauge,
     memory: Family<MemoryLabels, Gauge>,
     memory_limit: Gauge,
     files_rejected: Gauge,
     files_differing: Gauge,
+    kept_apart: KeptApart,
     services: ServiceGauges,
 }
 
@@ -161,19 +161,19 @@ impl Metrics {
             late: Gauge::default(),
             amounts: Family::default(),
             questions: Family::default(),
-            quarantined: Gauge::default(),
-            unreadable: Gauge::default(),
             queue: Gauge::default(),
             memory: Family::default(),
             memory_limit: Gauge::default(),
             files_rejected: Gauge::default(),
             files_differing: Gauge::default(),
+            kept_apart: KeptApart::default(),
             services: ServiceGauges::default(),
         };
         metrics.register_counts(&mut registry);
         metrics.register_clocks(&mut registry);
         metrics.register_gauges(&mut registry);
         metrics.register_doors(&mut registry);
+        metrics.kept_apart.register(&mut registry);
         metrics.services.register(&mut registry);
         for state in CaseState::ALL {
             drop(metrics.case_changes.get_or_create(&StateLabels { state: state.as_str() }));
@@ -323,16 +323,6 @@ impl Metrics {
             self.questions.clone(),
         );
         registry.register(
-            "quarantined_cases",
-            "Cases that can't be worked on until a person repairs or discards them",
-            self.quarantined.clone(),
-        );
-        registry.register(
-            "unreadable_rows",
-            "Stored rows of no case that can't be read",
-            self.unreadable.clone(),
-        );
-        registry.register(
             "rulebook_files_rejected",
             "Rulebooks whose file is kept out, by mistakes or a conflict",
             self.files_rejected.clone(),
@@ -438,6 +428,11 @@ impl Metrics {
         let known = CALLBACK_RESULTS.into_iter().find(|word| *word == result);
         let result = known.unwrap_or("refused");
         self.callbacks.get_or_create(&CallbackLabels { result }).inc();
+    }
+
+    /// What is kept apart until a person has looked.
+    pub(crate) fn kept_apart(&self) -> &KeptApart {
+        &self.kept_apart
     }
 
     /// A transaction was committed.
@@ -579,12 +574,10 @@ impl Metrics {
         set_questions(&self.questions, standing.overview);
         set_amounts(&self.amounts, standing.overview);
         self.late.set(i64::try_from(standing.overview.late).unwrap_or(i64::MAX));
-        let unusable = (standing.overview.quarantined, standing.overview.unreadable_rows);
-        self.quarantined.set(i64::try_from(unusable.0).unwrap_or(i64::MAX));
-        self.unreadable.set(i64::try_from(unusable.1).unwrap_or(i64::MAX));
         self.queue.set(i64::try_from(standing.queued_inputs).unwrap_or(i64::MAX));
         self.files_rejected.set(i64::try_from(standing.files_rejected).unwrap_or(i64::MAX));
         self.files_differing.set(i64::try_from(standing.files_differing).unwrap_or(i64::MAX));
+        self.kept_apart.set(standing.overview);
         self.services.set(standing.overview);
         let mut written = String::new();
         // Writing to a string cannot fail.

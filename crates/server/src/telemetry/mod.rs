@@ -3,6 +3,7 @@
 
 mod attempt_result;
 mod export;
+mod kept_apart;
 mod labels;
 mod log;
 mod log_writer;

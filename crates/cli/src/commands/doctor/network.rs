@@ -4,7 +4,7 @@ use super::Finding;
 use crate::client::{Client, read_date};
 use crate::failure::Failure;
 use crate::moment::{now, span};
-use amends_api::{QuarantineView, RulebookView, ServiceView};
+use amends_api::{Page, QuarantineView, RejectedView, RulebookView, ServiceView};
 use amends_protocol::Timestamp;
 use amends_server::dispatch::Probe;
 use std::time::Duration;
@@ -29,6 +29,7 @@ pub(super) async fn look(
         found.push(supervisor(client).await);
         found.extend(super::access::who(client).await);
         found.extend(quarantine(client).await);
+        found.extend(rejected(client).await);
         found.extend(rulebooks(client).await);
         if let Ok(views) = client.get::<Vec<ServiceView>>("/v1/services").await {
             services = views.into_iter().filter_map(|v| Some((v.name, v.url?))).collect();
@@ -83,6 +84,19 @@ async fn quarantine(client: &Client) -> Vec<Finding> {
         findings.push(Finding::ok(check, "every stored row that was read can be used"));
     }
     findings
+}
+
+/// Messages of brokers that nobody has looked at. Nothing is said if there are none, or the supervisor can't be asked.
+async fn rejected(client: &Client) -> Option<Finding> {
+    let found = client.get::<Page<RejectedView>>("/v1/reports/rejected?limit=1").await.ok()?;
+    let newest = found.items.first()?;
+    let text = format!(
+        "messages of a broker could not be taken as reports; the newest is {}: {}",
+        newest.id, newest.detail
+    );
+    let help =
+        "`amends report rejected` lists them; mend what is wrong, then have them read once more";
+    Some(Finding::fail("rejected reports", text, help))
 }
 
 /// Whether what is active is what the files say. Nothing is said if the supervisor can't be asked.

@@ -1,5 +1,6 @@
-//! `amends report`: the reporting side of the API.
+//! `amends report`: the reporting side of the API, and what came of it by a broker.
 
+mod rejected;
 mod send;
 
 use super::Connection;
@@ -16,6 +17,8 @@ pub struct ReportOptions {
 
 #[derive(Debug, clap::Subcommand)]
 enum ReportCommand {
+    /// See messages of brokers that could not be taken as reports, have them read once more
+    Rejected(rejected::RejectedOptions),
     /// Send one report
     Send(send::SendOptions),
 }
@@ -23,6 +26,7 @@ enum ReportCommand {
 pub(super) fn run(options: ReportOptions) -> Outcome {
     let client = options.connection.client()?;
     match options.command {
+        ReportCommand::Rejected(options) => rejected::run(&client, options),
         ReportCommand::Send(send) => send::run(&client, send),
     }
 }

@@ -66,6 +66,12 @@ fn head(overview: &Overview, now: Timestamp) -> Vec<String> {
         0 => String::new(),
         number => format!("   {} {number} {}", QUARANTINED.shape, QUARANTINED.word),
     };
+    let rejected = match overview.rejected_reports {
+        0 => String::new(),
+        number => {
+            format!("   {} {number} rejected {}", QUARANTINED.shape, counted("report", number))
+        }
+    };
     let ms = |ms: Option<u64>| ms.map_or("-".to_owned(), |ms| format!("{ms} ms"));
     let settle = &overview.time_to_settle;
     let (last, before) = match overview.minutes.as_slice() {
@@ -78,7 +84,7 @@ fn head(overview: &Overview, now: Timestamp) -> Vec<String> {
             clock(overview.at),
             overview.awaiting_approval
         ),
-        cases.join("   ") + &late + &questions + &quarantined,
+        cases.join("   ") + &late + &questions + &quarantined + &rejected,
         format!(
             "settled {}/min (now {})   to settle p50 {} p99 {}",
             before.settled,

@@ -42,7 +42,8 @@ fn closed_lists_are_told_in_the_words_that_are_on_the_wire() {
     use amends_api::{
         AttemptResult, AuditActName, BreakerState, BulkActName, BulkState, CaseActName, CaseState,
         Cause, ClosedOn, EventKind, FindingSeverity, QuestionEffect, QuestionKind, ReportStanding,
-        Source, StepActName, StepStateName, StrangerActName, StuckReason, TroubleReason, Verdict,
+        ReportWay, Source, StepActName, StepStateName, StrangerActName, StuckReason, TroubleReason,
+        Verdict,
     };
     use amends_protocol::{HistoryState, Outcome, SagaState, Verb};
     let document = document();
@@ -73,6 +74,7 @@ fn closed_lists_are_told_in_the_words_that_are_on_the_wire() {
         QuestionEffect,
         QuestionKind,
         ReportStanding,
+        ReportWay,
         SagaState,
         Source,
         StepActName,

@@ -20,6 +20,7 @@ mod pace;
 mod proof;
 mod quarantine;
 mod questions;
+mod rejected;
 mod reporting;
 mod rule_holds;
 mod rules;
