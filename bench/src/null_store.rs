@@ -9,8 +9,8 @@ use amends_store::{
     CredentialKind, CredentialRow, Credentials, Epoch, FieldValue, HoldingPage, HoldingPlace,
     Lease, Leases, Ledger, ListedCase, ListedErasure, ListedRejected, ListedStep, Loaded,
     LookupRequest, LookupResult, OpenPage, OpenPlace, PageRequest, Partition, RawCase, Rejected,
-    RejectedFilter, RejectedKept, RejectedLimits, RejectedRow, RowPage, RulebookRow,
-    SettledBefore, Settlements, StepFilter, StepRecord, StoreError, Upkeep,
+    RejectedFilter, RejectedKept, RejectedLimits, RejectedRow, RowPage, RulebookRow, SettledBefore,
+    Settlements, StepFilter, StepRecord, StoreError, Upkeep,
 };
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -8,8 +8,8 @@ use crate::output::as_people_see_it;
 use crate::target::token::TokenSource;
 use amends_api::access::{SessionView, TokenView};
 use amends_api::{
-    BulkView, CaseSummary, ErasureView, GroupView, Page, QuarantineView, QuestionView, RejectedView,
-    RulebookView, ServiceView, StepView,
+    BulkView, CaseSummary, ErasureView, GroupView, Page, QuarantineView, QuestionView,
+    RejectedView, RulebookView, ServiceView, StepView,
 };
 use clap_complete::CompletionCandidate;
 use std::ffi::OsStr;

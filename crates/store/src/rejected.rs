@@ -9,8 +9,8 @@ use std::future::Future;
 /// A message that could not be taken as a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RejectedRow {
-    /// Its place at the broker, e.g. `nats/REPORTS/17` or `kafka/reports/3/42`. The key: a message that is delivered
-    /// again is the same row.
+    /// Its place at the broker: `nats/STREAM/SEQUENCE/SUBJECT` or `kafka/TOPIC/PARTITION/OFFSET`. The key: a message
+    /// that is delivered again is the same row.
     pub id: String,
     /// How it came.
     pub way: ReportWay,

@@ -3,12 +3,18 @@
 #![allow(dead_code)] // each test file uses its own part
 
 use amends_api::{CaseState, RejectedId};
-use amends_engine::{Effect, ErasedRow, ErasureRow, HistoryResult, SagaRow, StepReading, StepResult, StoredCase};
+use amends_engine::{
+    Effect, ErasedRow, ErasureRow, HistoryResult, SagaRow, StepReading, StepResult, StoredCase,
+};
 use amends_protocol::{CaseId, Outcome, SagaId, StepId, Timestamp, Verb};
 use amends_server::{EffectResult, Outbound};
 use amends_store::{
     ActFilter, Archive, AuditEnds, AuditEntry, Batch, BulkRow, CaseFilter, CaseRecord,
-    CredentialKind, CredentialRow, Credentials, FieldValue, HoldingPage, HoldingPlace, Lease, Leases, Ledger, ListedCase, ListedErasure, ListedStep, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, PageRequest, Partition, RawCase, RowPage, RulebookRow, SettledBefore, Settlements, SqliteStore, StepFilter, StepRecord, StoreError, Upkeep, ListedRejected, Rejected, RejectedFilter, RejectedKept, RejectedLimits, RejectedRow,
+    CredentialKind, CredentialRow, Credentials, FieldValue, HoldingPage, HoldingPlace, Lease,
+    Leases, Ledger, ListedCase, ListedErasure, ListedRejected, ListedStep, Loaded, LookupRequest,
+    LookupResult, OpenPage, OpenPlace, PageRequest, Partition, RawCase, Rejected, RejectedFilter,
+    RejectedKept, RejectedLimits, RejectedRow, RowPage, RulebookRow, SettledBefore, Settlements,
+    SqliteStore, StepFilter, StepRecord, StoreError, Upkeep,
 };
 use std::collections::BTreeMap;
 use std::path::Path;

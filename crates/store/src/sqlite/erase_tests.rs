@@ -2,13 +2,14 @@
 
 use super::{FILE_NAME, SqliteOptions, SqliteStore};
 use crate::{
-    Batch, Ledger, Upkeep,
+    Batch, Ledger, Rejected, RejectedLimits, RejectedRow, Upkeep,
     conformance::sample::{FromRow, attempt, done, report, saga, settled, whole},
 };
+use amends_api::ReportWay;
 use amends_engine::{
     CaseRow, ErasedRow, Gone, ReportRow, SecretValues, Write, bare_case, bare_report,
 };
-use amends_protocol::{CaseId, Timestamp};
+use amends_protocol::{CaseId, ProblemCode, Timestamp};
 use rusqlite::Connection;
 use std::{fs, path::Path, sync::Arc};
 use tempfile::TempDir;
@@ -93,6 +94,35 @@ async fn an_erased_value_is_in_no_file() {
     commit(&store, erasing(rows)).await;
     assert_eq!(found(dir.path()), [""; 0], "while the store is open");
     drop(store);
+    assert_eq!(found(dir.path()), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_could_not_be_taken_of_an_erased_saga_goes_as_well() {
+    let dir = TempDir::new().expect("a folder");
+    let store = open(&dir);
+    let rows = fill(&store).await;
+    for (number, saga) in [(1, "order-1"), (2, "order-2")] {
+        let text = if number == 1 { VALUE } else { "another's" };
+        let row = RejectedRow {
+            id: format!("nats/REPORTS/{number}/reports"),
+            way: ReportWay::Nats,
+            place: "a message".to_owned(),
+            source: None,
+            event_id: None,
+            saga: Some(saga.to_owned()),
+            code: ProblemCode::InvalidReport,
+            detail: "no data".to_owned(),
+            headers: Vec::new(),
+            body: text.as_bytes().to_vec(),
+            cut: false,
+            rejected_at: Timestamp(1),
+            sent_at: None,
+        };
+        store.reject(row, RejectedLimits::default()).await.expect("kept");
+    }
+    commit(&store, erasing(rows)).await;
+    assert_eq!(store.rejected_count().await.expect("counts"), 1, "the other saga's stays");
     assert_eq!(found(dir.path()), [""; 0]);
 }
 

@@ -44,7 +44,11 @@ pub use inspect::{StoreSeen, copy_store, inspect};
 
 use crate::{
     ActFilter, Archive, AuditEnds, AuditEntry, Batch, BulkRow, CaseFilter, CaseRecord,
-    CredentialKind, CredentialRow, Credentials, FieldValue, HoldingPage, HoldingPlace, Lease, Leases, Ledger, ListedCase, ListedErasure, ListedStep, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, PageRequest, Partition, RawCase, RowPage, RulebookRow, SettledBefore, Settlements, StepFilter, StepRecord, StoreError, Upkeep, ListedRejected, Rejected, RejectedFilter, RejectedKept, RejectedLimits, RejectedRow,
+    CredentialKind, CredentialRow, Credentials, FieldValue, HoldingPage, HoldingPlace, Lease,
+    Leases, Ledger, ListedCase, ListedErasure, ListedRejected, ListedStep, Loaded, LookupRequest,
+    LookupResult, OpenPage, OpenPlace, PageRequest, Partition, RawCase, Rejected, RejectedFilter,
+    RejectedKept, RejectedLimits, RejectedRow, RowPage, RulebookRow, SettledBefore, Settlements,
+    StepFilter, StepRecord, StoreError, Upkeep,
 };
 use amends_api::{CaseState, RejectedId};
 use amends_engine::{ErasedRow, ErasureRow, SagaRow, StoredCase};

@@ -159,9 +159,9 @@ pub(crate) fn forget(tx: &Transaction<'_>, id: RejectedId) -> Result<bool, Store
 }
 
 /// Removes all of a saga.
-pub(crate) fn forget_of(tx: &Transaction<'_>, saga: &SagaId) -> Result<u64, StoreError> {
+pub(crate) fn forget_of(conn: &Connection, saga: &SagaId) -> Result<u64, StoreError> {
     let sql = "DELETE FROM rejected WHERE saga = ?1";
-    let removed = tx.execute(sql, [saga.as_str()]).map_err(database(FORGETTING))?;
+    let removed = conn.execute(sql, [saga.as_str()]).map_err(database(FORGETTING))?;
     Ok(removed as u64)
 }
 

@@ -9,6 +9,7 @@ use super::{
     counts::{self, KEEP_LAST_CASE, LAST_CASE},
     erasures,
     key::{case_number, key_range, row_key},
+    rejected,
 };
 use crate::StoreError;
 use amends_engine::{
@@ -115,7 +116,11 @@ pub(crate) fn write_batch(conn: &Connection, writes: &[Write]) -> Result<(), Sto
             Write::RuleHold(row) => rule_hold(conn, &mut writer.json, row)?,
             Write::Activate(row) => activate(conn, &mut writer.json, row)?,
             Write::Erasure(row) => erasures::put(conn, row)?,
-            Write::Erased(row) => erasures::put_erased(conn, row)?,
+            Write::Erased(row) => {
+                erasures::put_erased(conn, row)?;
+                // What could not be taken of the saga holds its data as well.
+                rejected::forget_of(conn, &row.saga)?;
+            }
         }
     }
     let new_cases = writer.new_cases;
