@@ -58,7 +58,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 
 /// What a crate may build on in its tests besides: the supervisor meets real services, services real databases.
 const ALLOWED_IN_TESTS: &[(&str, &[&str])] = &[
-    ("amends-server", &["amends-service"]),
+    ("amends-server", &["amends-private-server", "amends-service"]),
     ("amends-service", &["amends-private-server"]),
     ("amends", &["amends-private-server"]),
 ];

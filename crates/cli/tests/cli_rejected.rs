@@ -12,7 +12,7 @@ use support::{Legacy, Supervisor, amends, scratch, shop_rules};
 
 fn row(number: u32, body: String) -> RejectedRow {
     RejectedRow {
-        id: format!("nats/REPORTS/{number}"),
+        id: format!("nats/REPORTS/{number}/amends.reports.order"),
         way: ReportWay::Nats,
         place: format!("message {number} of the stream `REPORTS`"),
         source: Some("order".to_owned()),

@@ -344,6 +344,10 @@ const ALONE: &[&str] = &[
     "config check",
     "config default",
     "completions",
+    // They ask a NATS, and no supervisor.
+    "nats init",
+    "nats check",
+    "nats lag",
     // They ask nobody.
     "context list",
     "context show",

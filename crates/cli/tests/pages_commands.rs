@@ -31,6 +31,10 @@ const ELSEWHERE: &[&str] = &[
 const NOT_RUN: &[(&str, &str)] = &[
     ("serve", "endless; the tests themselves start supervisors like that"),
     ("demo", "has tests of its own"),
+    ("nats", "no NATS runs here; `cli_nats.rs` has one"),
+    ("report rejected show", "nothing was rejected here; `cli_rejected.rs` has such messages"),
+    ("report rejected retry r-", "nothing was rejected here; `cli_rejected.rs` has such messages"),
+    ("report rejected discard", "nothing was rejected here; `cli_rejected.rs` has such messages"),
     ("erase", "nobody has asked for that here; `cli_erase.rs` has who does"),
     ("conform", "needs a participant; `cli_conform.rs` and `participants.rs` have some"),
     ("conform --list", ""),

@@ -1,9 +1,11 @@
 //! Servers of a test's own: each in a temporary folder, reached by a socket or a free port, stopped by its own id and
 //! removed when the test process is gone, however that ends. Installs nothing; says which Debian package is missing.
 
+mod nats;
 mod postgres;
 mod programs;
 
+pub use nats::NatsServer;
 pub use postgres::{POSTGRES, PostgresServer};
 
 use std::fs;

@@ -18,7 +18,10 @@ pub(crate) fn find(recipe: &Recipe) -> PathBuf {
         std::cmp::Reverse(version.and_then(|version| version.parse::<u32>().ok()))
     });
     let has_all = |folder: &PathBuf| recipe.programs.iter().all(|name| folder.join(name).exists());
-    let found = debian.into_iter().chain(std::env::split_paths(&path)).find(has_all);
+    // Where Debian puts servers, which the PATH of people commonly leaves out.
+    let servers = PathBuf::from("/usr/sbin");
+    let mut all = debian.into_iter().chain(std::env::split_paths(&path)).chain([servers]);
+    let found = all.find(has_all);
     found.unwrap_or_else(|| {
         let Recipe { name, package, versions_in, programs, .. } = recipe;
         panic!(

@@ -55,6 +55,9 @@ pub use clock::{Clock, SystemClock};
 pub use config::{Config, ConfigError};
 pub use event_stream::{EventStream, EventSubscription};
 pub use identity::IdentityOptions;
+#[cfg(feature = "nats")]
+pub use ingest::nats;
+pub use ingest::{Channel, NatsOptions};
 pub use listening::ListenError;
 pub use outbound::Outbound;
 pub use retention::KeepSettled;

@@ -41,6 +41,12 @@ impl KeepSettled {
         self.all.is_some() || self.of_rulebooks.values().any(Option::is_some)
     }
 
+    /// The shortest that any case is kept.
+    #[must_use]
+    pub fn shortest(&self) -> Option<Duration> {
+        self.of_rulebooks.values().copied().chain([self.all]).flatten().min()
+    }
+
     fn before(&self) -> SettledBefore {
         let of = self.of_rulebooks.iter().map(|(name, keep)| (name.clone(), keep.map(before)));
         SettledBefore { all: self.all.map(before), of_rulebooks: of.collect() }

@@ -9,6 +9,8 @@ use crate::config::Config;
 use crate::dispatch::{HttpOutbound, WebClient};
 use crate::http::App;
 use crate::identity::Believed;
+#[cfg(feature = "nats")]
+use crate::ingest::{Binding, Intake};
 use crate::listening::{ListenError, Listening, scheme};
 use crate::open_files::raise_open_files;
 use crate::retention;
@@ -123,6 +125,7 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     let keeper = Keeper::of(&access, &config);
     upkeep.push(tokio::spawn(keeper.keep(supervisor.clone(), asked, stops.clone())));
     upkeep.extend(tell_alerts(&config, address, &supervisor, stops.clone()));
+    upkeep.extend(subscribe(&config, &supervisor, &stops));
     // Absolute, so that the path in an answer means the same to whoever reads it.
     let data = std::path::absolute(&config.data).unwrap_or(config.data);
     let app = App::new(supervisor.clone(), rejections, config.http, stops.clone())
@@ -130,6 +133,7 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
         .called_back_at(callbacks)
         .reaching(config.outbound.destinations.allow_hosts)
         .guarded_by(access)
+        .hearing(config.channels)
         .withholding(config.withheld)
         .with_backups(data.join("backups"));
     app.bulks.resume(&supervisor).await;
@@ -294,6 +298,34 @@ fn export_spans(config: &Config, supervisor: &Supervisor<SqliteStore>) -> Option
         end,
         tokio::spawn(export(endpoint, client, config.withheld.clone(), metrics, spans, ends)),
     ))
+}
+
+/// Takes reports from brokers, if any are named.
+#[cfg(feature = "nats")]
+fn subscribe(
+    config: &Config,
+    supervisor: &Supervisor<SqliteStore>,
+    stops: &watch::Receiver<bool>,
+) -> Option<JoinHandle<()>> {
+    let options = config.nats.clone()?;
+    supervisor.metrics().ways().know(Binding::Nats.way());
+    let intake = Intake {
+        supervisor: supervisor.clone(),
+        binding: Binding::Nats,
+        channels: options.channels.clone(),
+        keep_settled: config.keep_settled.shortest(),
+    };
+    Some(tokio::spawn(crate::ingest::nats::watch(intake, options, stops.clone())))
+}
+
+/// This build speaks to none, and its configuration names none.
+#[cfg(not(feature = "nats"))]
+fn subscribe(
+    _: &Config,
+    _: &Supervisor<SqliteStore>,
+    _: &watch::Receiver<bool>,
+) -> Option<JoinHandle<()>> {
+    None
 }
 
 /// Tells of alerts, if anybody is to be told.

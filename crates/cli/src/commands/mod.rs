@@ -16,6 +16,8 @@ mod doctor;
 mod erase;
 mod events;
 mod export;
+#[cfg(feature = "nats")]
+mod nats;
 mod openapi;
 mod quarantine;
 mod questions;
@@ -108,6 +110,10 @@ enum Command {
     Report(report::ReportOptions),
     /// Let business data go for good, by saga or by a customer's name; see what went
     Erase(Box<erase::EraseOptions>),
+    /// Make and look at the NATS stream that reports come by
+    #[cfg(feature = "nats")]
+    #[command(subcommand)]
+    Nats(nats::NatsCommand),
     /// Copy the store of a running or a stopped supervisor into one file
     Backup(backup::BackupOptions),
     /// See what this version would change in a store, before it is started on it
@@ -149,6 +155,8 @@ pub fn run(arguments: Arguments) -> Outcome<Exit> {
         Command::Session(options) => sessions::run(options)?,
         Command::Report(options) => report::run(options)?,
         Command::Erase(options) => erase::run(*options)?,
+        #[cfg(feature = "nats")]
+        Command::Nats(command) => nats::run(command)?,
         Command::Backup(options) => backup::run(options)?,
         Command::Upgrade(command) => upgrade::run(command)?,
         Command::Config(command) => config::run(command)?,
@@ -186,10 +194,10 @@ fn block_on_all<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
     runtime.map_err(Failure::from)?.block_on(work)
 }
 
-// The page describes the whole program.
-#[cfg(all(test, feature = "demo"))]
+// The pages describe the whole program.
+#[cfg(all(test, feature = "demo", feature = "nats"))]
 #[path = "pages_test.rs"]
 mod pages;
-#[cfg(all(test, feature = "demo"))]
+#[cfg(all(test, feature = "demo", feature = "nats"))]
 #[path = "reference_test.rs"]
 mod reference;

@@ -27,8 +27,10 @@ pub(super) const ROLES: &str = "access.oidc.roles";
 pub(super) const CERTIFICATES: &str = "access.certificates";
 /// The table of how long single rulebooks keep their settled cases.
 pub(super) const OF_RULEBOOKS: &str = "retention.rulebooks";
+/// The table of subjects of NATS, whose names are the broker's.
+pub(super) const SUBJECTS: &str = "nats.subjects";
 /// Tables whose names are the user's.
-const OPEN: [&str; 9] = [
+const OPEN: [&str; 10] = [
     SIGNING_KEYS,
     SECRETS,
     CA,
@@ -38,6 +40,7 @@ const OPEN: [&str; 9] = [
     ROLES,
     CERTIFICATES,
     OF_RULEBOOKS,
+    SUBJECTS,
 ];
 /// Addresses that are secrets themselves.
 pub(super) const SECRET_ADDRESSES: &str = "alerts.slack";
@@ -217,7 +220,7 @@ pub(super) fn is_open(key: &str) -> bool {
 /// Whether the key is one of the user's own that holds no secret, whatever its type.
 pub(super) fn is_shown(key: &str) -> bool {
     let is_in = |table: &str| key.strip_prefix(table).is_some_and(|rest| rest.starts_with('.'));
-    [ROLES, CERTIFICATES].into_iter().any(is_in)
+    [ROLES, CERTIFICATES, SUBJECTS].into_iter().any(is_in)
 }
 
 /// Tables become dotted keys; a value of an open table is one value, whatever its type.

@@ -6,6 +6,7 @@ mod access;
 mod error;
 mod identity;
 mod layers;
+mod nats;
 mod outbound;
 mod shown;
 mod tls;
@@ -20,6 +21,7 @@ use crate::alerts::AlertOptions;
 use crate::dispatch::{HttpOptions, Signer};
 use crate::http::HttpLimits;
 use crate::identity::IdentityOptions;
+use crate::ingest::{Channel, NatsOptions};
 use crate::retention::KeepSettled;
 use crate::shell::DriverOptions;
 use crate::tls::TlsOptions;
@@ -60,6 +62,10 @@ pub struct Config {
     pub identity: IdentityOptions,
     /// Who is told when something needs a person.
     pub alerts: AlertOptions,
+    /// Who may report on which subject of a broker, whether one is configured or not.
+    pub channels: Vec<Channel>,
+    /// Where reports come from besides HTTP.
+    pub nats: Option<NatsOptions>,
     /// Where spans go: the whole address, `…/v1/traces`; none makes none.
     pub traces: Option<Uri>,
     /// After what time settled cases are removed.
@@ -94,18 +100,7 @@ impl Config {
             trust_after: read.duration("clock.trust_after"),
             rejected: rejected(&mut read),
         };
-        let http = HttpLimits {
-            report_bytes: read.number("limits.report_bytes", 1 << 10, 64 << 20),
-            batch_bytes: read.number("limits.batch_bytes", 1 << 10, 256 << 20),
-            batch_events: read.number("limits.batch_events", 1, 10_000),
-            bodies: read.number("limits.bodies", 1 << 20, 64 << 30),
-            event_streams: read.number("limits.event_streams", 0, 100_000),
-            connections: read.number("limits.connections", 1, 1_000_000),
-            connections_per_peer: read.number("limits.connections_per_peer", 0, 1_000_000),
-            requests: u32::try_from(read.number("limits.requests", 0, 1_000_000))
-                .unwrap_or(u32::MAX),
-            header_timeout: read.duration("limits.header_timeout"),
-        };
+        let http = http_limits(&mut read);
         let outbound = outbound::read(&mut read);
         // The secrets' own: one that is read anew is withheld from then on.
         let withheld = outbound.destinations.secrets.withheld().clone();
@@ -114,6 +109,7 @@ impl Config {
         let keep_settled = keep_settled(&mut read);
         let audit = read.duration("retention.audit");
         let rejected_reports = read.duration("retention.rejected_reports");
+        let channels = nats::channels(&mut read);
         let traces = traces(&mut read);
         let rules = read.text("rules");
         let of_services = read.text("listen_services");
@@ -131,6 +127,8 @@ impl Config {
             alerts: alerts(&mut read, &outbound.destinations.signers),
             outbound,
             identity,
+            nats: nats::read(&mut read, &channels),
+            channels,
             traces,
             keep_settled,
             keep_audit: (!audit.is_zero()).then_some(audit),
@@ -249,6 +247,21 @@ fn traces(read: &mut value::Reader<'_>) -> Option<Uri> {
             );
             None
         }
+    }
+}
+
+/// The API's limits.
+fn http_limits(read: &mut value::Reader<'_>) -> HttpLimits {
+    HttpLimits {
+        report_bytes: read.number("limits.report_bytes", 1 << 10, 64 << 20),
+        batch_bytes: read.number("limits.batch_bytes", 1 << 10, 256 << 20),
+        batch_events: read.number("limits.batch_events", 1, 10_000),
+        bodies: read.number("limits.bodies", 1 << 20, 64 << 30),
+        event_streams: read.number("limits.event_streams", 0, 100_000),
+        connections: read.number("limits.connections", 1, 1_000_000),
+        connections_per_peer: read.number("limits.connections_per_peer", 0, 1_000_000),
+        requests: u32::try_from(read.number("limits.requests", 0, 1_000_000)).unwrap_or(u32::MAX),
+        header_timeout: read.duration("limits.header_timeout"),
     }
 }
 

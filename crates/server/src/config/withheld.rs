@@ -72,6 +72,13 @@ fn of_key(withheld: &Withheld, key: &str, value: &Value) -> Result<(), NotWithhe
         "tls.key" | "tls.certificate" if !text.is_empty() => {
             withheld.add_private_keys(Path::new(text))
         }
+        // What proves us to a broker.
+        "nats.key" | "nats.certificate" if !text.is_empty() => {
+            withheld.add_private_keys(Path::new(text))
+        }
+        "nats.credentials" | "nats.password_file" if !text.is_empty() => {
+            withheld.add_file(Path::new(text))
+        }
         key if key.ends_with("client_secret") => withheld.add(text),
         key if key.ends_with("secret_file") && !text.is_empty() => {
             withheld.add_file(Path::new(text))

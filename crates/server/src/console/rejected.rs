@@ -88,7 +88,7 @@ pub(super) async fn act<S: Store>(
         }
     };
     let (act, who) = asked().map_err(wrong)?;
-    let done = act_on_rejected(&app.supervisor, id, &act, who).await;
+    let done = act_on_rejected((&app.supervisor, &app.channels), id, &act, who).await;
     let done = done.map_err(|problem| wrong(problem.into()))?;
     let next = done.case_id.map_or_else(|| "/rejected".to_owned(), |case| format!("/cases/{case}"));
     Ok(form.remember(see(&next)))

@@ -12,6 +12,7 @@ use crate::access::{Access, Pace};
 use crate::books::Rejections;
 use crate::bulk::Bulks;
 use crate::dispatch::AllowedHosts;
+use crate::ingest::Channel;
 use crate::supervisor::Supervisor;
 use crate::withheld::Withheld;
 use amends_protocol::{Problem, ProblemCode};
@@ -54,6 +55,8 @@ pub struct App<S: Store> {
     pub(crate) callbacks: Option<Arc<str>>,
     /// What no answer shows.
     pub(crate) withheld: Withheld,
+    /// Who may report on which subject or topic of a broker.
+    pub(crate) channels: Arc<[Channel]>,
     /// The names by which we may be reached.
     pub(crate) own_names: OwnNames,
     /// Who is let in.
@@ -93,6 +96,7 @@ impl<S: Store> App<S> {
             public_url: String::new(),
             callbacks: None,
             withheld: Withheld::default(),
+            channels: Arc::default(),
             own_names: OwnNames::default(),
             access: Access::default(),
             pace: Pace::of(limits.requests),
@@ -144,6 +148,13 @@ impl<S: Store> App<S> {
         self
     }
 
+    /// Reads messages of brokers once more, from who may report there.
+    #[must_use]
+    pub fn hearing(mut self, channels: Vec<Channel>) -> Self {
+        self.channels = channels.into();
+        self
+    }
+
     /// Shows none of these values in any answer.
     #[must_use]
     pub fn withholding(mut self, values: Withheld) -> Self {
@@ -162,6 +173,7 @@ impl<S: Store> App<S> {
 impl<S: Store> Clone for App<S> {
     fn clone(&self) -> Self {
         Self {
+            channels: Arc::clone(&self.channels),
             supervisor: self.supervisor.clone(),
             rejections: self.rejections.clone(),
             limits: self.limits,

@@ -46,7 +46,11 @@ impl<T: Text> Parameter for Vec<T> {
     fn take(query: &mut Query, name: &'static str) -> Result<Self, ApiError> {
         let all = query.take_all(name);
         let each = all.iter().flat_map(|value| value.split(','));
-        each.map(|text| T::read(text.trim()).map_err(|wrong| said(name, &wrong))).collect()
+        let read = |text: &str| match text.trim() {
+            "" => Err(said(name, "it is empty; leave it out to ask for all")),
+            text => T::read(text).map_err(|wrong| said(name, &wrong)),
+        };
+        each.map(read).collect()
     }
 
     fn schema(told: &mut Told) -> Value {

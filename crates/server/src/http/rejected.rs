@@ -52,7 +52,7 @@ pub(crate) async fn act<S: Store>(
     Sent(act): Sent<RejectedAct>,
 ) -> Result<Json<RejectedDone>, ApiError> {
     check_reason(act.reason())?;
-    Ok(Json(act_on_rejected(&app.supervisor, id, &act, actor).await?))
+    Ok(Json(act_on_rejected((&app.supervisor, &app.channels), id, &act, actor).await?))
 }
 
 /// One page of them, as whoever asks may see it.

@@ -1,32 +1,43 @@
-//! Reads a message that lies among the rejected ones once more. Pure.
+//! Reads a message that lies among the rejected ones once more, as it would be read today. Pure.
 
-use super::envelope::read_structured;
 use super::fault::Fault;
+use super::message::{Binding, Message};
+use super::trust::{Channel, speaks_there};
+use amends_api::ReportWay;
 use amends_protocol::{ProblemCode, Report};
 use amends_store::RejectedRow;
-use http::{HeaderMap, HeaderValue, header};
 
-const STRUCTURED: &str = "application/cloudevents+json";
-
-/// The report in a rejected message, read as it would be read today: of structured mode.
+/// The report in a rejected message, by the configuration of today. How old it is counts no more: a person has looked.
 ///
 /// # Errors
-/// What is wrong with it still. Whose word could not be believed is not believed here either, and half a message is
-/// none.
-pub(crate) fn again(row: &RejectedRow) -> Result<Report, Fault> {
+/// What is wrong with it still. Half a message is none.
+pub(crate) fn again(row: &RejectedRow, channels: &[Channel]) -> Result<Report, Fault> {
     if row.cut {
         let detail = "only the beginning of it is kept; have its sender send it anew, or read it at the broker";
         return Err(Fault::new(ProblemCode::TooLarge, detail));
     }
-    if matches!(
-        row.code,
-        ProblemCode::Unauthorized | ProblemCode::Forbidden | ProblemCode::Unproven
-    ) {
-        return Err(Fault::new(row.code, row.detail.clone()));
-    }
-    let headers =
-        HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(STRUCTURED))]);
-    read_structured(&headers, &row.body)
+    let headers: Vec<_> = row
+        .headers
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone().into_bytes()))
+        .collect();
+    let binding = match row.way {
+        ReportWay::Kafka => Binding::Kafka,
+        ReportWay::Nats => Binding::Nats,
+    };
+    let report = Message { binding, headers: &headers, body: &row.body }.read()?;
+    speaks_there(channels, channel(row), report.service())?;
+    Ok(report)
+}
+
+/// The subject or topic that it came on, from its place: `nats/STREAM/SEQUENCE/SUBJECT` or
+/// `kafka/TOPIC/PARTITION/OFFSET`.
+fn channel(row: &RejectedRow) -> &str {
+    let nth = match row.way {
+        ReportWay::Kafka => 1,
+        ReportWay::Nats => 3,
+    };
+    row.id.split('/').nth(nth).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -35,13 +46,17 @@ mod tests {
     use amends_api::ReportWay;
     use amends_protocol::Timestamp;
 
+    fn bridge() -> Channel {
+        Channel::read("amends.reports.payment", &["order".to_owned()]).expect("a channel")
+    }
+
     fn row(code: ProblemCode, cut: bool) -> RejectedRow {
         let event = serde_json::json!({
             "specversion": "1.0", "type": amends_protocol::REPORT_TYPE, "source": "order", "id": "r-1",
             "subject": "order-1", "data": { "code": "failed" },
         });
         RejectedRow {
-            id: "nats/REPORTS/1".to_owned(),
+            id: "nats/REPORTS/1/amends.reports.payment".to_owned(),
             way: ReportWay::Nats,
             place: "message 1".to_owned(),
             source: None,
@@ -59,21 +74,27 @@ mod tests {
 
     #[test]
     fn a_message_that_can_be_read_by_now_is_a_report() {
-        let report = again(&row(ProblemCode::InvalidReport, false)).expect("a report");
+        let report = again(&row(ProblemCode::InvalidReport, false), &[bridge()]).expect("a report");
         assert_eq!((report.service(), &*report.id), ("order", "r-1"));
     }
 
     #[test]
-    fn nobody_is_believed_the_second_time_who_was_not_the_first() {
-        for code in [ProblemCode::Forbidden, ProblemCode::Unauthorized, ProblemCode::Unproven] {
-            let fault = again(&row(code, false)).expect_err("it stays refused");
-            assert_eq!((fault.code, &*fault.detail), (code, "`payment` may not report there"));
-        }
+    fn whose_word_counts_is_judged_by_the_configuration_of_today() {
+        let fault = again(&row(ProblemCode::Forbidden, false), &[]).expect_err("nobody may");
+        assert_eq!(fault.code, ProblemCode::Forbidden, "{}", fault.detail);
+        let own = Channel::read("amends.reports.*", &[]).expect("a channel");
+        let fault = again(&row(ProblemCode::Forbidden, false), &[own]).expect_err("not its own");
+        assert!(
+            fault.detail.contains("`order` may not report on `amends.reports.payment`"),
+            "{}",
+            fault.detail
+        );
+        again(&row(ProblemCode::Forbidden, false), &[bridge()]).expect("it may by now");
     }
 
     #[test]
     fn half_a_message_is_none() {
-        let fault = again(&row(ProblemCode::TooLarge, true)).expect_err("it is cut");
+        let fault = again(&row(ProblemCode::TooLarge, true), &[bridge()]).expect_err("it is cut");
         assert_eq!(fault.code, ProblemCode::TooLarge);
     }
 }

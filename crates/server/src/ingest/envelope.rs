@@ -15,7 +15,10 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-fn unsupported(detail: impl Into<String>) -> Fault {
+/// The content type of an event as a JSON object.
+pub(super) const STRUCTURED: &str = "application/cloudevents+json";
+
+pub(super) fn unsupported(detail: impl Into<String>) -> Fault {
     Fault::new(ProblemCode::UnsupportedMediaType, detail)
 }
 
@@ -26,13 +29,6 @@ pub(crate) fn content_type(headers: &HeaderMap) -> &str {
 
 /// One event whose attributes are headers.
 pub(crate) fn read_binary(headers: &HeaderMap, body: &[u8]) -> Result<Report, Fault> {
-    let content_type = content_type(headers);
-    if !content_type.is_empty() && !is_json(content_type) {
-        return Err(unsupported(format!(
-            "`{content_type}` is not understood; send a binary event as `application/json` with `ce-` headers, or a \
-             structured one as `application/cloudevents+json`"
-        )));
-    }
     if headers.contains_key("ce-datacontenttype") {
         return Err(invalid(
             "remove the header `ce-datacontenttype`; `Content-Type` says it in binary mode",
@@ -49,13 +45,39 @@ pub(crate) fn read_binary(headers: &HeaderMap, body: &[u8]) -> Result<Report, Fa
             .map_err(|what| invalid(format!("the header `ce-{name}` {what}")))
     };
     let named = |name: &str| format!("the header `ce-{name}`");
-    report(&attribute, &named, data(body)?, header_trace(headers))
+    of_attributes(content_type(headers), &attribute, &named, body, header_trace(headers))
+}
+
+/// One event whose attributes are read and named as its binding says; `hop` is the trace of this hop.
+pub(super) fn of_attributes(
+    content_type: &str,
+    attribute: Attribute<'_>,
+    named: &dyn Fn(&str) -> String,
+    body: &[u8],
+    hop: Option<String>,
+) -> Result<Report, Fault> {
+    if !content_type.is_empty() && !is_json(content_type) {
+        return Err(unsupported(format!(
+            "`{content_type}` is not understood; send a binary event as `application/json` with its attributes as \
+             headers, or a structured one as `{STRUCTURED}`"
+        )));
+    }
+    report(attribute, named, data(body)?, hop)
 }
 
 /// One event as a JSON object.
 pub(crate) fn read_structured(headers: &HeaderMap, body: &[u8]) -> Result<Report, Fault> {
-    demand_json_format(content_type(headers), "application/cloudevents+json")?;
-    event(body, header_trace(headers))
+    of_json_format(content_type(headers), body, header_trace(headers))
+}
+
+/// One event as a JSON object, of this content type.
+pub(super) fn of_json_format(
+    content_type: &str,
+    body: &[u8],
+    hop: Option<String>,
+) -> Result<Report, Fault> {
+    demand_json_format(content_type, STRUCTURED)?;
+    event(body, hop)
 }
 
 /// A list of events, each of which may have a fault of its own.
@@ -147,7 +169,7 @@ fn header_trace(headers: &HeaderMap) -> Option<String> {
     headers.get(headers::TRACEPARENT)?.to_str().ok().map(str::to_owned)
 }
 
-type Attribute<'a> = &'a dyn Fn(&str) -> Result<Option<String>, Fault>;
+pub(super) type Attribute<'a> = &'a dyn Fn(&str) -> Result<Option<String>, Fault>;
 
 fn report(
     attribute: Attribute<'_>,

@@ -1,9 +1,23 @@
-//! Reads reports out of CloudEvents 1.0 and says what is wrong with them. Knows no route and no supervisor.
+//! Reads reports out of CloudEvents 1.0 and says what is wrong with them; and takes them from brokers, where nobody
+//! waits for an answer.
 
 mod again;
 mod check;
+#[cfg(feature = "nats")]
+mod delivery;
 pub(crate) mod envelope;
 mod fault;
+mod message;
+#[cfg(feature = "nats")]
+pub mod nats;
+mod nats_options;
+mod trust;
 
 pub(crate) use again::again;
+#[cfg(feature = "nats")]
+pub(crate) use delivery::Intake;
 pub(crate) use fault::Fault;
+#[cfg(feature = "nats")]
+pub(crate) use message::Binding;
+pub use nats_options::NatsOptions;
+pub use trust::Channel;

@@ -4,7 +4,7 @@
 pub(crate) mod shown;
 
 use crate::faults::store_problem;
-use crate::ingest::{Fault, again};
+use crate::ingest::{Channel, Fault, again};
 use crate::supervisor::Supervisor;
 use crate::views::rejected_detail;
 use amends_api::{AuditActName, RejectedAct, RejectedDone, RejectedId};
@@ -79,7 +79,7 @@ impl<S: Store> Supervisor<S> {
 /// `not-found` when it does not (any more); `conflict` when it can't be taken still: it stays, with what is wrong now.
 /// Otherwise as [`Supervisor::report`]; it stays as it was then.
 pub(crate) async fn act_on_rejected<S: Store>(
-    supervisor: &Supervisor<S>,
+    (supervisor, channels): (&Supervisor<S>, &[Channel]),
     id: RejectedId,
     act: &RejectedAct,
     actor: Actor,
@@ -101,7 +101,7 @@ pub(crate) async fn act_on_rejected<S: Store>(
             supervisor.audit(AuditActName::RejectDiscard, actor, reason, about).await?;
             None
         }
-        RejectedAct::Retry { .. } => match taken_again(supervisor, &row).await? {
+        RejectedAct::Retry { .. } => match taken_again(supervisor, channels, &row).await? {
             Ok(receipt) => {
                 let mut about = about;
                 about["caseId"] = json!(receipt.case_id);
@@ -129,9 +129,10 @@ pub(crate) async fn act_on_rejected<S: Store>(
 /// The receipt, or why it can't be taken still; an outer error passes by itself, and nothing is known then.
 async fn taken_again<S: Store>(
     supervisor: &Supervisor<S>,
+    channels: &[Channel],
     row: &RejectedRow,
 ) -> Result<Result<ReportReceipt, Fault>, Problem> {
-    let report = match again(row) {
+    let report = match again(row, channels) {
         Ok(report) => report,
         Err(fault) => return Ok(Err(fault)),
     };

@@ -29,6 +29,7 @@ use super::labels::{
 use super::log_writer::lines_dropped;
 use super::open_work::{set_amounts, set_questions};
 use super::service_gauges::{SERVICES_LIMIT, ServiceGauges};
+use super::ways::Ways;
 use amends_node::EffectResult;
 
 /// Bounds of request times in seconds: from a service next door to the longest time limit in use.
@@ -96,6 +97,7 @@ pub struct Metrics {
     files_differing: Gauge,
     kept_apart: KeptApart,
     services: ServiceGauges,
+    ways: Ways,
 }
 
 impl fmt::Debug for Metrics {
@@ -168,6 +170,7 @@ impl Metrics {
             files_differing: Gauge::default(),
             kept_apart: KeptApart::default(),
             services: ServiceGauges::default(),
+            ways: Ways::default(),
         };
         metrics.register_counts(&mut registry);
         metrics.register_clocks(&mut registry);
@@ -175,6 +178,7 @@ impl Metrics {
         metrics.register_doors(&mut registry);
         metrics.kept_apart.register(&mut registry);
         metrics.services.register(&mut registry);
+        metrics.ways.register(&mut registry);
         for state in CaseState::ALL {
             drop(metrics.case_changes.get_or_create(&StateLabels { state: state.as_str() }));
         }
@@ -410,6 +414,11 @@ impl Metrics {
     pub(crate) fn report_turned_away(&self, status: u16) {
         let result = if status == 429 || status >= 500 { "refused" } else { "rejected" };
         self.reports.get_or_create(&ReportLabels { service: OTHER.to_owned(), result }).inc();
+    }
+
+    #[cfg(feature = "nats")]
+    pub(crate) fn ways(&self) -> &Ways {
+        &self.ways
     }
 
     /// A request was refused at the gate: nobody known, or without the right.

@@ -11,6 +11,11 @@ mod metrics;
 mod open_work;
 mod service_gauges;
 mod spans;
+#[cfg_attr(
+    not(feature = "nats"),
+    allow(dead_code, reason = "a build without brokers has none to tell of")
+)]
+mod ways;
 
 pub(crate) use export::export;
 pub(crate) use log::observe;

@@ -4,6 +4,7 @@ use crate::access::{Access, Keyring};
 use crate::books::Rejections;
 use crate::clock::SystemClock;
 use crate::http::{App, HttpLimits};
+use crate::ingest::Channel;
 use crate::outbound::Outbound;
 use crate::routes::router;
 use crate::shell::{Driver, DriverOptions};
@@ -190,7 +191,8 @@ impl Desk {
     ) -> Self {
         let (stop, stopping) = watch::channel(false);
         let app = App::new(supervisor.clone(), Rejections::default(), limits, stopping)
-            .with_backups(folder.path().join("backups"));
+            .with_backups(folder.path().join("backups"))
+            .hearing(vec![Channel::read("reports", &["*".to_owned()]).expect("a channel")]);
         Self { router: router(app), script, supervisor, driver, stop, folder, limits }
     }
 

@@ -1,0 +1,116 @@
+//! `amends nats`: makes the stream that reports come by, looks whether all is as it should be there, sees what waits.
+
+use super::block_on;
+use super::config::ConfigArguments;
+use crate::failure::{Failure, Outcome};
+use crate::output;
+use amends_server::nats::{self, NatsError, Severity};
+use amends_server::{Config, NatsOptions};
+use anyhow::anyhow;
+use serde_json::json;
+
+/// What to do.
+#[derive(Debug, clap::Subcommand)]
+pub enum NatsCommand {
+    /// Make the stream and our consumer, if they are not there; nothing that is there is changed
+    #[command(after_help = "Example:\n  amends nats init --config amends.toml --replicas 3")]
+    Init {
+        #[command(flatten)]
+        config: Box<ConfigArguments>,
+        /// On how many servers of the cluster the stream lies
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
+        replicas: u8,
+    },
+    /// Look at the stream and our consumer: what is held, on disk, for how long
+    #[command(
+        after_help = "Example:\n  amends nats check --config amends.toml\n\nExit code 1 if reports don't come or can be lost."
+    )]
+    Check {
+        #[command(flatten)]
+        config: Box<ConfigArguments>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// See how many messages wait there
+    #[command(after_help = "Example:\n  amends nats lag --config amends.toml --json")]
+    Lag {
+        #[command(flatten)]
+        config: Box<ConfigArguments>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub(super) fn run(command: NatsCommand) -> Outcome {
+    match command {
+        NatsCommand::Init { config, replicas } => {
+            let (_, options) = there(&config)?;
+            let done = block_on(async {
+                nats::init(&options, replicas.into())
+                    .await
+                    .map_err(|error| failure(&options, error))
+            })?;
+            done.iter().try_for_each(|line| output::line(line))
+        }
+        NatsCommand::Check { config, json } => check(&config, json),
+        NatsCommand::Lag { config, json } => {
+            let (_, options) = there(&config)?;
+            let lag = block_on(async {
+                nats::lag(&options).await.map_err(|error| failure(&options, error))
+            })?;
+            if json {
+                return output::json(&json!({
+                    "waiting": lag.waiting, "inHand": lag.in_hand, "held": lag.held,
+                }));
+            }
+            output::line(&format!(
+                "{} wait, {} are in hand; the stream holds {}",
+                lag.waiting, lag.in_hand, lag.held
+            ))
+        }
+    }
+}
+
+fn check(config: &ConfigArguments, as_json: bool) -> Outcome {
+    let (config, options) = there(config)?;
+    let keep = config.keep_settled.shortest();
+    let findings = block_on(async {
+        nats::check(&options, keep).await.map_err(|error| failure(&options, error))
+    })?;
+    let word = |severity| match severity {
+        Severity::Good => "ok",
+        Severity::Warning => "warn",
+        Severity::Error => "fail",
+    };
+    if as_json {
+        let all =
+            findings.iter().map(|one| json!({ "verdict": word(one.severity), "text": one.text }));
+        output::json(&all.collect::<Vec<_>>())?;
+    } else {
+        for finding in &findings {
+            output::line(&format!("{:<4} {}", word(finding.severity), finding.text))?;
+        }
+    }
+    match findings.iter().any(|finding| finding.severity == Severity::Error) {
+        false => Ok(()),
+        true => Err(Failure::Findings),
+    }
+}
+
+/// The configuration, and the NATS that it names.
+fn there(config: &ConfigArguments) -> Outcome<(Config, NatsOptions)> {
+    let config = config.read()?;
+    let options = config.nats.clone().ok_or_else(|| {
+        Failure::Usage("the configuration names no NATS: set `nats.servers`".to_owned())
+    })?;
+    Ok((config, options))
+}
+
+fn failure(options: &NatsOptions, error: NatsError) -> Failure {
+    match error {
+        NatsError::Away(why) => Failure::Unreachable { url: options.servers.join(", "), why },
+        NatsError::Refused(why) => Failure::Local(anyhow!("{why}")),
+    }
+}

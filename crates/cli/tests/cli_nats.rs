@@ -1,0 +1,118 @@
+//! `amends nats`, on a real server; and a supervisor that is killed while reports come from there.
+#![cfg(feature = "nats")]
+
+mod support;
+
+use amends_private_server::NatsServer;
+use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use support::{Done, Supervisor, command, eventually, finish, scratch, write};
+
+/// Reports in each round, and how often the supervisor is killed.
+const REPORTS: usize = 60;
+const ROUNDS: usize = 4;
+
+fn configured(folder: &Path, server: &NatsServer) {
+    let file = format!(
+        "[nats]\nservers = [\"{}\"]\nack_wait = \"1s\"\n[nats.subjects]\n\"amends.reports.*\" = []\n",
+        server.url()
+    );
+    write(folder, "amends.toml", &file);
+}
+
+fn nats(folder: &Path, arguments: &[&str]) -> Done {
+    let mut run = command();
+    run.current_dir(folder).arg("nats").args(arguments).args(["--config", "amends.toml"]);
+    finish(&mut run)
+}
+
+/// Publishes as any client would, by NATS' own text protocol; what the server has answered to, it has.
+fn publish(server: &NatsServer, numbers: impl IntoIterator<Item = usize>) {
+    let address = server.url();
+    let mut stream = TcpStream::connect(address.trim_start_matches("nats://")).expect("connected");
+    let mut text = "CONNECT {\"verbose\":false}\r\n".to_owned();
+    for n in numbers {
+        let event = format!(
+            r#"{{"specversion":"1.0","type":"dev.amends.report.v1","source":"shop","id":"r-{n}","subject":"o-{n}","data":{{"code":"failed"}}}}"#
+        );
+        text.push_str(&format!("PUB amends.reports.shop {}\r\n{event}\r\n", event.len()));
+    }
+    text.push_str("PING\r\n");
+    stream.write_all(text.as_bytes()).expect("sent");
+    let mut said = Vec::new();
+    let mut some = [0; 4_096];
+    while !said.windows(4).any(|window| window == b"PONG") {
+        let read = stream.read(&mut some).expect("it answers");
+        assert!(read > 0, "{}", String::from_utf8_lossy(&said));
+        said.extend_from_slice(&some[..read]);
+    }
+}
+
+#[test]
+fn a_stream_is_made_looked_at_and_seen_to_wait() {
+    let (server, folder) = (NatsServer::start(), scratch());
+    write(folder.path(), "amends.toml", "");
+    let unnamed = nats(folder.path(), &["check"]).exits(2);
+    assert!(unnamed.stderr.contains("set `nats.servers`"), "{}", unnamed.stderr);
+    configured(folder.path(), &server);
+    let missing = nats(folder.path(), &["check"]).exits(1);
+    assert!(missing.stdout.contains("fail stream `AMENDS`"), "{}", missing.stdout);
+    assert!(missing.stdout.contains("amends nats init"), "{}", missing.stdout);
+    let made = nats(folder.path(), &["init"]).exits(0).stdout;
+    assert!(made.contains("stream `AMENDS` is made"), "{made}");
+    let again = nats(folder.path(), &["init"]).exits(0).stdout;
+    assert!(again.contains("nothing of it was changed"), "{again}");
+    let good = nats(folder.path(), &["check", "--json"]).exits(0).json();
+    assert!(
+        good.as_array().is_some_and(|all| all.iter().all(|one| one["verdict"] == "ok")),
+        "{good}"
+    );
+    publish(&server, 1..=3);
+    let lag = nats(folder.path(), &["lag", "--json"]).exits(0).json();
+    assert_eq!((&lag["waiting"], &lag["held"]), (&3.into(), &3.into()), "{lag}");
+    server.kill();
+    let away = nats(folder.path(), &["lag"]).exits(3);
+    assert!(away.stderr.contains(&server.url()), "{}", away.stderr);
+}
+
+#[test]
+fn killed_at_any_moment_it_loses_no_report_and_takes_none_twice() {
+    let (server, folder) = (NatsServer::start(), scratch());
+    configured(folder.path(), &server);
+    nats(folder.path(), &["init"]).exits(0);
+    let arguments = ["--config", "amends.toml", "--data", "data"];
+    for round in 0..ROUNDS {
+        let mut supervisor = Supervisor::start(folder.path(), &arguments);
+        let first = round * REPORTS;
+        publish(&server, first..first + REPORTS);
+        // Somewhere among them: some are taken, some are in hand, some wait.
+        eventually("some are taken", || {
+            let page = supervisor.run(&[
+                "cases",
+                "list",
+                "--limit",
+                "1",
+                "--saga",
+                &format!("o-{}", first + round * 7),
+                "--json",
+            ]);
+            page.stdout.contains("o-").then_some(())
+        });
+        supervisor.kill();
+    }
+    let supervisor = Supervisor::start(folder.path(), &arguments);
+    eventually("all are read", || {
+        let lag = nats(folder.path(), &["lag", "--json"]).exits(0).json();
+        (lag["waiting"] == 0 && lag["inHand"] == 0).then_some(())
+    });
+    let listed = supervisor.run(&["export", "--format", "ndjson"]).exits(0).stdout;
+    let sagas: Vec<String> = listed
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"))
+        .map(|case| case["sagaId"].as_str().expect("a saga").to_owned())
+        .collect();
+    let apart: BTreeSet<&String> = sagas.iter().collect();
+    assert_eq!((sagas.len(), apart.len()), (ROUNDS * REPORTS, ROUNDS * REPORTS));
+}

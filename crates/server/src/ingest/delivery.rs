@@ -1,0 +1,165 @@
+//! What becomes of one message of a broker: taken, put aside for people, or asked for again. It is acknowledged only
+//! after what it became is durable, so that a crash in between brings it once more and changes nothing.
+
+use super::fault::Fault;
+use super::message::{Binding, Message};
+use super::trust::{Channel, speaks_there};
+use crate::clock::{Clock, SystemClock};
+use crate::supervisor::Supervisor;
+use amends_protocol::{Problem, ProblemCode, Report, Timestamp};
+use amends_store::{RejectedRow, Store};
+use std::time::Duration;
+
+/// A message that a broker has brought.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    /// Where it lies there, never twice the same: `nats/REPORTS/17/amends.reports.payment`, `kafka/reports/3/42`.
+    pub(crate) place: String,
+    /// The same in words.
+    pub(crate) told: String,
+    /// The subject or topic that it came on.
+    pub(crate) channel: String,
+    pub(crate) headers: Vec<(String, Vec<u8>)>,
+    pub(crate) body: Vec<u8>,
+    /// By the broker's clock.
+    pub(crate) sent_at: Option<Timestamp>,
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is durable, or was before.
+    Taken { duplicate: bool },
+    /// It stands where people see it.
+    Rejected,
+    /// Nothing was taken; it comes again after a pause.
+    Again,
+}
+
+impl Verdict {
+    /// In a word, for the metric.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Taken { duplicate: false } => "taken",
+            Self::Taken { duplicate: true } => "duplicate",
+            Self::Rejected => "rejected",
+            Self::Again => "again",
+        }
+    }
+}
+
+/// Takes what one broker brings.
+#[derive(Clone, Debug)]
+pub(crate) struct Intake<S> {
+    pub(crate) supervisor: Supervisor<S>,
+    pub(crate) binding: Binding,
+    pub(crate) channels: Vec<Channel>,
+    /// How long settled cases are kept: a report that is older could be of a case that nobody remembers.
+    pub(crate) keep_settled: Option<Duration>,
+}
+
+impl<S: Store> Intake<S> {
+    /// Takes a message, or puts it aside; returns when that is durable.
+    pub(crate) async fn take(&self, delivery: &Delivery) -> Verdict {
+        let now = SystemClock.now();
+        let taken = match self.read(delivery, now) {
+            Ok(report) => self.supervisor.report(report).await,
+            Err(fault) => Err(problem(fault)),
+        };
+        let verdict = match taken {
+            Ok(receipt) => Verdict::Taken { duplicate: receipt.duplicate },
+            Err(problem) if problem.retryable == Some(true) => Verdict::Again,
+            Err(problem) => self.reject(delivery, problem, now).await,
+        };
+        self.supervisor.metrics().ways().delivered(self.binding.way(), verdict.word());
+        verdict
+    }
+
+    fn read(&self, delivery: &Delivery, now: Timestamp) -> Result<Report, Fault> {
+        let Delivery { channel, headers, body, .. } = delivery;
+        let report = Message { binding: self.binding, headers, body }.read()?;
+        speaks_there(&self.channels, channel, report.service())?;
+        fresh(delivery.sent_at, self.keep_settled, now)?;
+        Ok(report)
+    }
+
+    async fn reject(&self, delivery: &Delivery, problem: Problem, now: Timestamp) -> Verdict {
+        let row = rejected(self.binding, delivery, &problem, now);
+        match self.supervisor.reject(row).await {
+            Ok(()) => Verdict::Rejected,
+            // It comes again, and nothing is lost.
+            Err(error) => {
+                let place = &delivery.place;
+                tracing::error!(%error, place, "a message can't be put aside; it is asked for again");
+                Verdict::Again
+            }
+        }
+    }
+}
+
+fn problem(fault: Fault) -> Problem {
+    Problem { errors: fault.errors, ..Problem::new(fault.code, fault.detail) }
+}
+
+/// That a message is younger than what is remembered.
+fn fresh(sent_at: Option<Timestamp>, keep: Option<Duration>, now: Timestamp) -> Result<(), Fault> {
+    let (Some(sent_at), Some(keep)) = (sent_at, keep) else { return Ok(()) };
+    let age = u64::try_from(now.0.saturating_sub(sent_at.0)).unwrap_or(0);
+    if u128::from(age) < keep.as_millis() {
+        return Ok(());
+    }
+    Err(Fault::new(
+        ProblemCode::InvalidReport,
+        format!(
+            "the broker has had the message since {sent_at}, longer than settled cases are kept (`retention.settled`): its saga \
+             may be settled and forgotten, and would be compensated twice; look, and take it by `retry` if it is not"
+        ),
+    ))
+}
+
+fn code_of(problem: &Problem) -> ProblemCode {
+    let found = ProblemCode::ALL.iter().find(|code| problem.is(**code));
+    found.copied().unwrap_or(ProblemCode::InvalidReport)
+}
+
+fn rejected(
+    binding: Binding,
+    delivery: &Delivery,
+    problem: &Problem,
+    now: Timestamp,
+) -> RejectedRow {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let message = Message { binding, headers: &delivery.headers, body: &delivery.body };
+    let told = message.told();
+    RejectedRow {
+        id: delivery.place.clone(),
+        way: binding.way(),
+        place: delivery.told.clone(),
+        source: told.source,
+        event_id: told.id,
+        saga: told.subject,
+        code: code_of(problem),
+        detail: problem.detail.clone().unwrap_or_default(),
+        headers: delivery.headers.iter().map(|(name, value)| (name.clone(), text(value))).collect(),
+        body: delivery.body.clone(),
+        cut: false,
+        rejected_at: now,
+        sent_at: delivery.sent_at,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_older_than_what_is_remembered_is_not_taken() {
+        let (now, day) = (Timestamp(100 * 86_400_000), Duration::from_secs(86_400));
+        let ago = |days: i64| Some(Timestamp(now.0 - days * 86_400_000));
+        assert!(fresh(ago(0), Some(day), now).is_ok() && fresh(ago(2), None, now).is_ok());
+        assert!(fresh(None, Some(day), now).is_ok(), "a broker without a clock can't be judged");
+        assert!(fresh(Some(Timestamp(now.0 + 1)), Some(day), now).is_ok(), "its clock is ahead");
+        let fault = fresh(ago(1), Some(day), now).expect_err("too old");
+        assert!(fault.detail.contains("retention.settled"), "{}", fault.detail);
+    }
+}

@@ -1,0 +1,251 @@
+//! What people do at a NATS: make the stream, look whether all is as it should be, see what waits.
+
+use super::consume::{Ended, connect, wanted};
+use crate::ingest::NatsOptions;
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+use async_nats::jetstream::{self, stream};
+use std::fmt;
+use std::time::Duration;
+
+/// How long a new stream keeps messages, unless told otherwise: longer than anybody is away for.
+const KEPT: Duration = Duration::from_secs(14 * 86_400);
+/// How long NATS itself knows a message's id again. We know reports for as long as their cases are kept.
+const DUPLICATES: Duration = Duration::from_secs(120);
+
+/// Why nothing could be said or done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NatsError {
+    /// Nobody answers there.
+    #[error("the server can't be reached: {0}")]
+    Away(String),
+    /// It answers, and something is wrong.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// How bad something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// As it should be.
+    Good,
+    /// It works, and could cost something.
+    Warning,
+    /// Reports don't come, or can be lost.
+    Error,
+}
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What it is, and what helps.
+    pub text: String,
+}
+
+/// What waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NatsLag {
+    /// Messages of the stream that were not brought to us yet.
+    pub waiting: u64,
+    /// Messages that were brought and are not acknowledged.
+    pub in_hand: u64,
+    /// Messages that the stream holds, taken or not.
+    pub held: u64,
+}
+
+/// Makes the stream and our consumer; of a stream that is there nothing is changed. Says what was done.
+///
+/// # Errors
+/// The server can't be reached, or refuses.
+pub async fn init(options: &NatsOptions, replicas: usize) -> Result<Vec<String>, NatsError> {
+    let context = context(options).await?;
+    let mut done = Vec::new();
+    let name = &options.stream;
+    let stream = match context.get_stream(name).await {
+        Ok(stream) => {
+            done.push(format!("stream `{name}` is there; nothing of it was changed"));
+            stream
+        }
+        Err(_) => {
+            let made = context.create_stream(new_stream(options, replicas)).await;
+            done.push(format!("stream `{name}` is made"));
+            made.map_err(|error| refused(&format!("stream `{name}`"), &error))?
+        }
+    };
+    let durable = &options.durable;
+    let made = stream.get_or_create_consumer(durable, wanted(options)).await;
+    made.map_err(|error| refused(&format!("consumer `{durable}`"), &error))?;
+    done.push(format!("consumer `{durable}` is there"));
+    Ok(done)
+}
+
+/// Looks at the stream and the consumer.
+///
+/// # Errors
+/// The server can't be reached.
+pub async fn check(
+    options: &NatsOptions,
+    keep_settled: Option<Duration>,
+) -> Result<Vec<Finding>, NatsError> {
+    let context = context(options).await?;
+    let name = &options.stream;
+    let mut stream = match context.get_stream(name).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            let text = format!("stream `{name}`: {error}; make it: `amends nats init`");
+            return Ok(vec![Finding { severity: Severity::Error, text }]);
+        }
+    };
+    let info = stream.info().await.map_err(|error| refused(&format!("stream `{name}`"), &error))?;
+    let mut findings = of_stream(options, &info.config, keep_settled);
+    let durable = &options.durable;
+    let found = stream.get_consumer::<jetstream::consumer::pull::Config>(durable).await;
+    findings.push(match found.map(|consumer| consumer.cached_info().config.clone()) {
+        Err(_) => Finding {
+            severity: Severity::Warning,
+            text: format!("consumer `{durable}` is not there; the supervisor makes it when it starts"),
+        },
+        Ok(config) if config.ack_policy != AckPolicy::Explicit => Finding {
+            severity: Severity::Error,
+            text: format!("consumer `{durable}` acknowledges by itself: a crash would lose reports; delete it"),
+        },
+        Ok(config) if config.deliver_policy != DeliverPolicy::All => Finding {
+            severity: Severity::Warning,
+            text: format!("consumer `{durable}` began in the middle of the stream: what came before is not compensated"),
+        },
+        Ok(_) => good(format!("consumer `{durable}` remembers what was taken")),
+    });
+    Ok(findings)
+}
+
+/// What waits at the server.
+///
+/// # Errors
+/// The server can't be reached, or has no such stream or consumer.
+pub async fn lag(options: &NatsOptions) -> Result<NatsLag, NatsError> {
+    let context = context(options).await?;
+    let (name, durable) = (&options.stream, &options.durable);
+    let mut stream = context
+        .get_stream(name)
+        .await
+        .map_err(|error| refused(&format!("stream `{name}`"), &error))?;
+    let held = stream.info().await.map_or(0, |info| info.state.messages);
+    let found = stream.get_consumer::<jetstream::consumer::pull::Config>(durable).await;
+    let mut consumer =
+        found.map_err(|error| NatsError::Refused(format!("consumer `{durable}`: {error}")))?;
+    let info =
+        consumer.info().await.map_err(|error| refused(&format!("consumer `{durable}`"), &error))?;
+    let in_hand = u64::try_from(info.num_ack_pending).unwrap_or_default();
+    Ok(NatsLag { waiting: info.num_pending, in_hand, held })
+}
+
+async fn context(options: &NatsOptions) -> Result<jetstream::Context, NatsError> {
+    let client = connect(options).await.map_err(|ended| match ended {
+        Ended::Away(why) => NatsError::Away(why),
+        other => NatsError::Refused(other.to_string()),
+    })?;
+    Ok(jetstream::new(client))
+}
+
+fn refused(what: &str, why: &dyn fmt::Display) -> NatsError {
+    NatsError::Refused(format!("{what}: {why}"))
+}
+
+fn good(text: String) -> Finding {
+    Finding { severity: Severity::Good, text }
+}
+
+/// A stream that loses nothing by itself but what is too old.
+fn new_stream(options: &NatsOptions, replicas: usize) -> Config {
+    Config {
+        name: options.stream.clone(),
+        description: Some("Reports of failures, for Amends".to_owned()),
+        subjects: options.channels.iter().map(|channel| channel.pattern.clone()).collect(),
+        // A work queue deletes what was acknowledged: nobody could look at it, and no second supervisor take it.
+        retention: RetentionPolicy::Limits,
+        storage: StorageType::File,
+        // Whoever publishes is told that it is full; with the other policy the oldest would go, unseen.
+        discard: DiscardPolicy::New,
+        max_age: KEPT,
+        duplicate_window: DUPLICATES,
+        num_replicas: replicas,
+        ..Config::default()
+    }
+}
+
+/// What is wrong with a stream, if anything is.
+fn of_stream(
+    options: &NatsOptions,
+    found: &stream::Config,
+    keep: Option<Duration>,
+) -> Vec<Finding> {
+    let (mut findings, name) = (Vec::new(), &options.stream);
+    let mut say = |severity: Severity, text: String| findings.push(Finding { severity, text });
+    if found.retention != RetentionPolicy::Limits {
+        let text =
+            format!("stream `{name}` deletes what was acknowledged (retention is not `limits`)");
+        say(Severity::Warning, text);
+    }
+    if found.storage != StorageType::File {
+        say(
+            Severity::Error,
+            format!("stream `{name}` is in memory: a restart of the server loses reports"),
+        );
+    }
+    for channel in &options.channels {
+        if !found.subjects.iter().any(|subject| covers(subject, &channel.pattern)) {
+            let text = format!(
+                "stream `{name}` does not hold `{}`: reports on it are lost",
+                channel.pattern
+            );
+            say(Severity::Error, text);
+        }
+    }
+    if let Some(keep) = keep.filter(|keep| found.max_age.is_zero() || found.max_age > *keep) {
+        let text = format!(
+            "stream `{name}` keeps messages longer than settled cases are kept ({} s, `retention.settled`); what is older is put \
+             aside",
+            keep.as_secs()
+        );
+        say(Severity::Warning, text);
+    }
+    if findings.is_empty() {
+        findings.push(good(format!("stream `{name}` holds all subjects, on disk")));
+    }
+    findings
+}
+
+/// Whether everything that matches one subject matches another.
+fn covers(wide: &str, narrow: &str) -> bool {
+    let (mut wide, mut narrow) = (wide.split('.'), narrow.split('.'));
+    loop {
+        match (wide.next(), narrow.next()) {
+            (None, None) => return true,
+            (Some(">"), Some(_)) => return true,
+            (Some("*"), Some(word)) if word != ">" => {}
+            (Some(wide), Some(word)) if wide == word => {}
+            _ => return false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_holds_what_its_subjects_cover() {
+        for (wide, narrow) in
+            [("a.*", "a.*"), ("a.*", "a.b"), ("a.>", "a.*.c"), ("a.>", "a.>"), (">", "a.b")]
+        {
+            assert!(covers(wide, narrow), "{wide} {narrow}");
+        }
+        for (wide, narrow) in
+            [("a.*", "a.>"), ("a.b", "a.*"), ("a.>", "a"), ("a", "a.b"), ("a.b", "a")]
+        {
+            assert!(!covers(wide, narrow), "{wide} {narrow}");
+        }
+    }
+}

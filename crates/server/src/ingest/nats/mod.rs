@@ -1,0 +1,8 @@
+//! Reports by NATS JetStream: a durable pull consumer on a stream that `amends nats init` has made. What comes is
+//! acknowledged after it is durable; what can't be taken now comes again.
+
+mod admin;
+mod consume;
+
+pub use admin::{Finding, NatsError, NatsLag, Severity, check, init, lag};
+pub(crate) use consume::watch;

@@ -1,0 +1,73 @@
+//! What brokers bring: messages by what became of them, how many wait there, and whether we are connected. A way that
+//! is not configured is in none of them.
+
+use amends_api::ReportWay;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct MessageLabels {
+    way: &'static str,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct WayLabels {
+    way: &'static str,
+}
+
+/// The metrics of brokers; clones share them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ways {
+    messages: Family<MessageLabels, Counter>,
+    waiting: Family<WayLabels, Gauge>,
+    connected: Family<WayLabels, Gauge>,
+}
+
+impl Ways {
+    pub(super) fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "messages",
+            "Messages of brokers, by what became of them: taken, duplicate, rejected (put aside for people), again (comes later)",
+            self.messages.clone(),
+        );
+        registry.register(
+            "messages_waiting",
+            "Messages that a broker holds and has not brought yet",
+            self.waiting.clone(),
+        );
+        registry.register(
+            "broker_connected",
+            "Whether reports come from a broker: 1, or 0 while it is away or not as it should be",
+            self.connected.clone(),
+        );
+    }
+
+    /// A way is configured: from now on it is told of.
+    pub(crate) fn know(&self, way: ReportWay) {
+        for result in ["taken", "duplicate", "rejected", "again"] {
+            drop(self.messages.get_or_create(&MessageLabels { way: way.as_str(), result }));
+        }
+        self.waiting(way, 0);
+        self.connected(way, false);
+    }
+
+    /// A message was dealt with: `taken`, `duplicate`, `rejected` or `again`.
+    pub(crate) fn delivered(&self, way: ReportWay, result: &'static str) {
+        self.messages.get_or_create(&MessageLabels { way: way.as_str(), result }).inc();
+    }
+
+    /// So many wait at the broker.
+    pub(crate) fn waiting(&self, way: ReportWay, messages: u64) {
+        let messages = i64::try_from(messages).unwrap_or(i64::MAX);
+        self.waiting.get_or_create(&WayLabels { way: way.as_str() }).set(messages);
+    }
+
+    /// Whether reports come.
+    pub(crate) fn connected(&self, way: ReportWay, is_connected: bool) {
+        self.connected.get_or_create(&WayLabels { way: way.as_str() }).set(i64::from(is_connected));
+    }
+}
