@@ -36,6 +36,8 @@ pub const TARGETS: &[Target] = &[
     target("report_binary", reports::binary),
     target("report_structured", reports::structured),
     target("report_batch", reports::batch),
+    target("report_kafka", reports::kafka),
+    target("report_nats", reports::nats),
     target("step_answer", answers::step),
     target("history_answer", answers::history),
     target("signature", texts::signature),

@@ -1,4 +1,4 @@
-//! Reports in the three modes of CloudEvents over HTTP.
+//! Reports in the three modes of CloudEvents over HTTP, and in messages of brokers.
 
 use crate::message;
 use amends_protocol::{Report, is_opaque_name};
@@ -29,6 +29,22 @@ pub fn batch(data: &[u8]) {
     }
 }
 
+pub fn kafka(data: &[u8]) {
+    of_broker(true, data);
+}
+
+pub fn nats(data: &[u8]) {
+    of_broker(false, data);
+}
+
+/// Headers of a broker's message are any bytes.
+fn of_broker(is_kafka: bool, data: &[u8]) {
+    let (headers, body) = message::read_plain(data);
+    if let Ok(report) = fuzz::report_message(is_kafka, &headers, body) {
+        taken(&report);
+    }
+}
+
 /// What is taken can be kept: it reads back as it was written, and names who reports in a way that nothing else reads
 /// otherwise.
 fn taken(report: &Report) {
@@ -54,6 +70,16 @@ mod tests {
         let (headers, body) =
             message::read(include_bytes!("../../../fuzz/corpus/report_structured/full"));
         assert!(fuzz::report_structured(&headers, body).is_ok());
+        let (headers, body) =
+            message::read_plain(include_bytes!("../../../fuzz/corpus/report_kafka/binary"));
+        assert!(fuzz::report_message(true, &headers, body).is_ok());
+        for kept in [
+            &include_bytes!("../../../fuzz/corpus/report_nats/structured")[..],
+            include_bytes!("../../../fuzz/corpus/report_nats/binary"),
+        ] {
+            let (headers, body) = message::read_plain(kept);
+            assert!(fuzz::report_message(false, &headers, body).is_ok());
+        }
         let (headers, body) =
             message::read(include_bytes!("../../../fuzz/corpus/report_batch/two"));
         let events = fuzz::report_batch(&headers, body, BATCH).expect("a batch");

@@ -193,6 +193,8 @@ targets!(
     report_binary,
     report_structured,
     report_batch,
+    report_kafka,
+    report_nats,
     step_answer,
     history_answer,
     signature,

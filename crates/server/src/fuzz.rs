@@ -5,6 +5,7 @@ use crate::access::{Shown, shown};
 pub use crate::dispatch::fuzz::{MESSAGE_LIMIT, Said, history_answer, step_answer};
 pub use crate::identity::fuzz as identity;
 use crate::ingest::envelope;
+use crate::ingest::{Binding, Message};
 use amends_protocol::Report;
 use http::HeaderMap;
 
@@ -35,6 +36,19 @@ pub fn report_batch(
 ) -> Result<Vec<Result<Report, String>>, String> {
     let events = envelope::read_batch(headers, body, limit).map_err(|fault| fault.detail)?;
     Ok(events.into_iter().map(|one| one.map_err(|fault| fault.detail)).collect())
+}
+
+/// A report in a message of a broker, as Kafka's binding has it or as that of NATS.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn report_message(
+    is_kafka: bool,
+    headers: &[(String, Vec<u8>)],
+    body: &[u8],
+) -> Result<Report, String> {
+    let binding = if is_kafka { Binding::Kafka } else { Binding::Nats };
+    Message { binding, headers, body }.read().map_err(|fault| fault.detail)
 }
 
 /// What the headers of a request show, without and with TLS: a token, or the value of a session's cookie; none if they

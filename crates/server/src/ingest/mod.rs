@@ -17,7 +17,9 @@ pub(crate) use again::again;
 #[cfg(feature = "nats")]
 pub(crate) use delivery::Intake;
 pub(crate) use fault::Fault;
-#[cfg(feature = "nats")]
+#[cfg(any(feature = "nats", feature = "fuzz"))]
 pub(crate) use message::Binding;
+#[cfg(feature = "fuzz")]
+pub(crate) use message::Message;
 pub use nats_options::NatsOptions;
 pub use trust::Channel;
