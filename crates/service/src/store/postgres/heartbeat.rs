@@ -23,10 +23,15 @@ impl Heartbeat {
         every: Duration,
     ) -> Result<Self, sqlx::Error> {
         let mut connection = options.connect().await?;
-        sqlx::query("DELETE FROM amends_workers WHERE seen_at < amends_now() - $1")
-            .bind(FORGOTTEN_AFTER_MS)
-            .execute(&mut connection)
-            .await?;
+        // Processes that start together don't wait for one another's rows.
+        sqlx::query(
+            "WITH old AS (
+                 SELECT worker FROM amends_workers WHERE seen_at < amends_now() - $1 FOR UPDATE SKIP LOCKED)
+             DELETE FROM amends_workers AS w USING old WHERE w.worker = old.worker",
+        )
+        .bind(FORGOTTEN_AFTER_MS)
+        .execute(&mut connection)
+        .await?;
         beat(&mut connection, &worker).await?;
         let task = tokio::spawn(async move {
             let mut connection = Some(connection);

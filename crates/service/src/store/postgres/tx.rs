@@ -555,16 +555,22 @@ impl HistoryTx for PostgresTx {
     }
 
     async fn revive_reports(&mut self) -> Outcome<u64> {
+        // Several processes may start at once. Rows that another has locked are its own to revive, or are being tried.
         let dead = sqlx::query(
-            "UPDATE amends_outbox SET state = 'pending', due_at = 0 WHERE state = 'dead'",
+            "WITH dead AS (
+                 SELECT seq FROM amends_outbox WHERE state = 'dead' ORDER BY seq FOR UPDATE SKIP LOCKED)
+             UPDATE amends_outbox AS o SET state = 'pending', due_at = 0 FROM dead WHERE o.seq = dead.seq",
         )
         .execute(self.connection())
         .await?;
         let dead_after_ms = self.dead_after_ms;
         sqlx::query(
-            "UPDATE amends_outbox AS o SET due_at = 0
-             WHERE state = 'pending' AND due_at > 0 AND NOT EXISTS (
-                 SELECT 1 FROM amends_workers AS w WHERE w.worker = o.claimed_by AND w.seen_at > amends_now() - $1)",
+            "WITH left_behind AS (
+                 SELECT o.seq FROM amends_outbox AS o
+                 WHERE o.state = 'pending' AND o.due_at > 0 AND NOT EXISTS (
+                     SELECT 1 FROM amends_workers AS w WHERE w.worker = o.claimed_by AND w.seen_at > amends_now() - $1)
+                 ORDER BY o.seq FOR UPDATE OF o SKIP LOCKED)
+             UPDATE amends_outbox AS o SET due_at = 0 FROM left_behind AS l WHERE o.seq = l.seq",
         )
         .bind(dead_after_ms)
         .execute(self.connection())
