@@ -29,8 +29,8 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
   test      format check, lints, all tests; what .ci/test runs
-  install   bring what the participants in Python and TypeScript and the tools need, by their lock files; a part of
-            `test`
+  install   bring what the participants in Python and TypeScript, the tools and the brokers of tests need, by their lock
+            files; a part of `test`
   tidy      the tree's own rules: dependencies, purity, file heads, links, dead files, and what may only shrink;
             with `--lower` it writes down what has shrunk
   openapi   write docs/reference/openapi.json anew

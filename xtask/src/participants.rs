@@ -1,5 +1,5 @@
-//! Brings what the participants in other languages, and the tools and identity providers of the tests need, by their
-//! lock files.
+//! Brings what the participants in other languages, and the tools, brokers and identity providers of the tests need, by
+//! their lock files.
 //! Only this part of the test command asks package registries, so that no test does; and only when a lock file is
 //! newer than what is there.
 
@@ -32,6 +32,7 @@ pub fn install() -> anyhow::Result<bool> {
         python(&root().join(JUDGE))?,
         node(&tests.join("providers/node"))?,
         python(&tests.join("providers/python"))?,
+        maven(&root().join("crates/private-server/kafka"), &root().join("target/kafka"))?,
     ];
     Ok(went.into_iter().all(|went| went))
 }
@@ -62,6 +63,25 @@ pub fn python(folder: &Path) -> anyhow::Result<bool> {
     let done = step(&mut make, advice)? && step(&mut fill, advice)?;
     if done {
         fs::write(&installed, "").context("cannot write into the new environment")?;
+    }
+    Ok(done)
+}
+
+/// What `pom.xml` in the folder names, copied to where it says.
+fn maven(folder: &Path, own: &Path) -> anyhow::Result<bool> {
+    let installed = own.join("installed");
+    if is_newer(&installed, &folder.join("pom.xml"))? {
+        return Ok(true);
+    }
+    // What an older list named may not stay.
+    if own.exists() {
+        fs::remove_dir_all(own).with_context(|| format!("cannot empty {}", own.display()))?;
+    }
+    let mut copy = Command::new("mvn");
+    copy.args(["--batch-mode", "--quiet", "dependency:copy-dependencies"]).current_dir(folder);
+    let done = step(&mut copy, "install the packages `maven` and `default-jre-headless`")?;
+    if done {
+        fs::write(&installed, "").with_context(|| format!("cannot write {}", own.display()))?;
     }
     Ok(done)
 }

@@ -1,10 +1,12 @@
 //! Servers of a test's own: each in a temporary folder, reached by a socket or a free port, stopped by its own id and
 //! removed when the test process is gone, however that ends. Installs nothing; says which Debian package is missing.
 
+mod kafka;
 mod nats;
 mod postgres;
 mod programs;
 
+pub use kafka::KafkaServer;
 pub use nats::NatsServer;
 pub use postgres::{POSTGRES, PostgresServer};
 
@@ -24,7 +26,8 @@ pub struct Recipe {
     pub package: &'static str,
     /// Programs that lie together.
     pub programs: &'static [&'static str],
-    /// Where Debian puts them if not in the `PATH`: `{folder}/{version}/bin`, the newest version first.
+    /// Where Debian puts them if not in the `PATH`: `{folder}/{version}/bin`, the newest version first. Empty: in the
+    /// `PATH`.
     pub versions_in: &'static str,
     /// Starts it, and returns when it takes connections. No part of it may hold on to the standard streams.
     pub start: &'static str,
@@ -50,6 +53,11 @@ impl PrivateServer {
     /// When its package is missing, or it does not start; with its logs.
     #[must_use]
     pub fn start(recipe: &Recipe) -> Self {
+        Self::try_start(recipe, &[]).unwrap_or_else(|log| panic!("{log}"))
+    }
+
+    /// Starts it, with more variables for its shell text; an error has its logs, and nothing is left of it then.
+    fn try_start(recipe: &Recipe, environment: &[(&str, String)]) -> Result<Self, String> {
         let programs = programs::find(recipe);
         let prefix = format!("amends-{}-", recipe.package);
         // Short: a socket's path has about a hundred bytes.
@@ -59,6 +67,7 @@ impl PrivateServer {
             .args(["sh", "-c", &script(recipe)])
             .env("BIN", &programs)
             .env("DIR", &folder)
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -69,14 +78,29 @@ impl PrivateServer {
         let mut said = String::new();
         let output = keeper.stdout.take().expect("a pipe");
         BufReader::new(output).read_line(&mut said).expect("readable");
-        assert_eq!(said.trim(), "ready", "{} did not start:\n{}", recipe.name, logs(&folder));
-        Self { folder, programs, _keeper: keeper }
+        if said.trim() == "ready" {
+            return Ok(Self { folder, programs, _keeper: keeper });
+        }
+        let why = format!("{} did not start:\n{}", recipe.name, logs(&folder));
+        let _ = keeper.wait(); // it has ended
+        let _ = fs::remove_dir_all(&folder); // as far as it can be
+        Err(why)
     }
 
     /// Where its files and sockets are.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// What it has said.
+    fn logs(&self) -> String {
+        logs(&self.folder)
+    }
+
+    /// Where its programs are.
+    fn programs(&self) -> &Path {
+        &self.programs
     }
 
     /// One of the programs that came with it.

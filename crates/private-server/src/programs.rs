@@ -24,9 +24,12 @@ pub(crate) fn find(recipe: &Recipe) -> PathBuf {
     let found = all.find(has_all);
     found.unwrap_or_else(|| {
         let Recipe { name, package, versions_in, programs, .. } = recipe;
+        let there = match *versions_in {
+            "" => String::new(),
+            folder => format!(" nor in {folder}/*/bin"),
+        };
         panic!(
-            "these tests start a {name} of their own, and {} is neither in the PATH nor in {versions_in}/*/bin; \
-             install Debian's package `{package}`",
+            "these tests start a {name} of their own, and {} is not in the PATH{there}; install Debian's package `{package}`",
             programs.join(", ")
         )
     })

@@ -1,0 +1,189 @@
+//! Apache Kafka as a private server: one broker that is its own controller, on a free port, which it keeps when it is
+//! started again. Its programs are brought by `cargo xtask install`. It takes some seconds to start, so that the tests
+//! of a process share one where their story lets them, with topics of their own.
+
+use crate::{PrivateServer, Recipe};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+/// Where `cargo xtask install` puts what `kafka/pom.xml` names.
+const PROGRAMS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/kafka");
+
+/// Starts it, and returns when it has said that it is there. The folder is made as Kafka's own tool would: without the
+/// tool, one Java less has to start.
+const RUN: &str = r#"
+    [ -d "$DIR/data" ] || {
+        mkdir "$DIR/data" &&
+        printf 'version=1\nnode.id=1\ncluster.id=AmendsPrivateKafkaXXXX\n' >"$DIR/data/meta.properties" &&
+        printf '%s\nlog.dirs=%s\n' "$PROPERTIES" "$DIR/data" >"$DIR/server.properties"
+    } || exit 1
+    : >"$DIR/server.log"
+    "$BIN/java" -Xms64m -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 \
+        -Dorg.slf4j.simpleLogger.defaultLogLevel=warn -Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info \
+        -cp "$KAFKA/*" kafka.Kafka "$DIR/server.properties" </dev/null >>"$DIR/server.log" 2>&1 &
+    pid=$!
+    echo "$pid" >"$DIR/pid"
+    tries=0
+    until grep -q 'Kafka Server started' "$DIR/server.log"; do
+        tries=$((tries + 1))
+        { [ "$tries" -lt 1200 ] && kill -0 "$pid"; } 2>/dev/null || { kill -9 "$pid" 2>/dev/null; exit 1; }
+        sleep 0.1
+    done"#;
+
+/// How a Kafka is started and stopped.
+const KAFKA: Recipe = Recipe {
+    name: "Kafka",
+    package: "default-jre-headless",
+    programs: &["java"],
+    versions_in: "",
+    start: RUN,
+    stop: r#"kill -9 "$(cat "$DIR/pid")""#,
+    refuses_root: false,
+};
+
+/// How long it may take to be gone.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Other tests may take a port first.
+const TRIES: usize = 10;
+
+/// A Kafka of one test, or of the tests of one process.
+#[derive(Debug)]
+pub struct KafkaServer {
+    server: PrivateServer,
+    port: u16,
+}
+
+impl KafkaServer {
+    /// Starts it, and returns when it takes connections.
+    ///
+    /// # Panics
+    /// When Java is missing, or Kafka is not installed, or it does not start; with its logs.
+    #[must_use]
+    pub fn start() -> Self {
+        let programs = PathBuf::from(PROGRAMS);
+        assert!(
+            programs.join("installed").exists(),
+            "these tests start a Kafka of their own, and {PROGRAMS} does not have it; `cargo xtask install` brings it"
+        );
+        let mut why = String::new();
+        for _ in 0..TRIES {
+            let port = free_ports();
+            let environment = environment(port);
+            match PrivateServer::try_start(&KAFKA, &environment) {
+                Ok(server) => return Self { server, port },
+                Err(log) if log.contains("Address already in use") => why = log,
+                Err(log) => panic!("{log}"),
+            }
+        }
+        panic!("no port is free:\n{why}");
+    }
+
+    /// One for all tests of this process, started when the first one asks. Kill none of these.
+    pub fn shared() -> &'static Self {
+        static SERVER: OnceLock<KafkaServer> = OnceLock::new();
+        SERVER.get_or_init(Self::start)
+    }
+
+    /// `host:port`, as clients take it for `bootstrap.servers`.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Kills it: what it has acknowledged is in its files.
+    ///
+    /// # Panics
+    /// When it can't be killed.
+    pub fn kill(&self) {
+        let stopped =
+            Command::new("sh").args(["-c", KAFKA.stop]).env("DIR", self.server.folder()).status();
+        assert!(stopped.expect("`sh` runs").success(), "it runs");
+        let until = Instant::now() + PATIENCE;
+        while TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+            assert!(Instant::now() < until, "it is gone");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Starts it again where it was, with what it had.
+    ///
+    /// # Panics
+    /// When it does not come back.
+    pub fn start_again(&self) {
+        let started = Command::new("setsid")
+            .args(["sh", "-c", RUN])
+            .env("BIN", self.server.programs())
+            .env("DIR", self.server.folder())
+            .envs(environment(self.port))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        let is_back = started.expect("`setsid` and `sh` can be started").success();
+        assert!(is_back, "it is back:\n{}", self.server.logs());
+    }
+}
+
+fn environment(port: u16) -> [(&'static str, String); 2] {
+    [("PROPERTIES", properties(port)), ("KAFKA", PROGRAMS.to_owned())]
+}
+
+/// What it is told. One that was killed may come back after its session's end, and so may members of groups that were.
+fn properties(port: u16) -> String {
+    let controllers = port + 1;
+    format!(
+        "process.roles=broker,controller
+node.id=1
+listeners=BROKER://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controllers}
+listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=BROKER
+controller.listener.names=CONTROLLER
+controller.quorum.voters=1@127.0.0.1:{controllers}
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+log.cleaner.dedupe.buffer.size=2097152
+auto.create.topics.enable=false
+offsets.topic.num.partitions=1
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000"
+    )
+}
+
+/// A free port with a free one after it. Below those that systems give to whoever asks for any: one that is started
+/// again finds its own as it left it.
+fn free_ports() -> u16 {
+    static TRIED: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % 5_000).unwrap_or_default();
+    let is_free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+    loop {
+        let tried = TRIED.fetch_add(1, Ordering::Relaxed);
+        let port = 20_000 + 2 * ((first + tried) % 5_000);
+        if is_free(port) && is_free(port + 1) {
+            return port;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_is_killed_comes_back_where_it_was() {
+        let server = KafkaServer::start();
+        let takes = || TcpStream::connect(server.address()).is_ok();
+        assert!(takes());
+        server.kill();
+        assert!(!takes());
+        server.start_again();
+        assert!(takes());
+    }
+}
