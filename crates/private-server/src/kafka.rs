@@ -3,6 +3,7 @@
 //! of a process share one where their story lets them, with topics of their own.
 
 use crate::{PrivateServer, Recipe};
+use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -94,6 +95,50 @@ impl KafkaServer {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// Makes a topic. It takes a second: a Java is started for it.
+    ///
+    /// # Panics
+    /// When it can't be made, with what Kafka says.
+    pub fn make_topic(&self, topic: &str, partitions: u16) {
+        let partitions = partitions.to_string();
+        self.tool("TopicCommand", &["--create", "--topic", topic, "--partitions", &partitions], "");
+    }
+
+    /// Publishes each line as a message, without headers; returns when the broker has acknowledged all. It takes a second:
+    /// a Java is started for it.
+    ///
+    /// # Panics
+    /// When they can't be published, with what Kafka says.
+    pub fn publish<'a>(&self, topic: &str, lines: impl IntoIterator<Item = &'a str>) {
+        let lines: String = lines.into_iter().flat_map(|line| [line, "\n"]).collect();
+        self.tool("ConsoleProducer", &["--topic", topic], &lines);
+    }
+
+    /// Runs one of the tools that come with it.
+    fn tool(&self, class: &str, arguments: &[&str], input: &str) {
+        let mut tool = self.server.program("java");
+        tool.args(["-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
+            .args([
+                "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+                "-cp",
+                &format!("{PROGRAMS}/*"),
+            ])
+            .arg(format!("org.apache.kafka.tools.{class}"))
+            .args(["--bootstrap-server", &self.address()])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = tool.spawn().expect("Java can be started");
+        let mut pipe = child.stdin.take().expect("a pipe");
+        // One that ends early has said why.
+        let _ = pipe.write_all(input.as_bytes());
+        drop(pipe);
+        let done = child.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success() && !said.contains("ERROR"), "{class}: {said}");
+    }
+
     /// Kills it: what it has acknowledged is in its files.
     ///
     /// # Panics
@@ -181,9 +226,12 @@ mod tests {
         let server = KafkaServer::start();
         let takes = || TcpStream::connect(server.address()).is_ok();
         assert!(takes());
+        server.make_topic("reports", 2);
+        server.publish("reports", ["one", "two"]);
         server.kill();
         assert!(!takes());
         server.start_again();
         assert!(takes());
+        server.publish("reports", ["three"]);
     }
 }
