@@ -344,7 +344,9 @@ const ALONE: &[&str] = &[
     "config check",
     "config default",
     "completions",
-    // They ask a NATS, and no supervisor.
+    // They ask a broker, and no supervisor.
+    "kafka check",
+    "kafka lag",
     "nats init",
     "nats check",
     "nats lag",

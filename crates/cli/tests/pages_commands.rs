@@ -31,6 +31,7 @@ const ELSEWHERE: &[&str] = &[
 const NOT_RUN: &[(&str, &str)] = &[
     ("serve", "endless; the tests themselves start supervisors like that"),
     ("demo", "has tests of its own"),
+    ("kafka", "no Kafka runs here; `cli_kafka.rs` has one"),
     ("nats", "no NATS runs here; `cli_nats.rs` has one"),
     ("report rejected show", "nothing was rejected here; `cli_rejected.rs` has such messages"),
     ("report rejected retry r-", "nothing was rejected here; `cli_rejected.rs` has such messages"),

@@ -104,8 +104,8 @@ impl KafkaServer {
         self.tool("TopicCommand", &["--create", "--topic", topic, "--partitions", &partitions], "");
     }
 
-    /// Publishes each line as a message, without headers; returns when the broker has acknowledged all. It takes a second:
-    /// a Java is started for it.
+    /// Publishes each line as a message, without headers; returns when the broker has acknowledged all. It takes a
+    /// second: a Java is started for it.
     ///
     /// # Panics
     /// When they can't be published, with what Kafka says.

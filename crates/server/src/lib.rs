@@ -55,9 +55,13 @@ pub use clock::{Clock, SystemClock};
 pub use config::{Config, ConfigError};
 pub use event_stream::{EventStream, EventSubscription};
 pub use identity::IdentityOptions;
+#[cfg(feature = "kafka")]
+pub use ingest::kafka;
 #[cfg(feature = "nats")]
 pub use ingest::nats;
-pub use ingest::{Channel, NatsOptions};
+#[cfg(any(feature = "kafka", feature = "nats"))]
+pub use ingest::{BrokerError, Finding, Severity};
+pub use ingest::{Channel, Channels, KafkaOptions, NatsOptions, Sasl};
 pub use listening::ListenError;
 pub use outbound::Outbound;
 pub use retention::KeepSettled;

@@ -9,8 +9,8 @@ use crate::config::Config;
 use crate::dispatch::{HttpOutbound, WebClient};
 use crate::http::App;
 use crate::identity::Believed;
-#[cfg(feature = "nats")]
-use crate::ingest::{Binding, Intake};
+#[cfg(any(feature = "kafka", feature = "nats"))]
+use crate::ingest::{Binding, Channel, Intake};
 use crate::listening::{ListenError, Listening, scheme};
 use crate::open_files::raise_open_files;
 use crate::retention;
@@ -80,6 +80,8 @@ pub struct Running {
     servers: Vec<JoinHandle<()>>,
     driver: JoinHandle<()>,
     upkeep: Vec<JoinHandle<()>>,
+    /// What brokers bring.
+    hearing: Vec<JoinHandle<()>>,
     exporter: Option<Exporter>,
 }
 
@@ -125,7 +127,7 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     let keeper = Keeper::of(&access, &config);
     upkeep.push(tokio::spawn(keeper.keep(supervisor.clone(), asked, stops.clone())));
     upkeep.extend(tell_alerts(&config, address, &supervisor, stops.clone()));
-    upkeep.extend(subscribe(&config, &supervisor, &stops));
+    let hearing = subscribe(&config, &supervisor, &stops);
     // Absolute, so that the path in an answer means the same to whoever reads it.
     let data = std::path::absolute(&config.data).unwrap_or(config.data);
     let app = App::new(supervisor.clone(), rejections, config.http, stops.clone())
@@ -150,6 +152,7 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
         servers,
         driver,
         upkeep,
+        hearing,
         exporter,
     })
 }
@@ -301,31 +304,36 @@ fn export_spans(config: &Config, supervisor: &Supervisor<SqliteStore>) -> Option
 }
 
 /// Takes reports from brokers, if any are named.
-#[cfg(feature = "nats")]
 fn subscribe(
     config: &Config,
     supervisor: &Supervisor<SqliteStore>,
     stops: &watch::Receiver<bool>,
-) -> Option<JoinHandle<()>> {
-    let options = config.nats.clone()?;
-    supervisor.metrics().ways().know(Binding::Nats.way());
-    let intake = Intake {
-        supervisor: supervisor.clone(),
-        binding: Binding::Nats,
-        channels: options.channels.clone(),
-        keep_settled: config.keep_settled.shortest(),
+) -> Vec<JoinHandle<()>> {
+    #[cfg(any(feature = "kafka", feature = "nats"))]
+    let intake = |binding: Binding, channels: &[Channel]| {
+        supervisor.metrics().ways().know(binding.way());
+        Intake {
+            supervisor: supervisor.clone(),
+            binding,
+            channels: channels.to_vec(),
+            keep_settled: config.keep_settled.shortest(),
+        }
     };
-    Some(tokio::spawn(crate::ingest::nats::watch(intake, options, stops.clone())))
-}
-
-/// This build speaks to none, and its configuration names none.
-#[cfg(not(feature = "nats"))]
-fn subscribe(
-    _: &Config,
-    _: &Supervisor<SqliteStore>,
-    _: &watch::Receiver<bool>,
-) -> Option<JoinHandle<()>> {
-    None
+    let mut hearing = Vec::new();
+    #[cfg(feature = "kafka")]
+    if let Some(options) = config.kafka.clone() {
+        let intake = intake(Binding::Kafka, &options.channels);
+        hearing.push(tokio::spawn(crate::ingest::kafka::watch(intake, options, stops.clone())));
+    }
+    #[cfg(feature = "nats")]
+    if let Some(options) = config.nats.clone() {
+        let intake = intake(Binding::Nats, &options.channels);
+        hearing.push(tokio::spawn(crate::ingest::nats::watch(intake, options, stops.clone())));
+    }
+    // A build without brokers speaks to none, and its configuration names none.
+    #[cfg(not(any(feature = "kafka", feature = "nats")))]
+    let _ = (&mut hearing, config, supervisor, stops);
+    hearing
 }
 
 /// Tells of alerts, if anybody is to be told.
@@ -376,6 +384,11 @@ impl Running {
             for server in servers.iter_mut().filter(|server| !server.is_finished()) {
                 let _ = server.await;
             }
+        }
+        // They have been told to end; what is in their hands is taken, or comes again.
+        let mut hearing = self.hearing;
+        if tokio::time::timeout(DRAIN, join_all(hearing.iter_mut())).await.is_err() {
+            hearing.iter().for_each(JoinHandle::abort);
         }
         self.supervisor.stop();
         let mut driver = self.driver;

@@ -1,7 +1,7 @@
 //! What is shipped for monitoring agrees with what the supervisor tells: the page of metrics, the alert rules (which
 //! promtool tests), and the dashboard.
 
-use amends_server::{Config, NatsOptions, start};
+use amends_server::{Config, KafkaOptions, NatsOptions, start};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -48,6 +48,20 @@ fn nobody() -> NatsOptions {
     }
 }
 
+/// Another one.
+fn nothing() -> KafkaOptions {
+    KafkaOptions {
+        brokers: vec!["127.0.0.1:1".to_owned()],
+        group: "amends".to_owned(),
+        session_timeout: Duration::from_secs(10),
+        channels: Vec::new(),
+        tls: false,
+        authorities: None,
+        identity: None,
+        sasl: None,
+    }
+}
+
 /// Names of metrics as `/metrics` declares them: of a counter with `_total`.
 async fn told() -> BTreeSet<String> {
     let folder = tempfile::tempdir().expect("a folder");
@@ -57,6 +71,7 @@ async fn told() -> BTreeSet<String> {
     config.listen = "127.0.0.1:0".to_owned();
     config.data = folder.path().join("data");
     config.rules = Some(rules);
+    config.kafka = cfg!(feature = "kafka").then(nothing);
     config.nats = cfg!(feature = "nats").then(nobody);
     let running = start(config).await.expect("started");
     // One case settles, the other one waits.
@@ -106,10 +121,13 @@ fn named(text: &str) -> BTreeSet<String> {
 #[tokio::test]
 async fn the_page_lists_every_metric_and_no_other() {
     let mut page = named(&read("docs/reference/metrics.md"));
-    if cfg!(not(feature = "nats")) {
+    if cfg!(not(any(feature = "kafka", feature = "nats"))) {
         page.retain(|name| {
             !name.starts_with("amends_messages_") && !name.starts_with("amends_broker_")
         });
+    }
+    if cfg!(not(feature = "kafka")) {
+        page.retain(|name| !name.starts_with("amends_offset_"));
     }
     assert_eq!(page, told().await);
 }
@@ -118,7 +136,10 @@ async fn the_page_lists_every_metric_and_no_other() {
 async fn alert_rules_and_dashboard_ask_for_metrics_that_there_are() {
     let told = told().await;
     for path in ["deploy/prometheus/amends.rules.yml", "deploy/grafana/amends.json"] {
-        let named = named(&read(path));
+        let mut named = named(&read(path));
+        if cfg!(not(feature = "kafka")) {
+            named.retain(|name| !name.starts_with("amends_offset_"));
+        }
         assert!(named.len() > 5, "{path} asks for {named:?}");
         let unknown: Vec<_> = named.difference(&told).collect();
         assert!(unknown.is_empty(), "{path} asks for {unknown:?}");

@@ -3,8 +3,8 @@
 
 use amends_private_server::NatsServer;
 use amends_server::config::Layers;
-use amends_server::nats::{Severity, check, init, lag};
-use amends_server::{Config, NatsOptions, Running, start};
+use amends_server::nats::{check, init, lag};
+use amends_server::{Config, NatsOptions, Running, Severity, start};
 use amends_store::{Archive as _, CaseFilter, PageRequest, Rejected as _, RejectedFilter};
 use async_nats::HeaderMap;
 use async_nats::jetstream::{self, Context};

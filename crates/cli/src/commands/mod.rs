@@ -2,6 +2,8 @@
 
 mod audit;
 mod backup;
+#[cfg(any(feature = "kafka", feature = "nats"))]
+mod brokers;
 mod bulk;
 mod cases;
 mod completions;
@@ -16,6 +18,8 @@ mod doctor;
 mod erase;
 mod events;
 mod export;
+#[cfg(feature = "kafka")]
+mod kafka;
 #[cfg(feature = "nats")]
 mod nats;
 mod openapi;
@@ -110,6 +114,10 @@ enum Command {
     Report(report::ReportOptions),
     /// Let business data go for good, by saga or by a customer's name; see what went
     Erase(Box<erase::EraseOptions>),
+    /// Look at the Kafka that reports come by
+    #[cfg(feature = "kafka")]
+    #[command(subcommand)]
+    Kafka(kafka::KafkaCommand),
     /// Make and look at the NATS stream that reports come by
     #[cfg(feature = "nats")]
     #[command(subcommand)]
@@ -155,6 +163,8 @@ pub fn run(arguments: Arguments) -> Outcome<Exit> {
         Command::Session(options) => sessions::run(options)?,
         Command::Report(options) => report::run(options)?,
         Command::Erase(options) => erase::run(*options)?,
+        #[cfg(feature = "kafka")]
+        Command::Kafka(command) => kafka::run(command)?,
         #[cfg(feature = "nats")]
         Command::Nats(command) => nats::run(command)?,
         Command::Backup(options) => backup::run(options)?,
@@ -195,9 +205,9 @@ fn block_on_all<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
 }
 
 // The pages describe the whole program.
-#[cfg(all(test, feature = "demo", feature = "nats"))]
+#[cfg(all(test, feature = "demo", feature = "kafka", feature = "nats"))]
 #[path = "pages_test.rs"]
 mod pages;
-#[cfg(all(test, feature = "demo", feature = "nats"))]
+#[cfg(all(test, feature = "demo", feature = "kafka", feature = "nats"))]
 #[path = "reference_test.rs"]
 mod reference;

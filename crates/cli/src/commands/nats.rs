@@ -1,12 +1,12 @@
 //! `amends nats`: makes the stream that reports come by, looks whether all is as it should be there, sees what waits.
 
 use super::block_on;
+use super::brokers::{failure, print};
 use super::config::ConfigArguments;
 use crate::failure::{Failure, Outcome};
 use crate::output;
-use amends_server::nats::{self, NatsError, Severity};
+use amends_server::nats;
 use amends_server::{Config, NatsOptions};
-use anyhow::anyhow;
 use serde_json::json;
 
 /// What to do.
@@ -50,7 +50,7 @@ pub(super) fn run(command: NatsCommand) -> Outcome {
             let done = block_on(async {
                 nats::init(&options, replicas.into())
                     .await
-                    .map_err(|error| failure(&options, error))
+                    .map_err(|error| failure(&options.servers, error))
             })?;
             done.iter().try_for_each(|line| output::line(line))
         }
@@ -58,7 +58,7 @@ pub(super) fn run(command: NatsCommand) -> Outcome {
         NatsCommand::Lag { config, json } => {
             let (_, options) = there(&config)?;
             let lag = block_on(async {
-                nats::lag(&options).await.map_err(|error| failure(&options, error))
+                nats::lag(&options).await.map_err(|error| failure(&options.servers, error))
             })?;
             if json {
                 return output::json(&json!({
@@ -77,26 +77,9 @@ fn check(config: &ConfigArguments, as_json: bool) -> Outcome {
     let (config, options) = there(config)?;
     let keep = config.keep_settled.shortest();
     let findings = block_on(async {
-        nats::check(&options, keep).await.map_err(|error| failure(&options, error))
+        nats::check(&options, keep).await.map_err(|error| failure(&options.servers, error))
     })?;
-    let word = |severity| match severity {
-        Severity::Good => "ok",
-        Severity::Warning => "warn",
-        Severity::Error => "fail",
-    };
-    if as_json {
-        let all =
-            findings.iter().map(|one| json!({ "verdict": word(one.severity), "text": one.text }));
-        output::json(&all.collect::<Vec<_>>())?;
-    } else {
-        for finding in &findings {
-            output::line(&format!("{:<4} {}", word(finding.severity), finding.text))?;
-        }
-    }
-    match findings.iter().any(|finding| finding.severity == Severity::Error) {
-        false => Ok(()),
-        true => Err(Failure::Findings),
-    }
+    print(&findings, as_json)
 }
 
 /// The configuration, and the NATS that it names.
@@ -106,11 +89,4 @@ fn there(config: &ConfigArguments) -> Outcome<(Config, NatsOptions)> {
         Failure::Usage("the configuration names no NATS: set `nats.servers`".to_owned())
     })?;
     Ok((config, options))
-}
-
-fn failure(options: &NatsOptions, error: NatsError) -> Failure {
-    match error {
-        NatsError::Away(why) => Failure::Unreachable { url: options.servers.join(", "), why },
-        NatsError::Refused(why) => Failure::Local(anyhow!("{why}")),
-    }
 }

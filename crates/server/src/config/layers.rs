@@ -29,8 +29,10 @@ pub(super) const CERTIFICATES: &str = "access.certificates";
 pub(super) const OF_RULEBOOKS: &str = "retention.rulebooks";
 /// The table of subjects of NATS, whose names are the broker's.
 pub(super) const SUBJECTS: &str = "nats.subjects";
+/// The table of topics of Kafka, whose names are the broker's.
+pub(super) const TOPICS: &str = "kafka.topics";
 /// Tables whose names are the user's.
-const OPEN: [&str; 10] = [
+const OPEN: [&str; 11] = [
     SIGNING_KEYS,
     SECRETS,
     CA,
@@ -41,6 +43,7 @@ const OPEN: [&str; 10] = [
     CERTIFICATES,
     OF_RULEBOOKS,
     SUBJECTS,
+    TOPICS,
 ];
 /// Addresses that are secrets themselves.
 pub(super) const SECRET_ADDRESSES: &str = "alerts.slack";
@@ -220,7 +223,7 @@ pub(super) fn is_open(key: &str) -> bool {
 /// Whether the key is one of the user's own that holds no secret, whatever its type.
 pub(super) fn is_shown(key: &str) -> bool {
     let is_in = |table: &str| key.strip_prefix(table).is_some_and(|rest| rest.starts_with('.'));
-    [ROLES, CERTIFICATES, SUBJECTS].into_iter().any(is_in)
+    [ROLES, CERTIFICATES, SUBJECTS, TOPICS].into_iter().any(is_in)
 }
 
 /// Tables become dotted keys; a value of an open table is one value, whatever its type.

@@ -1,6 +1,5 @@
 //! Reports by NATS.
 
-use super::layers::SUBJECTS;
 use super::value::Reader;
 use crate::ingest::{Channel, NatsOptions};
 use std::path::PathBuf;
@@ -90,26 +89,4 @@ fn address(text: &str) -> Result<(), String> {
         );
     }
     Ok(())
-}
-
-/// Who may report where.
-pub(super) fn channels(read: &mut Reader<'_>) -> Vec<Channel> {
-    let mut channels = Vec::new();
-    for (key, given) in read.lists_of(SUBJECTS) {
-        let subject =
-            key.strip_prefix(SUBJECTS).and_then(|rest| rest.strip_prefix('.')).unwrap_or_default();
-        let Some(services) = given else {
-            read.mistake(&key, "it must be a list of services, as in [\"order\"], or [] for the one that `*` stands for");
-            continue;
-        };
-        match Channel::read(subject, &services) {
-            Ok(channel) => channels.push(channel),
-            Err(why) => read.mistake(&key, &why),
-        }
-    }
-    if channels.is_empty() {
-        // What `amends nats init` makes, where nothing else is said.
-        channels.extend(Channel::read("amends.reports.*", &[]));
-    }
-    channels
 }

@@ -73,10 +73,10 @@ fn of_key(withheld: &Withheld, key: &str, value: &Value) -> Result<(), NotWithhe
             withheld.add_private_keys(Path::new(text))
         }
         // What proves us to a broker.
-        "nats.key" | "nats.certificate" if !text.is_empty() => {
+        "kafka.key" | "kafka.certificate" | "nats.key" | "nats.certificate" if !text.is_empty() => {
             withheld.add_private_keys(Path::new(text))
         }
-        "nats.credentials" | "nats.password_file" if !text.is_empty() => {
+        "kafka.password_file" | "nats.credentials" | "nats.password_file" if !text.is_empty() => {
             withheld.add_file(Path::new(text))
         }
         key if key.ends_with("client_secret") => withheld.add(text),

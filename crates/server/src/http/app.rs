@@ -12,7 +12,7 @@ use crate::access::{Access, Pace};
 use crate::books::Rejections;
 use crate::bulk::Bulks;
 use crate::dispatch::AllowedHosts;
-use crate::ingest::Channel;
+use crate::ingest::Channels;
 use crate::supervisor::Supervisor;
 use crate::withheld::Withheld;
 use amends_protocol::{Problem, ProblemCode};
@@ -56,7 +56,7 @@ pub struct App<S: Store> {
     /// What no answer shows.
     pub(crate) withheld: Withheld,
     /// Who may report on which subject or topic of a broker.
-    pub(crate) channels: Arc<[Channel]>,
+    pub(crate) channels: Arc<Channels>,
     /// The names by which we may be reached.
     pub(crate) own_names: OwnNames,
     /// Who is let in.
@@ -150,8 +150,8 @@ impl<S: Store> App<S> {
 
     /// Reads messages of brokers once more, from who may report there.
     #[must_use]
-    pub fn hearing(mut self, channels: Vec<Channel>) -> Self {
-        self.channels = channels.into();
+    pub fn hearing(mut self, channels: Channels) -> Self {
+        self.channels = Arc::new(channels);
         self
     }
 

@@ -2,7 +2,7 @@
 
 use super::fault::Fault;
 use super::message::{Binding, Message};
-use super::trust::{Channel, speaks_there};
+use super::trust::{Channels, speaks_there};
 use amends_api::ReportWay;
 use amends_protocol::{ProblemCode, Report};
 use amends_store::RejectedRow;
@@ -11,7 +11,7 @@ use amends_store::RejectedRow;
 ///
 /// # Errors
 /// What is wrong with it still. Half a message is none.
-pub(crate) fn again(row: &RejectedRow, channels: &[Channel]) -> Result<Report, Fault> {
+pub(crate) fn again(row: &RejectedRow, channels: &Channels) -> Result<Report, Fault> {
     if row.cut {
         let detail = "only the beginning of it is kept; have its sender send it anew, or read it at the broker";
         return Err(Fault::new(ProblemCode::TooLarge, detail));
@@ -26,7 +26,7 @@ pub(crate) fn again(row: &RejectedRow, channels: &[Channel]) -> Result<Report, F
         ReportWay::Nats => Binding::Nats,
     };
     let report = Message { binding, headers: &headers, body: &row.body }.read()?;
-    speaks_there(channels, channel(row), report.service())?;
+    speaks_there(channels.of(row.way), channel(row), report.service())?;
     Ok(report)
 }
 
@@ -43,11 +43,17 @@ fn channel(row: &RejectedRow) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ingest::Channel;
     use amends_api::ReportWay;
     use amends_protocol::Timestamp;
 
-    fn bridge() -> Channel {
-        Channel::read("amends.reports.payment", &["order".to_owned()]).expect("a channel")
+    fn nats(pattern: &str, services: &[String]) -> Channels {
+        let channel = Channel::read(pattern, services).expect("a channel");
+        Channels { nats: vec![channel], ..Channels::default() }
+    }
+
+    fn bridge() -> Channels {
+        nats("amends.reports.payment", &["order".to_owned()])
     }
 
     fn row(code: ProblemCode, cut: bool) -> RejectedRow {
@@ -74,27 +80,35 @@ mod tests {
 
     #[test]
     fn a_message_that_can_be_read_by_now_is_a_report() {
-        let report = again(&row(ProblemCode::InvalidReport, false), &[bridge()]).expect("a report");
+        let report = again(&row(ProblemCode::InvalidReport, false), &bridge()).expect("a report");
         assert_eq!((report.service(), &*report.id), ("order", "r-1"));
     }
 
     #[test]
     fn whose_word_counts_is_judged_by_the_configuration_of_today() {
-        let fault = again(&row(ProblemCode::Forbidden, false), &[]).expect_err("nobody may");
+        let fault = again(&row(ProblemCode::Forbidden, false), &Channels::default())
+            .expect_err("nobody may");
         assert_eq!(fault.code, ProblemCode::Forbidden, "{}", fault.detail);
-        let own = Channel::read("amends.reports.*", &[]).expect("a channel");
-        let fault = again(&row(ProblemCode::Forbidden, false), &[own]).expect_err("not its own");
+        let own = nats("amends.reports.*", &[]);
+        let fault = again(&row(ProblemCode::Forbidden, false), &own).expect_err("not its own");
         assert!(
             fault.detail.contains("`order` may not report on `amends.reports.payment`"),
             "{}",
             fault.detail
         );
-        again(&row(ProblemCode::Forbidden, false), &[bridge()]).expect("it may by now");
+        again(&row(ProblemCode::Forbidden, false), &bridge()).expect("it may by now");
+    }
+
+    #[test]
+    fn a_broker_says_nothing_of_another_ones_channels() {
+        let of_kafka = Channels { kafka: bridge().nats, nats: Vec::new() };
+        let fault = again(&row(ProblemCode::Forbidden, false), &of_kafka).expect_err("not of NATS");
+        assert!(fault.detail.contains("does not name it"), "{}", fault.detail);
     }
 
     #[test]
     fn half_a_message_is_none() {
-        let fault = again(&row(ProblemCode::TooLarge, true), &[bridge()]).expect_err("it is cut");
+        let fault = again(&row(ProblemCode::TooLarge, true), &bridge()).expect_err("it is cut");
         assert_eq!(fault.code, ProblemCode::TooLarge);
     }
 }

@@ -97,6 +97,12 @@ impl<S: Store> Intake<S> {
     }
 }
 
+/// How long a message waits that could not be taken so many times: longer from time to time, so that a supervisor that
+/// can't take anything is not asked for nothing.
+pub(crate) fn pause_after(tries: u32) -> Duration {
+    Duration::from_millis(250 << tries.clamp(1, 6).saturating_sub(1)).min(Duration::from_secs(5))
+}
+
 fn problem(fault: Fault) -> Problem {
     Problem { errors: fault.errors, ..Problem::new(fault.code, fault.detail) }
 }
@@ -151,6 +157,12 @@ fn rejected(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pauses_grow_to_five_seconds() {
+        let pauses = [0, 1, 2, 3, 5, 6, 1_000].map(|tries| pause_after(tries).as_millis());
+        assert_eq!(pauses, [250, 250, 500, 1_000, 4_000, 5_000, 5_000]);
+    }
 
     #[test]
     fn what_is_older_than_what_is_remembered_is_not_taken() {

@@ -2,11 +2,11 @@
 
 use super::envelope::{STRUCTURED, of_attributes, of_json_format};
 use super::fault::{Fault, invalid};
-#[cfg(feature = "nats")]
+#[cfg(any(feature = "kafka", feature = "nats"))]
 use amends_api::ReportWay;
 use amends_protocol::wire::cloudevents::{Mode, decode};
 use amends_protocol::{ProblemCode, Report, headers};
-#[cfg(feature = "nats")]
+#[cfg(any(feature = "kafka", feature = "nats"))]
 use serde_json::Value;
 
 /// Most bytes of a message: what brokers take as they come, with room for headers.
@@ -32,7 +32,7 @@ impl Binding {
     }
 
     /// The way that it is of.
-    #[cfg(feature = "nats")]
+    #[cfg(any(feature = "kafka", feature = "nats"))]
     pub(crate) const fn way(self) -> ReportWay {
         match self {
             Self::Kafka => ReportWay::Kafka,
@@ -42,7 +42,7 @@ impl Binding {
 }
 
 /// What a message says of itself.
-#[cfg(feature = "nats")]
+#[cfg(any(feature = "kafka", feature = "nats"))]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Told {
     pub(crate) source: Option<String>,
@@ -89,7 +89,7 @@ impl<'a> Message<'a> {
     }
 
     /// What it says of itself, as far as that can be read: for people, believed by nobody.
-    #[cfg(feature = "nats")]
+    #[cfg(any(feature = "kafka", feature = "nats"))]
     pub(crate) fn told(&self) -> Told {
         if self.is_binary() {
             let prefix = self.binding.prefix();

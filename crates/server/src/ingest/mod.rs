@@ -3,10 +3,15 @@
 
 mod again;
 mod check;
-#[cfg(feature = "nats")]
+#[cfg(any(feature = "kafka", feature = "nats"))]
 mod delivery;
 pub(crate) mod envelope;
 mod fault;
+#[cfg(any(feature = "kafka", feature = "nats"))]
+mod finding;
+#[cfg(feature = "kafka")]
+pub mod kafka;
+mod kafka_options;
 mod message;
 #[cfg(feature = "nats")]
 pub mod nats;
@@ -14,12 +19,15 @@ mod nats_options;
 mod trust;
 
 pub(crate) use again::again;
-#[cfg(feature = "nats")]
+#[cfg(any(feature = "kafka", feature = "nats"))]
 pub(crate) use delivery::Intake;
 pub(crate) use fault::Fault;
-#[cfg(any(feature = "nats", feature = "fuzz"))]
+#[cfg(any(feature = "kafka", feature = "nats"))]
+pub use finding::{BrokerError, Finding, Severity};
+pub use kafka_options::{KafkaOptions, Sasl};
+#[cfg(any(feature = "kafka", feature = "nats", feature = "fuzz"))]
 pub(crate) use message::Binding;
 #[cfg(feature = "fuzz")]
 pub(crate) use message::Message;
 pub use nats_options::NatsOptions;
-pub use trust::Channel;
+pub use trust::{Channel, Channels};

@@ -1,6 +1,7 @@
 //! Who may report as whom on a broker: by the subject or topic that a message came on, which the broker guards. Pure.
 
 use super::fault::Fault;
+use amends_api::ReportWay;
 use amends_protocol::{ProblemCode, is_opaque_name};
 use std::collections::BTreeSet;
 
@@ -18,10 +19,30 @@ pub enum Reporters {
 /// A subject or topic, with who may report there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Channel {
-    /// A topic; or a subject, in which a word may be `*`, and the last one `>`.
+    /// A subject or topic, in which a word may be `*`, and the last one `>`.
     pub pattern: String,
     /// Who may.
     pub reporters: Reporters,
+}
+
+/// Who may report on what, at each broker.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Channels {
+    /// Topics of Kafka.
+    pub kafka: Vec<Channel>,
+    /// Subjects of NATS.
+    pub nats: Vec<Channel>,
+}
+
+impl Channels {
+    /// Those of one broker.
+    #[must_use]
+    pub fn of(&self, way: ReportWay) -> &[Channel] {
+        match way {
+            ReportWay::Kafka => &self.kafka,
+            ReportWay::Nats => &self.nats,
+        }
+    }
 }
 
 impl Channel {
@@ -52,7 +73,7 @@ impl Channel {
     }
 
     /// Whether it is where something came.
-    fn matches(&self, place: &str) -> bool {
+    pub(super) fn matches(&self, place: &str) -> bool {
         let (mut wanted, mut words) = (self.pattern.split('.'), place.split('.'));
         loop {
             match (wanted.next(), words.next()) {

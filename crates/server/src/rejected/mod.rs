@@ -4,7 +4,7 @@
 pub(crate) mod shown;
 
 use crate::faults::store_problem;
-use crate::ingest::{Channel, Fault, again};
+use crate::ingest::{Channels, Fault, again};
 use crate::supervisor::Supervisor;
 use crate::views::rejected_detail;
 use amends_api::{AuditActName, RejectedAct, RejectedDone, RejectedId};
@@ -79,7 +79,7 @@ impl<S: Store> Supervisor<S> {
 /// `not-found` when it does not (any more); `conflict` when it can't be taken still: it stays, with what is wrong now.
 /// Otherwise as [`Supervisor::report`]; it stays as it was then.
 pub(crate) async fn act_on_rejected<S: Store>(
-    (supervisor, channels): (&Supervisor<S>, &[Channel]),
+    (supervisor, channels): (&Supervisor<S>, &Channels),
     id: RejectedId,
     act: &RejectedAct,
     actor: Actor,
@@ -129,7 +129,7 @@ pub(crate) async fn act_on_rejected<S: Store>(
 /// The receipt, or why it can't be taken still; an outer error passes by itself, and nothing is known then.
 async fn taken_again<S: Store>(
     supervisor: &Supervisor<S>,
-    channels: &[Channel],
+    channels: &Channels,
     row: &RejectedRow,
 ) -> Result<Result<ReportReceipt, Fault>, Problem> {
     let report = match again(row, channels) {

@@ -12,7 +12,7 @@ mod open_work;
 mod service_gauges;
 mod spans;
 #[cfg_attr(
-    not(feature = "nats"),
+    not(any(feature = "kafka", feature = "nats")),
     allow(dead_code, reason = "a build without brokers has none to tell of")
 )]
 mod ways;
@@ -24,3 +24,5 @@ pub use metrics::Metrics;
 pub(crate) use metrics::Standing;
 pub use spans::Traces;
 pub(crate) use spans::Watched;
+#[cfg(feature = "kafka")]
+pub(crate) use ways::Ways;

@@ -25,6 +25,7 @@ pub(crate) struct Ways {
     messages: Family<MessageLabels, Counter>,
     waiting: Family<WayLabels, Gauge>,
     connected: Family<WayLabels, Gauge>,
+    resets: Family<WayLabels, Counter>,
 }
 
 impl Ways {
@@ -44,6 +45,11 @@ impl Ways {
             "Whether reports come from a broker: 1, or 0 while it is away or not as it should be",
             self.connected.clone(),
         );
+        registry.register(
+            "offset_resets",
+            "How often reading could not go on where it was, and began at the earliest message that Kafka has",
+            self.resets.clone(),
+        );
     }
 
     /// A way is configured: from now on it is told of.
@@ -53,6 +59,9 @@ impl Ways {
         }
         self.waiting(way, 0);
         self.connected(way, false);
+        if way == ReportWay::Kafka {
+            drop(self.resets.get_or_create(&WayLabels { way: way.as_str() }));
+        }
     }
 
     /// A message was dealt with: `taken`, `duplicate`, `rejected` or `again`.
@@ -64,6 +73,15 @@ impl Ways {
     pub(crate) fn waiting(&self, way: ReportWay, messages: u64) {
         let messages = i64::try_from(messages).unwrap_or(i64::MAX);
         self.waiting.get_or_create(&WayLabels { way: way.as_str() }).set(messages);
+    }
+
+    /// Reading began at the earliest message, and not where it was.
+    #[cfg_attr(
+        not(feature = "kafka"),
+        allow(dead_code, reason = "NATS remembers messages, not offsets")
+    )]
+    pub(crate) fn reset(&self, way: ReportWay) {
+        self.resets.get_or_create(&WayLabels { way: way.as_str() }).inc();
     }
 
     /// Whether reports come.

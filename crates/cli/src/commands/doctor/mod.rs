@@ -2,6 +2,8 @@
 //! changes nothing: no store is opened for writing, and services are only asked whether they are there.
 
 mod access;
+#[cfg(any(feature = "kafka", feature = "nats"))]
+mod brokers;
 mod machine;
 mod network;
 
@@ -78,6 +80,8 @@ pub(super) fn run(options: DoctorOptions) -> Outcome {
             found.extend(machine::rules(&config, &mut services));
             found.push(machine::store(&config));
             found.push(machine::disk(&config));
+            #[cfg(any(feature = "kafka", feature = "nats"))]
+            found.extend(block_on(async { Ok(brokers::look(&config).await) })?);
             way_out = config.outbound;
         }
         Err(mistakes) => found.extend(mistakes.0.into_iter().map(|mistake| {

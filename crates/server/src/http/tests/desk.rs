@@ -4,7 +4,7 @@ use crate::access::{Access, Keyring};
 use crate::books::Rejections;
 use crate::clock::SystemClock;
 use crate::http::{App, HttpLimits};
-use crate::ingest::Channel;
+use crate::ingest::{Channel, Channels};
 use crate::outbound::Outbound;
 use crate::routes::router;
 use crate::shell::{Driver, DriverOptions};
@@ -190,9 +190,10 @@ impl Desk {
         limits: HttpLimits,
     ) -> Self {
         let (stop, stopping) = watch::channel(false);
+        let open = Channel::read("reports", &["*".to_owned()]).expect("a channel");
         let app = App::new(supervisor.clone(), Rejections::default(), limits, stopping)
             .with_backups(folder.path().join("backups"))
-            .hearing(vec![Channel::read("reports", &["*".to_owned()]).expect("a channel")]);
+            .hearing(Channels { kafka: vec![open.clone()], nats: vec![open] });
         Self { router: router(app), script, supervisor, driver, stop, folder, limits }
     }
 

@@ -2,6 +2,7 @@
 
 use super::consume::{Ended, connect, wanted};
 use crate::ingest::NatsOptions;
+use crate::ingest::finding::{BrokerError, Finding, Severity};
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use async_nats::jetstream::{self, stream};
@@ -12,37 +13,6 @@ use std::time::Duration;
 const KEPT: Duration = Duration::from_secs(14 * 86_400);
 /// How long NATS itself knows a message's id again. We know reports for as long as their cases are kept.
 const DUPLICATES: Duration = Duration::from_secs(120);
-
-/// Why nothing could be said or done.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NatsError {
-    /// Nobody answers there.
-    #[error("the server can't be reached: {0}")]
-    Away(String),
-    /// It answers, and something is wrong.
-    #[error("{0}")]
-    Refused(String),
-}
-
-/// How bad something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Severity {
-    /// As it should be.
-    Good,
-    /// It works, and could cost something.
-    Warning,
-    /// Reports don't come, or can be lost.
-    Error,
-}
-
-/// What was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// How bad it is.
-    pub severity: Severity,
-    /// What it is, and what helps.
-    pub text: String,
-}
 
 /// What waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,7 +29,7 @@ pub struct NatsLag {
 ///
 /// # Errors
 /// The server can't be reached, or refuses.
-pub async fn init(options: &NatsOptions, replicas: usize) -> Result<Vec<String>, NatsError> {
+pub async fn init(options: &NatsOptions, replicas: usize) -> Result<Vec<String>, BrokerError> {
     let context = context(options).await?;
     let mut done = Vec::new();
     let name = &options.stream;
@@ -88,7 +58,7 @@ pub async fn init(options: &NatsOptions, replicas: usize) -> Result<Vec<String>,
 pub async fn check(
     options: &NatsOptions,
     keep_settled: Option<Duration>,
-) -> Result<Vec<Finding>, NatsError> {
+) -> Result<Vec<Finding>, BrokerError> {
     let context = context(options).await?;
     let name = &options.stream;
     let mut stream = match context.get_stream(name).await {
@@ -115,7 +85,7 @@ pub async fn check(
             severity: Severity::Warning,
             text: format!("consumer `{durable}` began in the middle of the stream: what came before is not compensated"),
         },
-        Ok(_) => good(format!("consumer `{durable}` remembers what was taken")),
+        Ok(_) => Finding::good(format!("consumer `{durable}` remembers what was taken")),
     });
     Ok(findings)
 }
@@ -124,7 +94,7 @@ pub async fn check(
 ///
 /// # Errors
 /// The server can't be reached, or has no such stream or consumer.
-pub async fn lag(options: &NatsOptions) -> Result<NatsLag, NatsError> {
+pub async fn lag(options: &NatsOptions) -> Result<NatsLag, BrokerError> {
     let context = context(options).await?;
     let (name, durable) = (&options.stream, &options.durable);
     let mut stream = context
@@ -134,27 +104,23 @@ pub async fn lag(options: &NatsOptions) -> Result<NatsLag, NatsError> {
     let held = stream.info().await.map_or(0, |info| info.state.messages);
     let found = stream.get_consumer::<jetstream::consumer::pull::Config>(durable).await;
     let mut consumer =
-        found.map_err(|error| NatsError::Refused(format!("consumer `{durable}`: {error}")))?;
+        found.map_err(|error| BrokerError::Refused(format!("consumer `{durable}`: {error}")))?;
     let info =
         consumer.info().await.map_err(|error| refused(&format!("consumer `{durable}`"), &error))?;
     let in_hand = u64::try_from(info.num_ack_pending).unwrap_or_default();
     Ok(NatsLag { waiting: info.num_pending, in_hand, held })
 }
 
-async fn context(options: &NatsOptions) -> Result<jetstream::Context, NatsError> {
+async fn context(options: &NatsOptions) -> Result<jetstream::Context, BrokerError> {
     let client = connect(options).await.map_err(|ended| match ended {
-        Ended::Away(why) => NatsError::Away(why),
-        other => NatsError::Refused(other.to_string()),
+        Ended::Away(why) => BrokerError::Away(why),
+        other => BrokerError::Refused(other.to_string()),
     })?;
     Ok(jetstream::new(client))
 }
 
-fn refused(what: &str, why: &dyn fmt::Display) -> NatsError {
-    NatsError::Refused(format!("{what}: {why}"))
-}
-
-fn good(text: String) -> Finding {
-    Finding { severity: Severity::Good, text }
+fn refused(what: &str, why: &dyn fmt::Display) -> BrokerError {
+    BrokerError::Refused(format!("{what}: {why}"))
 }
 
 /// A stream that loses nothing by itself but what is too old.
@@ -212,7 +178,7 @@ fn of_stream(
         say(Severity::Warning, text);
     }
     if findings.is_empty() {
-        findings.push(good(format!("stream `{name}` holds all subjects, on disk")));
+        findings.push(Finding::good(format!("stream `{name}` holds all subjects, on disk")));
     }
     findings
 }

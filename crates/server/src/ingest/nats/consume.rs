@@ -1,7 +1,7 @@
 //! The consumer: connects, reads, takes, acknowledges; and begins again when any of that ends.
 
 use crate::ingest::NatsOptions;
-use crate::ingest::delivery::{Delivery, Intake, Verdict};
+use crate::ingest::delivery::{Delivery, Intake, Verdict, pause_after};
 use amends_protocol::Timestamp;
 use amends_store::Store;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
@@ -173,7 +173,7 @@ pub(super) fn wanted(options: &NatsOptions) -> pull::Config {
 
 /// Takes one message and says so to the server. What it is not told of comes again, and is known then.
 async fn take<S: Store>(intake: &Intake<S>, options: &NatsOptions, message: Message) {
-    let (delivery, delivered) = read(&options.stream, &message);
+    let (delivery, tries) = read(&options.stream, &message);
     // Well within the time after which it would come again.
     let mut in_progress = interval(options.ack_wait / 3);
     in_progress.tick().await; // the first comes at once
@@ -191,17 +191,18 @@ async fn take<S: Store>(intake: &Intake<S>, options: &NatsOptions, message: Mess
     };
     let told = match verdict {
         Verdict::Taken { .. } | Verdict::Rejected => message.ack().await,
-        Verdict::Again => message.ack_with(AckKind::Nak(Some(pause(delivered)))).await,
+        Verdict::Again => message.ack_with(AckKind::Nak(Some(pause_after(tries)))).await,
     };
     if let Err(error) = told {
         tracing::debug!(%error, place = delivery.place, "NATS is not told; the message comes again");
     }
 }
 
-fn read(stream: &str, message: &Message) -> (Delivery, i64) {
+fn read(stream: &str, message: &Message) -> (Delivery, u32) {
     let info = message.info();
     let (sequence, delivered) =
         info.as_ref().map_or((0, 1), |info| (info.stream_sequence, info.delivered));
+    let tries = u32::try_from(delivered.max(1)).unwrap_or(u32::MAX);
     let published = info
         .ok()
         .and_then(|info| i64::try_from(info.published.unix_timestamp_nanos() / 1_000_000).ok());
@@ -217,22 +218,5 @@ fn read(stream: &str, message: &Message) -> (Delivery, i64) {
         body: message.payload.to_vec(),
         sent_at: published.map(Timestamp),
     };
-    (delivery, delivered)
-}
-
-/// Longer from time to time, so that a supervisor that can't take anything is not asked for nothing.
-fn pause(delivered: i64) -> Duration {
-    let doublings = u32::try_from(delivered.clamp(1, 6) - 1).unwrap_or_default();
-    Duration::from_millis(250 * (1 << doublings)).min(Duration::from_secs(5))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_to_five_seconds() {
-        let pauses = [0, 1, 2, 3, 5, 6, 1_000].map(|delivered| pause(delivered).as_millis());
-        assert_eq!(pauses, [250, 250, 500, 1_000, 4_000, 5_000, 5_000]);
-    }
+    (delivery, tries)
 }

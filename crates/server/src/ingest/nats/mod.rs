@@ -4,5 +4,5 @@
 mod admin;
 mod consume;
 
-pub use admin::{Finding, NatsError, NatsLag, Severity, check, init, lag};
+pub use admin::{NatsLag, check, init, lag};
 pub(crate) use consume::watch;

@@ -1,0 +1,202 @@
+//! The consumer: a thread that polls, and the task that takes what it brings. The thread waits for the runtime only
+//! when partitions go to another, and the runtime never for the thread.
+
+use super::client::{consumer, subscription};
+use super::context::{Context, Ended as Done, Gone};
+use crate::ingest::KafkaOptions;
+use crate::ingest::delivery::{Delivery, Intake};
+use amends_protocol::Timestamp;
+use amends_store::Store;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use rdkafka::Message as _;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Headers as _};
+use std::sync::mpsc as threads;
+use std::thread;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::assignment::{IN_HAND, Token};
+
+/// Pause before it begins again.
+const PAUSE: Duration = Duration::from_secs(2);
+/// Longest wait for a message: what has ended is noted as often.
+const POLL: Duration = Duration::from_millis(100);
+/// How often the broker is told how far we are.
+const COMMIT_EVERY: Duration = Duration::from_secs(1);
+/// How long a full hand waits until partitions pause.
+const STALLED: Duration = Duration::from_millis(500);
+/// How long the end waits for the thread: what is in hand, the last commit, the word to the group.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+
+/// Why it begins again.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("{0}")]
+    Mistake(String),
+    #[error("the consumer ended: {0}")]
+    Broken(String),
+}
+
+/// What the thread and the task send each other.
+struct Ends {
+    to_take: mpsc::Sender<(Token, Delivery)>,
+    stops: watch::Receiver<bool>,
+}
+
+/// Takes reports until the supervisor stops.
+pub(crate) async fn watch<S: Store>(
+    intake: Intake<S>,
+    options: KafkaOptions,
+    mut stops: watch::Receiver<bool>,
+) {
+    let mut last = String::new();
+    loop {
+        let Err(why) = run(&intake, &options, &stops).await else { return };
+        let why = why.to_string();
+        intake.supervisor.metrics().ways().connected(intake.binding.way(), false);
+        if why != last {
+            tracing::error!(%why, "no reports come by Kafka until this is mended; it is tried every 2 s");
+            last = why;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            _ = stops.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+/// Reads until something ends it; `Ok` is the supervisor's own end.
+async fn run<S: Store>(
+    intake: &Intake<S>,
+    options: &KafkaOptions,
+    stops: &watch::Receiver<bool>,
+) -> Result<(), Ended> {
+    let (to_take, mut deliveries) = mpsc::channel(IN_HAND);
+    let (done, dones) = threads::sync_channel::<Done>(2 * IN_HAND);
+    let (tell, mut told) = oneshot::channel();
+    let context = Context::new(dones, intake.supervisor.metrics().ways().clone());
+    let (of_thread, ends) = (options.clone(), Ends { to_take, stops: stops.clone() });
+    let read = move || drop(tell.send(read(&of_thread, context, &ends)));
+    let started = thread::Builder::new().name("kafka".to_owned()).spawn(read);
+    drop(started.map_err(|error| Ended::Broken(error.to_string()))?);
+    let mut in_hand = FuturesUnordered::new();
+    let mut stop = stops.clone();
+    let over = async {
+        let _ = stop.wait_for(|stop| *stop).await;
+        tokio::time::sleep(LAST_WORDS).await;
+    };
+    tokio::pin!(over);
+    loop {
+        tokio::select! {
+            biased;
+            ended = &mut told => {
+                return ended.unwrap_or_else(|_| Err(Ended::Broken("its thread has failed".to_owned())));
+            }
+            Some(one) = in_hand.next(), if !in_hand.is_empty() => {
+                // There is room for all that it has in hand.
+                let _ = done.try_send(one);
+            }
+            Some((token, delivery)) = deliveries.recv() => in_hand.push(async move {
+                let verdict = intake.take(&delivery).await;
+                (token, delivery, verdict)
+            }),
+            () = &mut over => return Ok(()),
+        }
+    }
+}
+
+/// What the thread does, from its first word to the group to its last.
+fn read(options: &KafkaOptions, context: Context, ends: &Ends) -> Result<(), Ended> {
+    let mistake = |error: KafkaError| Ended::Mistake(error.to_string());
+    let config = consumer(options).map_err(Ended::Mistake)?;
+    let consumer: BaseConsumer<Context> = config.create_with_context(context).map_err(mistake)?;
+    let topics: Vec<String> = options.channels.iter().map(subscription).collect();
+    let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
+    consumer.subscribe(&topics).map_err(mistake)?;
+    let mut committed = Instant::now();
+    while !*ends.stops.borrow() {
+        match turn(&consumer, ends) {
+            Ok(()) => {}
+            Err(Turned::Gone) => {
+                return Err(Ended::Broken("nobody takes what it brings".to_owned()));
+            }
+            Err(Turned::Broken(error)) => return Err(Ended::Broken(error.to_string())),
+        }
+        if committed.elapsed() >= COMMIT_EVERY {
+            committed = Instant::now();
+            let keys = consumer.context().hand().assignment.keys();
+            consumer.context().commit(&consumer, &keys);
+        }
+    }
+    // Dropped, it gives up its partitions in order: what is in hand ends, and is committed.
+    Ok(())
+}
+
+/// Why no turn follows.
+enum Turned {
+    Gone,
+    Broken(KafkaError),
+}
+
+impl From<Gone> for Turned {
+    fn from(_: Gone) -> Self {
+        Self::Gone
+    }
+}
+
+/// Notes what has ended, tries again what is due, reads the next message.
+fn turn(consumer: &BaseConsumer<Context>, ends: &Ends) -> Result<(), Turned> {
+    let context = consumer.context();
+    let due = {
+        let mut hand = context.hand();
+        hand.note()?;
+        if hand.assignment.is_full() && !hand.wait(STALLED)? {
+            hand.assignment.stalls();
+        }
+        hand.assignment.due(Instant::now())
+    };
+    for one in due {
+        ends.to_take.blocking_send(one).map_err(|_| Turned::Gone)?;
+    }
+    context.pause(consumer);
+    let is_full = context.hand().assignment.is_full();
+    match consumer.poll(if is_full { Duration::ZERO } else { POLL }) {
+        None => Ok(()),
+        Some(Ok(message)) => {
+            let delivery = delivery(&message);
+            let key = (message.topic().to_owned(), message.partition());
+            let token = context.hand().assignment.received(key, message.offset(), &delivery);
+            match token {
+                Some(token) => {
+                    ends.to_take.blocking_send((token, delivery)).map_err(|_| Turned::Gone)
+                }
+                // Of a partition that has just gone to another, who reads it.
+                None => Ok(()),
+            }
+        }
+        Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => Err(Turned::Broken(error)),
+        // The context was told more of it.
+        Some(Err(_)) => Ok(()),
+    }
+}
+
+fn delivery(message: &BorrowedMessage<'_>) -> Delivery {
+    let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
+    let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
+    let headers = headers.map(|header| {
+        (header.key.to_owned(), header.value.map(<[u8]>::to_vec).unwrap_or_default())
+    });
+    // Before 1970 was no Kafka: it is a producer's mistake, and says nothing.
+    let sent_at = message.timestamp().to_millis().filter(|millis| *millis > 0);
+    Delivery {
+        place: format!("kafka/{topic}/{partition}/{offset}"),
+        told: format!("message {offset} of partition {partition} of the topic `{topic}`"),
+        channel: topic.to_owned(),
+        headers: headers.collect(),
+        body: message.payload().map(<[u8]>::to_vec).unwrap_or_default(),
+        sent_at: sent_at.map(Timestamp),
+    }
+}
