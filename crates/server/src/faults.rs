@@ -9,9 +9,11 @@ pub(crate) fn store_problem(error: StoreError) -> Problem {
     let code = match &error {
         StoreError::BadCursor { .. } => ProblemCode::InvalidFilter,
         StoreError::Exists { .. } => ProblemCode::Conflict,
-        StoreError::TooSlow { .. } | StoreError::NotHeld { .. } | StoreError::Closed => {
-            ProblemCode::Unavailable
-        }
+        StoreError::TooSlow { .. }
+        | StoreError::NotHeld { .. }
+        | StoreError::NodeInUse { .. }
+        | StoreError::Unusable { .. }
+        | StoreError::Closed => ProblemCode::Unavailable,
         StoreError::Locked { .. }
         | StoreError::NewerSchema { .. }
         | StoreError::OlderSchema { .. }

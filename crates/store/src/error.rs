@@ -15,6 +15,22 @@ pub enum StoreError {
         /// The store's directory.
         dir: PathBuf,
     },
+    /// Another process of the same node lives.
+    #[error(
+        "node `{node}` is in use by another supervisor; stop that one, or give this one another name (if it has just died, wait some seconds)"
+    )]
+    NodeInUse {
+        /// The node's name.
+        node: String,
+    },
+    /// A database that can't be reached, or can't be one of a store.
+    #[error("the database {database} can't be used: {why}")]
+    Unusable {
+        /// Which, without a password.
+        database: String,
+        /// Why, and how to mend it.
+        why: String,
+    },
     /// The file was written by a newer version.
     #[error(
         "the store has schema {found}, and this version knows up to {known}; start the version that wrote it, or a newer one"
@@ -127,7 +143,7 @@ pub enum StoreError {
         /// What was tried.
         doing: &'static str,
         /// What the database says.
-        source: rusqlite::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The store has been closed, or its thread has ended by a fault.
     #[error("the store is closed")]

@@ -1,5 +1,5 @@
-//! Keeps cases durable: the [`Store`] in its six roles, its implementation on SQLite, and the tests that every store
-//! has to pass.
+//! Keeps cases durable: the [`Store`] in its six roles, its implementations on SQLite and PostgreSQL, and the tests that
+//! every store has to pass.
 //!
 //! A store gives back what it was given and decides nothing: it knows no rule, starts no step and reads no clock to
 //! fill a row. All SQL of the product is in this crate.
@@ -17,8 +17,14 @@ mod leases;
 mod ledger;
 #[cfg(test)]
 mod memory_tests;
+#[cfg(feature = "postgres")]
+mod partitions;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod rejected;
 mod sqlite;
+#[cfg(feature = "postgres")]
+mod threads;
 mod upkeep;
 
 pub use archive::{
@@ -33,6 +39,10 @@ pub use filter::{
 pub use holding::{FieldValue, Holding, HoldingPage, HoldingPlace, ListedErasure};
 pub use leases::{Lease, Leases};
 pub use ledger::Ledger;
+#[cfg(feature = "postgres")]
+pub use postgres::{
+    LeasesSeen, PostgresOptions, PostgresSeen, PostgresStore, PostgresTls, TableSeen,
+};
 pub use rejected::{
     ListedRejected, Rejected, RejectedFilter, RejectedKept, RejectedLimits, RejectedRow,
 };

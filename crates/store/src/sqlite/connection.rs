@@ -45,7 +45,7 @@ const WRITER_CACHE_KIB: i64 = 64 * 1024;
 const READER_CACHE_KIB: i64 = 16 * 1024;
 
 pub(crate) fn database(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> StoreError {
-    move |source| StoreError::Database { doing, source }
+    move |source| StoreError::Database { doing, source: source.into() }
 }
 
 pub(crate) fn file<'p>(

@@ -44,7 +44,7 @@ pub(crate) fn read_error(source: rusqlite::Error) -> StoreError {
             row: format!("value {column} of a row"),
             what: source.to_string(),
         },
-        source => StoreError::Database { doing: "read the store", source },
+        source => StoreError::Database { doing: "read the store", source: source.into() },
     }
 }
 

@@ -385,7 +385,7 @@ fn must_be_one(
         Err(error) => match error.sqlite_error_code() {
             Some(ErrorCode::ConstraintViolation) => Err(conflict(named())),
             Some(ErrorCode::TooBig) => Err(named().unstorable("it is longer than a row can be")),
-            _ => Err(StoreError::Database { doing: DOING, source: error }),
+            _ => Err(StoreError::Database { doing: DOING, source: error.into() }),
         },
     }
 }

@@ -1,0 +1,110 @@
+//! Shows once a second that this node lives, on a connection and a thread of its own: neither a long commit nor a busy
+//! loop makes it look dead.
+
+use super::{
+    lease::Me,
+    session::{self, Session, breaks},
+};
+use crate::{StoreError, threads::Reply};
+use sqlx::postgres::PgConnectOptions;
+use std::{
+    io,
+    sync::mpsc::{self, RecvTimeoutError},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+use tokio::sync::oneshot;
+
+const EVERY: Duration = Duration::from_secs(1);
+/// A loop that has not asked for a beat for this long has no say any more.
+const LOOP_LIMIT: Duration = Duration::from_secs(3);
+/// Beats that may be asked for and not yet be answered.
+const ASKED: usize = 16;
+
+/// The asking side of the thread, which ends when this is dropped.
+pub(super) struct Heart {
+    asked: Option<mpsc::SyncSender<Reply<()>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Heart {
+    /// Starts the thread.
+    pub(super) fn start(connects: PgConnectOptions, me: Me) -> io::Result<Self> {
+        let (asked, orders) = mpsc::sync_channel(ASKED);
+        let beating = Beating { connects, me, session: None };
+        let thread = thread::Builder::new()
+            .name("amends-beat".to_owned())
+            .spawn(move || beating.run(&orders))?;
+        Ok(Self { asked: Some(asked), thread: Some(thread) })
+    }
+
+    /// Has it beat now.
+    pub(super) async fn beat(&self) -> Result<(), StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let asked = self.asked.as_ref().ok_or(StoreError::Closed)?;
+        // Full: as many beats are under way already, and the database does not answer.
+        asked.try_send(reply).map_err(|_| StoreError::TooSlow { seconds: ASKED as u64 })?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+impl Drop for Heart {
+    fn drop(&mut self) {
+        self.asked = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Beating {
+    connects: PgConnectOptions,
+    me: Me,
+    session: Option<Session>,
+}
+
+impl Beating {
+    fn run(mut self, asked: &mpsc::Receiver<Reply<()>>) {
+        let (mut next, mut asked_at, mut failed) = (Instant::now(), None::<Instant>, false);
+        loop {
+            match asked.recv_timeout(next.saturating_duration_since(Instant::now())) {
+                Ok(reply) => {
+                    asked_at = Some(Instant::now());
+                    let _ = reply.send(self.beat());
+                }
+                // Before the first one that is asked for, nobody's work is missed.
+                Err(RecvTimeoutError::Timeout) if asked_at.is_none_or(is_recent) => {
+                    let beaten = self.beat();
+                    if let Err(error) = &beaten
+                        && !failed
+                    {
+                        tracing::warn!(%error, "this node can't be shown as living; tried again every second");
+                    }
+                    failed = beaten.is_err();
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            next = Instant::now() + EVERY;
+        }
+        if let Some(session) = self.session.take() {
+            session.close();
+        }
+    }
+
+    fn beat(&mut self) -> Result<(), StoreError> {
+        let session = match self.session.take() {
+            Some(session) => session,
+            None => session::reach(&self.connects, "of the store", session::BEATING)?,
+        };
+        let beaten = self.me.beat(&session);
+        if !beaten.as_ref().is_err_and(breaks) {
+            self.session = Some(session);
+        }
+        beaten
+    }
+}
+
+fn is_recent(at: Instant) -> bool {
+    at.elapsed() < LOOP_LIMIT
+}

@@ -1,0 +1,205 @@
+//! Who may write. The 64 parts of the sagas and the seat have a row with an epoch each; every commit reads those that it
+//! needs and holds on to them, and whoever takes them over has to wait for it, and then raises the epoch.
+//!
+//! A node of this version takes all of them or none, and shows them to the loop as the one partition 0. Its epoch is the
+//! highest of theirs: all are claimed and raised together, so it grows whenever one of them does.
+//!
+//! INVARIANT: rows are locked in the order of their number, and looked at by a statement that begins when they are
+//! locked. A condition in the locking statement itself would be judged by a snapshot from before the wait, in which a
+//! node that has just come is not there, and its leases would be taken for a dead one's.
+
+use super::session::{Session, database, get};
+use crate::{Batch, Epoch, Lease, Partition, StoreError, partitions::PARTITIONS};
+use std::time::Duration;
+
+/// All sagas, as the loop sees them.
+const WHOLE: Partition = Partition(0);
+/// The parts of the sagas and the seat.
+pub(super) const LEASES: usize = PARTITIONS + 1;
+
+const LOCK_ALL: &str = "SELECT partition FROM lease ORDER BY partition FOR UPDATE";
+/// Mine are those that an earlier process of this node held as well: only one of them lives, and its row says which.
+const CLAIM: &str = "
+    WITH me AS MATERIALIZED (
+      SELECT since <= clock_timestamp() - make_interval(secs => $3) AS settled
+      FROM node WHERE id = $1 AND incarnation = $2::uuid AND alive_until > clock_timestamp()),
+    free AS MATERIALIZED (
+      SELECT l.partition FROM lease l, me
+      WHERE l.owner IS NULL OR l.owner = $1
+        OR (me.settled AND NOT EXISTS (SELECT FROM node n WHERE n.id = l.owner AND n.alive_until > clock_timestamp())))
+    UPDATE lease l SET owner = $1, epoch = l.epoch + 1, since = clock_timestamp()
+    FROM free WHERE l.partition = free.partition AND (SELECT count(*) FROM free) = $4
+    RETURNING l.partition, l.epoch";
+const RAISE: &str = "
+    UPDATE lease SET epoch = epoch + 1
+    WHERE owner = $1 AND EXISTS (SELECT FROM node WHERE id = $1 AND incarnation = $2::uuid)
+      AND (SELECT count(*) FROM lease WHERE owner = $1) = $3
+    RETURNING partition, epoch";
+const RELEASE: &str = "
+    UPDATE lease SET owner = NULL, since = clock_timestamp()
+    WHERE owner = $1 AND epoch = ($2::bigint[])[partition + 1]";
+/// `since` begins anew when the node was dead, or is another process.
+const BEAT: &str = "
+    INSERT INTO node (id, incarnation, alive_until, version)
+    VALUES ($1, $2::uuid, clock_timestamp() + make_interval(secs => $3), $4)
+    ON CONFLICT (id) DO UPDATE SET
+      alive_until = excluded.alive_until, incarnation = excluded.incarnation, version = excluded.version,
+      since = CASE WHEN node.alive_until < clock_timestamp() OR node.incarnation <> excluded.incarnation
+              THEN clock_timestamp() ELSE node.since END
+    WHERE node.incarnation = excluded.incarnation OR node.alive_until < clock_timestamp()
+    RETURNING id";
+
+/// One process of a node.
+#[derive(Clone, Debug)]
+pub(super) struct Me {
+    pub(super) node: String,
+    /// Which of the processes that had this name.
+    pub(super) incarnation: String,
+    pub(super) lease_time: Duration,
+}
+
+impl Me {
+    /// Says that this process lives.
+    pub(super) fn beat(&self, session: &Session) -> Result<(), StoreError> {
+        let shown = session.run(async |line| {
+            sqlx::query(BEAT)
+                .bind(&self.node)
+                .bind(&self.incarnation)
+                .bind(self.lease_time.as_secs_f64())
+                .bind(i32::try_from(super::schema::SCHEMA).unwrap_or(i32::MAX))
+                .fetch_optional(line)
+                .await
+        });
+        match shown.map_err(database("show that this node lives"))? {
+            Some(_) => Ok(()),
+            None => Err(StoreError::NodeInUse { node: self.node.clone() }),
+        }
+    }
+
+    /// Says that it lives no more, so that nobody has to wait for that.
+    pub(super) fn leave(&self, session: &Session) -> Result<(), StoreError> {
+        let left = session.run(async |line| {
+            sqlx::query("DELETE FROM node WHERE id = $1 AND incarnation = $2::uuid")
+                .bind(&self.node)
+                .bind(&self.incarnation)
+                .execute(line)
+                .await
+        });
+        left.map(drop).map_err(database("say that this node goes"))
+    }
+}
+
+/// What this process holds, and under which epochs; it is known of one connection, and gone with it.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    /// By partition; the seat is the last.
+    pub(super) epochs: Vec<i64>,
+    epoch: Epoch,
+}
+
+impl Held {
+    /// What the answer of a claim says: all or nothing.
+    fn of(rows: &[sqlx::postgres::PgRow]) -> sqlx::Result<Option<Self>> {
+        let mut epochs = vec![0_i64; LEASES];
+        for row in rows {
+            let place = usize::try_from(get::<i32>(row, 0)?).ok().and_then(|n| epochs.get_mut(n));
+            if let Some(place) = place {
+                *place = get(row, 1)?;
+            }
+        }
+        let highest = epochs.iter().copied().max().unwrap_or_default();
+        let epoch = Epoch(highest.cast_unsigned());
+        Ok((rows.len() == LEASES).then_some(Self { epochs, epoch }))
+    }
+
+    /// What commits have to carry now.
+    pub(super) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    fn leases(held: Option<&Self>) -> Vec<Lease> {
+        held.map(|held| Lease { partition: WHOLE, epoch: held.epoch }).into_iter().collect()
+    }
+}
+
+/// What is held, or not.
+#[derive(Debug, Default)]
+pub(super) struct WholeLease(pub(super) Option<Held>);
+
+impl WholeLease {
+    /// Refuses a batch from before, without asking.
+    pub(super) fn check(&self, batch: &Batch) -> Result<&Held, StoreError> {
+        let Batch { partition, epoch, .. } = *batch;
+        match &self.0 {
+            Some(held) if (partition, epoch) == (WHOLE, held.epoch) => Ok(held),
+            _ => Err(StoreError::NotHeld { partition, epoch }),
+        }
+    }
+
+    /// What is held, for writes that carry no epoch.
+    pub(super) fn held(&self) -> Result<&Held, StoreError> {
+        self.0.as_ref().ok_or(StoreError::NotHeld { partition: WHOLE, epoch: Epoch(0) })
+    }
+
+    pub(super) fn leases(&self) -> Vec<Lease> {
+        Held::leases(self.0.as_ref())
+    }
+
+    /// Takes everything, if nobody who lives holds any of it.
+    pub(super) fn claim(&mut self, session: &Session, me: &Me) -> Result<(), StoreError> {
+        if self.0.is_some() {
+            return Ok(());
+        }
+        // A node lives before it holds anything; whoever claims looks for that row.
+        me.beat(session)?;
+        self.0 = locked(session, "claim what this node is to hold", async |line| {
+            sqlx::query(CLAIM)
+                .bind(&me.node)
+                .bind(&me.incarnation)
+                .bind(me.lease_time.as_secs_f64())
+                .bind(LEASES as i64)
+                .fetch_all(line)
+                .await
+        })?;
+        Ok(())
+    }
+
+    /// Raises what this process holds, also what it only may hold, after a commit or claim of unknown end.
+    pub(super) fn raise(&mut self, session: &Session, me: &Me) -> Result<(), StoreError> {
+        self.0 = None;
+        self.0 = locked(session, "raise what this node holds", async |line| {
+            sqlx::query(RAISE)
+                .bind(&me.node)
+                .bind(&me.incarnation)
+                .bind(LEASES as i64)
+                .fetch_all(line)
+                .await
+        })?;
+        Ok(())
+    }
+
+    /// Gives everything back.
+    pub(super) fn release(&mut self, session: &Session, me: &Me) -> Result<(), StoreError> {
+        let Some(held) = self.0.take() else { return Ok(()) };
+        session.transact(|| {
+            session.batch(LOCK_ALL).map_err(database("give leases back"))?;
+            let given = session.run(async |line| {
+                sqlx::query(RELEASE).bind(&me.node).bind(&held.epochs[..]).execute(line).await
+            });
+            given.map(drop).map_err(database("give leases back"))
+        })
+    }
+}
+
+/// Asks for leases once all their rows are locked.
+fn locked(
+    session: &Session,
+    doing: &'static str,
+    ask: impl AsyncFnOnce(&mut sqlx::PgConnection) -> sqlx::Result<Vec<sqlx::postgres::PgRow>>,
+) -> Result<Option<Held>, StoreError> {
+    session.transact(|| {
+        session.batch(LOCK_ALL).map_err(database(doing))?;
+        let rows = session.run(ask).map_err(database(doing))?;
+        Held::of(&rows).map_err(database(doing))
+    })
+}

@@ -1,0 +1,116 @@
+//! The store in PostgreSQL: the schema `amends` of one database, which nodes share. One connection commits, a few read,
+//! one shows that the node lives; each has a thread of its own.
+//!
+//! INVARIANT: a commit is refused by the database, not by a clock, once what it needs has gone to another: it locks the
+//! rows of its leases and writes only if their epochs are the ones that were claimed. What is held belongs to a
+//! connection: with a new one, or after a commit of unknown end, `raise` comes first, which waits for a commit that is
+//! still under way and refuses one that has not begun.
+
+mod heart;
+mod lease;
+mod options;
+mod schema;
+mod session;
+mod status;
+mod writer;
+
+pub use options::{PostgresOptions, PostgresTls};
+pub use status::{LeasesSeen, PostgresSeen, TableSeen};
+
+use crate::{Lease, Leases, Partition, StoreError, threads::Writing};
+use heart::Heart;
+use std::{sync::Arc, thread};
+use writer::PgWriter;
+
+/// A store in PostgreSQL. Clones share it; when the last is dropped, queued commits are finished and what it holds is
+/// given back (this blocks for that long).
+///
+/// It is held as one partition, with the number 0, by one node at a time; others that have it open wait. After
+/// [`open`](Self::open) it is held if nobody else who lives holds it; else call [`Leases::claim`] about once a second
+/// until it gives the lease, and only then [`Ledger::load`](crate::Ledger::load). From the first call of
+/// [`Leases::beat`] on, the node counts as living only as long as that is called at least every 3 seconds, so call it
+/// from the loop whose work would be missed.
+#[derive(Clone)]
+pub struct PostgresStore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    place: String,
+    // In the order in which they end: the heart beats until all is written, and the writer takes its leave.
+    writing: Writing<PgWriter>,
+    heart: Heart,
+}
+
+impl std::fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PostgresStore").field("place", &self.shared.place).finish_non_exhaustive()
+    }
+}
+
+impl PostgresStore {
+    /// Opens the store of a database, or begins one there; brings its tables up to date, shows that this node lives,
+    /// and takes what nobody else holds. Blocks until that is done, some seconds at most.
+    ///
+    /// # Errors
+    /// [`StoreError::Unusable`] when the database can't be one of a store, e.g. because it is a standby or the address
+    /// is wrong, or can't be reached; [`StoreError::NewerSchema`] when a newer version wrote it; otherwise what
+    /// PostgreSQL says.
+    pub fn open(options: &PostgresOptions) -> Result<Self, StoreError> {
+        let (connect, place) = (options.connect()?, options.place());
+        let writer = on_a_thread({
+            let (options, place) = (options.clone(), place.clone());
+            move || PgWriter::open(&options, connect, place)
+        })?;
+        let heart = Heart::start(writer.connects(), writer.me().clone());
+        let heart = heart.map_err(|error| thread_failed(&place, &error))?;
+        let writing = Writing::start(writer).map_err(|error| thread_failed(&place, &error))?;
+        Ok(Self { shared: Arc::new(Shared { place, writing, heart }) })
+    }
+
+    /// Looks at the store of a database from outside, beside nodes that may be using it; none if there is none. Changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Unusable`], [`StoreError::NewerSchema`], or that it can't be read.
+    pub fn status(options: &PostgresOptions) -> Result<Option<PostgresSeen>, StoreError> {
+        let (connect, place) = (options.connect()?, options.place());
+        on_a_thread(move || {
+            let session = session::reach(&connect, &place, session::READING)?;
+            let seen = status::look(&session);
+            session.close();
+            seen
+        })
+    }
+}
+
+/// Does something that waits on a thread of its own: whoever opens a store may be within a runtime, where nothing may
+/// wait.
+fn on_a_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    thread::spawn(work).join().unwrap_or(Err(StoreError::Closed))
+}
+
+fn thread_failed(place: &str, error: &std::io::Error) -> StoreError {
+    let why = format!("a thread can't be started: {error}");
+    StoreError::Unusable { database: place.to_owned(), why }
+}
+
+impl Leases for PostgresStore {
+    async fn beat(&self) -> Result<(), StoreError> {
+        self.shared.heart.beat().await
+    }
+
+    async fn claim(&self, most: usize) -> Result<Vec<Lease>, StoreError> {
+        self.shared.writing.order(move |writer| writer.claim(most)).await
+    }
+
+    async fn raise(&self) -> Result<Vec<Lease>, StoreError> {
+        self.shared.writing.order(PgWriter::raise).await
+    }
+
+    async fn release(&self, partitions: Vec<Partition>) -> Result<(), StoreError> {
+        self.shared.writing.order(move |writer| writer.release(&partitions)).await
+    }
+}
