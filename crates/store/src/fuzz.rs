@@ -1,7 +1,7 @@
 //! The reader of cursors, for those who throw made-up input at it (`crates/fuzz`).
 
 use crate::PageRequest;
-use crate::sqlite::cursor::List;
+use crate::tables::cursor::List;
 
 /// Reads a cursor of whichever list, and writes it again.
 #[must_use]

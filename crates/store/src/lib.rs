@@ -1,5 +1,5 @@
-//! Keeps cases durable: the [`Store`] in its six roles, its implementations on SQLite and PostgreSQL, and the tests that
-//! every store has to pass.
+//! Keeps cases durable: the [`Store`] in its six roles, its implementations on SQLite and PostgreSQL, and the tests
+//! that every store has to pass.
 //!
 //! A store gives back what it was given and decides nothing: it knows no rule, starts no step and reads no clock to
 //! fill a row. All SQL of the product is in this crate.
@@ -22,8 +22,9 @@ mod partitions;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod rejected;
+mod roles;
 mod sqlite;
-#[cfg(feature = "postgres")]
+mod tables;
 mod threads;
 mod upkeep;
 

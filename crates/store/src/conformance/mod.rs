@@ -1,9 +1,9 @@
 //! The tests that every store has to pass, each a story against an empty store. They look through the traits alone.
 //!
 //! There is a chapter for each role. Call [`store_conformance!`](crate::store_conformance) in a test module with an
-//! expression that makes a fresh [`BackupPlace`], or [`ledger_conformance!`](crate::ledger_conformance) with a
-//! [`Place`] for a store that is a [`Ledger`] only; both need `tokio` with `macros` and `rt` among the caller's
-//! dev-dependencies.
+//! expression that makes a fresh [`BackupPlace`]; [`roles_conformance!`](crate::roles_conformance) with a [`Place`] for
+//! a store whose copies don't open as a store of its own kind; or [`ledger_conformance!`](crate::ledger_conformance)
+//! for one that is a [`Ledger`] only. All need `tokio` with `macros` and `rt` among the caller's dev-dependencies.
 
 pub mod audit;
 pub mod chain;
@@ -91,6 +91,21 @@ impl<S: Ledger> Held<S> {
 #[macro_export]
 macro_rules! store_conformance {
     ($place:expr) => {
+        $crate::roles_conformance!($place);
+        $crate::ledger_conformance! { @tests $place;
+            backups {
+                chain { a_backup_has_the_chain }
+                upkeep { a_backup_opens_as_a_store, a_backup_never_overwrites }
+                rejected { a_backup_has_the_rejected_messages }
+            }
+        }
+    };
+}
+
+/// The chapters of all roles, without backups. The argument makes a fresh [`Place`].
+#[macro_export]
+macro_rules! roles_conformance {
+    ($place:expr) => {
         $crate::ledger_conformance!($place);
         $crate::ledger_conformance! { @tests $place;
             archive {
@@ -118,7 +133,6 @@ macro_rules! store_conformance {
                 chain {
                     every_entry_follows_the_one_before,
                     pruning_the_audit_keeps_its_chain,
-                    a_backup_has_the_chain,
                 }
                 erasures {
                     erasures_are_listed_with_their_sagas,
@@ -141,8 +155,6 @@ macro_rules! store_conformance {
                     pruned_numbers_are_not_given_out_again,
                     a_case_just_found_is_not_pruned,
                     announcements_are_pruned_when_over,
-                    a_backup_opens_as_a_store,
-                    a_backup_never_overwrites,
                     a_healthy_store_is_writable,
                 }
                 operating { bulk_acts_are_kept }

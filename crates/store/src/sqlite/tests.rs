@@ -327,18 +327,18 @@ fn what_is_unfinished_settled_or_over_is_found_by_its_index() {
     let conn = connection::open_reader(&place.file()).expect("opens");
     let load = plan(&conn, "SELECT memo FROM cases c WHERE c.state <> 3");
     assert!(load.contains("cases_unsettled"), "{load}");
-    let prunable = plan(&conn, super::upkeep::PRUNABLE);
+    let prunable = plan(&conn, crate::tables::prune::PRUNABLE);
     assert!(prunable.contains("cases_settled (settled_at>? AND settled_at<?)"), "{prunable}");
     assert!(prunable.contains("reports_unanswered (key>? AND key<?)"), "{prunable}");
-    let unanswered = plan(&conn, super::lookup::UNANSWERED);
+    let unanswered = plan(&conn, crate::tables::lookup::UNANSWERED);
     assert!(unanswered.contains("reports_unanswered (key>?)"), "{unanswered}");
-    let settlements = plan(&conn, super::counts::SETTLEMENTS);
+    let settlements = plan(&conn, crate::tables::counts::SETTLEMENTS);
     assert!(settlements.contains("cases_settled (settled_at>?)"), "{settlements}");
     let sagas =
         plan(&conn, "SELECT saga FROM sagas s WHERE state IN (?, ?) AND deadline < ? LIMIT ?");
     assert!(sagas.contains("sagas_by_deadline"), "{sagas}");
-    let total = plan(&conn, super::rejected::TOTAL);
-    let oldest = plan(&conn, super::rejected::OLDEST);
+    let total = plan(&conn, crate::tables::rejected::TOTAL);
+    let oldest = plan(&conn, crate::tables::rejected::OLDEST);
     for plan in [&total, &oldest] {
         assert!(plan.contains("COVERING INDEX rejected_sizes"), "no body is read: {plan}");
     }
@@ -350,7 +350,8 @@ fn what_is_unfinished_settled_or_over_is_found_by_its_index() {
 /// Each by an index and in its order, from where the page before ended: no page reads what it doesn't look at.
 #[test]
 fn lists_are_searched_in_their_order() {
-    use super::{case_list, lists};
+    use super::DIALECT;
+    use crate::tables::{case_list, lists};
     use crate::{CaseOrder, StepFilter};
     use amends_api::StepStateName;
     let place = Dir::new();
@@ -394,7 +395,7 @@ fn lists_are_searched_in_their_order() {
         (StepFilter { state: unfinished, ..all() }, "cases_unsettled (state=? AND "),
     ];
     for (filter, index) in filters {
-        let queries = lists::step_queries(&filter, None, Some([5, 5])).expect("builds");
+        let queries = lists::step_queries(&DIALECT, &filter, None, Some([5, 5])).expect("builds");
         for (sql, _) in queries {
             let plan = plan(&conn, &sql);
             assert!(plan.contains(index) && plan.contains("opened_at<?)"), "{sql}\n{plan}");
@@ -408,7 +409,7 @@ fn lists_are_searched_in_their_order() {
         StepFilter { cases: Some(Vec::new()), ..all() },
     ];
     for filter in named {
-        for (sql, _) in lists::step_queries(&filter, None, None).expect("builds") {
+        for (sql, _) in lists::step_queries(&DIALECT, &filter, None, None).expect("builds") {
             let plan = plan(&conn, &sql);
             assert!(!plan.contains("SCAN c") && !plan.contains("SCAN s"), "{sql}\n{plan}");
         }

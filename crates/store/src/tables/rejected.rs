@@ -1,9 +1,11 @@
 //! Messages of brokers that could not be taken as reports. What is done about them is none of its affair.
 
 use super::{
-    connection::database,
+    Columns, Tables, Value, collect,
     cursor::List,
-    rows::{collect, collect_up_to, column, corrupt, json, read_error},
+    one as one_row,
+    rows::{collect_up_to, column, corrupt, json, text},
+    written::doing,
 };
 use crate::{
     ListedRejected, PageRequest, RejectedFilter, RejectedKept, RejectedLimits, RejectedRow,
@@ -11,7 +13,6 @@ use crate::{
 };
 use amends_api::RejectedId;
 use amends_protocol::{ProblemCode, SagaId, Timestamp};
-use rusqlite::{Connection, Row, Transaction, params, types::Value};
 
 const DOING: &str = "keep a rejected message";
 const FORGETTING: &str = "forget a rejected message";
@@ -22,12 +23,13 @@ const PUT: &str = "
     INSERT INTO rejected (id, name, size, way, place, source, event_id, saga, code, detail, rejected_at, sent_at, cut,
                           headers, body)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
-    ON CONFLICT (id) DO UPDATE SET size = ?3, way = ?4, place = ?5, source = ?6, event_id = ?7, saga = ?8, code = ?9,
-      detail = ?10, sent_at = ?12, cut = ?13, headers = ?14, body = ?15";
+    ON CONFLICT (id) DO UPDATE SET size = excluded.size, way = excluded.way, place = excluded.place,
+      source = excluded.source, event_id = excluded.event_id, saga = excluded.saga, code = excluded.code,
+      detail = excluded.detail, sent_at = excluded.sent_at, cut = excluded.cut, headers = excluded.headers,
+      body = excluded.body";
 /// Counts by an index that holds no bodies.
-pub(super) const TOTAL: &str =
-    "SELECT count(*), coalesce(sum(size), 0) FROM rejected INDEXED BY rejected_sizes";
-pub(super) const OLDEST: &str =
+pub(crate) const TOTAL: &str = "SELECT count(*), CAST(coalesce(sum(size), 0) AS BIGINT) FROM rejected INDEXED BY rejected_sizes";
+pub(crate) const OLDEST: &str =
     "SELECT number, size FROM rejected INDEXED BY rejected_sizes ORDER BY number";
 /// The body stands last: what comes before it is read without it.
 const COLUMNS: &str =
@@ -35,46 +37,44 @@ const COLUMNS: &str =
 
 /// Keeps one, and makes room for it.
 pub(crate) fn put(
-    tx: &Transaction<'_>,
+    conn: &dyn Tables,
     row: &RejectedRow,
     most: RejectedLimits,
 ) -> Result<RejectedKept, StoreError> {
     let known = "SELECT number FROM rejected WHERE id = ?1";
-    let is_new = collect(tx, known, [&row.id], |row| column::<i64>(row, 0))?.is_empty();
+    let is_new = collect(conn, known, &[text(&row.id)], |row| column::<i64>(row, 0))?.is_empty();
     let headers = serde_json::to_string(&row.headers)
         .map_err(|e| corrupt(format!("rejected message `{}`", row.id), e))?;
     let texts = [Some(&row.id), Some(&row.place), Some(&row.detail), Some(&headers)];
     let texts =
         texts.into_iter().chain([row.source.as_ref(), row.event_id.as_ref(), row.saga.as_ref()]);
     let size = texts.flatten().map(String::len).sum::<usize>() + row.body.len();
-    tx.prepare_cached(PUT)
-        .and_then(|mut put| {
-            put.execute(params![
-                row.id,
-                row.name().to_string(),
-                size as i64,
-                row.way.as_str(),
-                row.place,
-                row.source,
-                row.event_id,
-                row.saga,
-                row.code.as_str(),
-                row.detail,
-                row.rejected_at.0,
-                row.sent_at.map(|at| at.0),
-                row.cut,
-                headers,
-                row.body,
-            ])
-        })
-        .map_err(database(DOING))?;
-    Ok(RejectedKept { is_new, dropped: make_room(tx, most)? })
+    let some = |text: &Option<String>| Value::from(text.clone());
+    let values = [
+        text(&row.id),
+        text(&row.name().to_string()),
+        (size as i64).into(),
+        text(row.way.as_str()),
+        text(&row.place),
+        some(&row.source),
+        some(&row.event_id),
+        some(&row.saga),
+        text(row.code.as_str()),
+        text(&row.detail),
+        row.rejected_at.0.into(),
+        row.sent_at.map(|at| at.0).into(),
+        row.cut.into(),
+        text(&headers),
+        row.body.clone().into(),
+    ];
+    conn.execute(PUT, &values).map_err(doing(DOING))?;
+    Ok(RejectedKept { is_new, dropped: make_room(conn, most)? })
 }
 
 /// Removes the oldest until the others have room; the newest stays in any case.
-fn make_room(tx: &Transaction<'_>, most: RejectedLimits) -> Result<u64, StoreError> {
-    let total = |row: &Row<'_>| Ok((column::<i64>(row, 0)?, column::<i64>(row, 1)?));
-    let (mut rows, mut bytes) = collect(tx, TOTAL, [], total)?.pop().unwrap_or_default();
+fn make_room(conn: &dyn Tables, most: RejectedLimits) -> Result<u64, StoreError> {
+    let total = |row: &dyn Columns| Ok((column::<i64>(row, 0)?, column::<i64>(row, 1)?));
+    let (mut rows, mut bytes) = collect(conn, TOTAL, &[], total)?.pop().unwrap_or_default();
     let is_over = |rows: i64, bytes: i64| {
         rows > 1 && (rows.cast_unsigned() > most.rows || bytes.cast_unsigned() > most.bytes)
     };
@@ -82,32 +82,31 @@ fn make_room(tx: &Transaction<'_>, most: RejectedLimits) -> Result<u64, StoreErr
         return Ok(0);
     }
     let (mut dropped, mut last) = (0, None);
-    {
-        let mut statement = tx.prepare_cached(OLDEST).map_err(read_error)?;
-        let mut oldest = statement.query([]).map_err(read_error)?;
-        while is_over(rows, bytes)
-            && let Some(row) = oldest.next().map_err(read_error)?
-        {
-            last = Some(column::<i64>(row, 0)?);
-            rows -= 1;
-            bytes -= column::<i64>(row, 1)?;
-            dropped += 1;
+    let sizes = |row: &dyn Columns| Ok((column::<i64>(row, 0)?, column::<i64>(row, 1)?));
+    for (number, size) in collect(conn, OLDEST, &[], sizes)? {
+        if !is_over(rows, bytes) {
+            break;
         }
+        last = Some(number);
+        rows -= 1;
+        bytes -= size;
+        dropped += 1;
     }
     if let Some(last) = last {
-        tx.execute("DELETE FROM rejected WHERE number <= ?1", [last]).map_err(database(DOING))?;
+        conn.execute("DELETE FROM rejected WHERE number <= ?1", &[last.into()])
+            .map_err(doing(DOING))?;
     }
     Ok(dropped)
 }
 
 /// One page, newest first. A row that can't be read is left out.
 pub(crate) fn list(
-    conn: &Connection,
+    conn: &dyn Tables,
     filter: &RejectedFilter,
     page: &PageRequest,
 ) -> Result<RowPage<ListedRejected>, StoreError> {
     let limit = page.rows();
-    let (mut clauses, mut values) = (vec!["1"], Vec::<Value>::new());
+    let (mut clauses, mut values) = (vec!["1 = 1"], Vec::<Value>::new());
     if let Some([number]) = List::Rejected.read(page)? {
         clauses.push("number < ?");
         values.push(number.into());
@@ -136,49 +135,48 @@ pub(crate) fn list(
 }
 
 /// One, whole.
-pub(crate) fn one(conn: &Connection, id: RejectedId) -> Result<Option<RejectedRow>, StoreError> {
+pub(crate) fn one(conn: &dyn Tables, id: RejectedId) -> Result<Option<RejectedRow>, StoreError> {
     let sql = format!("SELECT {COLUMNS}, headers, body FROM rejected WHERE name = ?1");
-    let mut found = collect(conn, &sql, [id.to_string()], |row| {
+    one_row(conn, &sql, &[text(&id.to_string())], |row| {
         let headers = json(row, 11, &|| format!("the headers of rejected message `{id}`"))?;
         Ok(RejectedRow { headers, body: column(row, 12)?, ..bare(row)? })
-    })?;
-    Ok(found.pop())
+    })
 }
 
 /// How many there are.
-pub(crate) fn count(conn: &Connection) -> Result<u64, StoreError> {
-    let found = collect(conn, TOTAL, [], |row| column::<i64>(row, 0))?;
+pub(crate) fn count(conn: &dyn Tables) -> Result<u64, StoreError> {
+    let found = collect(conn, TOTAL, &[], |row| column::<i64>(row, 0))?;
     Ok(found.first().map_or(0, |count| count.cast_unsigned()))
 }
 
 /// Removes one.
-pub(crate) fn forget(tx: &Transaction<'_>, id: RejectedId) -> Result<bool, StoreError> {
+pub(crate) fn forget(conn: &dyn Tables, id: RejectedId) -> Result<bool, StoreError> {
     let sql = "DELETE FROM rejected WHERE name = ?1";
-    let removed = tx.execute(sql, [id.to_string()]).map_err(database(FORGETTING))?;
+    let removed = conn.execute(sql, &[text(&id.to_string())]).map_err(doing(FORGETTING))?;
     Ok(removed > 0)
 }
 
 /// Removes all of a saga.
-pub(crate) fn forget_of(conn: &Connection, saga: &SagaId) -> Result<u64, StoreError> {
+pub(crate) fn forget_of(conn: &dyn Tables, saga: &SagaId) -> Result<u64, StoreError> {
     let sql = "DELETE FROM rejected WHERE saga = ?1";
-    let removed = conn.execute(sql, [saga.as_str()]).map_err(database(FORGETTING))?;
+    let removed = conn.execute(sql, &[text(saga.as_str())]).map_err(doing(FORGETTING))?;
     Ok(removed as u64)
 }
 
 /// Removes old ones.
 pub(crate) fn prune(
-    tx: &Transaction<'_>,
+    conn: &dyn Tables,
     before: Timestamp,
     limit: usize,
 ) -> Result<usize, StoreError> {
     let sql = "DELETE FROM rejected WHERE number IN
                (SELECT number FROM rejected WHERE rejected_at < ?1 ORDER BY rejected_at LIMIT ?2)";
     let limit = limit.min(PRUNE_LIMIT) as i64;
-    tx.execute(sql, params![before.0, limit]).map_err(database(FORGETTING))
+    conn.execute(sql, &[before.0.into(), limit.into()]).map_err(doing(FORGETTING))
 }
 
 /// A row without headers and body.
-fn bare(row: &Row<'_>) -> Result<RejectedRow, StoreError> {
+fn bare(row: &dyn Columns) -> Result<RejectedRow, StoreError> {
     let id: String = column(row, 0)?;
     let wrong = |what: &dyn std::fmt::Display| corrupt(format!("rejected message `{id}`"), what);
     let way: String = column(row, 1)?;

@@ -1,4 +1,5 @@
-//! The numbers that stand for words in the tables. A number is never given to another word: stored rows keep it for ever.
+//! The numbers that stand for words in the tables. A number is never given to another word: stored rows keep it for
+//! ever.
 
 use amends_api::{CaseState, ClosedOn, StepStateName, StuckReason};
 use amends_engine::{ReportRole, SagaState};

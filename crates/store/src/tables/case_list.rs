@@ -1,23 +1,24 @@
 //! The list of cases, by whatever filter, in bounded time.
 //!
-//! Candidates come from an index, in the order of the list, which is that of opening: unfinished cases by state, cases by
-//! their report, or all. One page looks at a bounded number of them; when it stops before the page is full, it says how
-//! far it came, and its cursor goes on from there. So a filter that finds little among a million settled cases still
-//! answers at once.
+//! Candidates come from an index, in the order of the list, which is that of opening: unfinished cases by state,
+//! cases by their report, or all. One page looks at a bounded number of them; when it stops before the page is full,
+//! it says how far it came, and its cursor goes on from there. So a filter that finds little among a million settled
+//! cases still answers at once.
 
 use super::{
+    Tables, Value,
     codes::Coded,
+    collect,
     cursor::List,
+    gathered::listed_cases,
     order::{CaseKey, Span},
-    records,
-    rows::{CASE_COLUMNS, case_row, collect, collect_up_to, column, readable},
-    search::{self, Search, text},
+    rows::{CASE_COLUMNS, case_row, collect_up_to, column, text},
+    search::{self, Search},
 };
 use crate::{CaseFilter, CaseOrder, ListedCase, PageRequest, RowPage, StoreError};
 use amends_api::CaseState;
 use amends_engine::CaseRow;
 use amends_protocol::Timestamp;
-use rusqlite::{Connection, params_from_iter, types::Value};
 
 /// Candidates that one page looks at: some tens of milliseconds, and more than are usually unfinished.
 const CANDIDATES: usize = 20_000;
@@ -26,31 +27,32 @@ const REPORTS: usize = 64;
 /// Cases whose saga begins with the text that is searched for, so that a pasted saga id is found at any age.
 const BEGINNINGS: usize = 50;
 /// States of a case with work left. Only such a case can have a step that is neither terminal nor shadow.
-pub(super) const UNSETTLED: [CaseState; 3] =
+pub(crate) const UNSETTLED: [CaseState; 3] =
     [CaseState::Open, CaseState::Stuck, CaseState::Unmatched];
 
 /// Where candidates come from: an index and what it is searched by.
 #[derive(Clone, Debug)]
-pub(super) struct Stream {
-    pub(super) index: &'static str,
-    pub(super) condition: Search,
+pub(crate) struct Stream {
+    pub(crate) index: &'static str,
+    pub(crate) condition: Search,
 }
 
 /// One page of cases.
 pub(crate) fn cases(
-    conn: &Connection,
+    conn: &dyn Tables,
     filter: &CaseFilter,
     page: &PageRequest,
 ) -> Result<RowPage<ListedCase>, StoreError> {
     let (limit, order) = (page.rows(), filter.order);
     let cursor = List::Cases.read(page)?.map(|[opened_at, id]| CaseKey { opened_at, id });
-    let mut rest = search::of_cases(filter);
+    let mut rest = search::of_cases(conn.dialect(), filter);
     search::in_states(&mut rest, "c.state", &filter.state);
     let mut span = Span::of_times(filter.opened_after, filter.opened_before);
     if let Some((beginning, after)) = beginnings(conn, filter, limit)? {
         let of_beginning = Stream::beginning(&beginning, &after);
         if cursor.is_none() {
-            let mut rest = search::of_cases(&CaseFilter { text: None, ..filter.clone() });
+            let mut rest =
+                search::of_cases(conn.dialect(), &CaseFilter { text: None, ..filter.clone() });
             search::in_states(&mut rest, "c.state", &filter.state);
             let rows = rows(conn, &[of_beginning], &rest, span, order, limit)?;
             let from_the_top = Some(List::Cases.write(CaseKey::start(order).parts()));
@@ -76,22 +78,18 @@ pub(crate) fn cases(
 }
 
 fn page_of(
-    conn: &Connection,
+    conn: &dyn Tables,
     rows: Vec<CaseRow>,
     next: Option<String>,
     searched_until: Option<Timestamp>,
 ) -> Result<RowPage<ListedCase>, StoreError> {
-    let mut items = Vec::with_capacity(rows.len());
-    for row in rows {
-        // One that can't be read is among the quarantined.
-        items.extend(readable(records::listed_case(conn, row))?);
-    }
+    let items = listed_cases(conn, rows)?;
     Ok(RowPage { items, next, searched_until })
 }
 
 /// The text that sagas begin with and the first text after all of these, if few enough do.
 fn beginnings(
-    conn: &Connection,
+    conn: &dyn Tables,
     filter: &CaseFilter,
     limit: usize,
 ) -> Result<Option<(String, String)>, StoreError> {
@@ -103,23 +101,24 @@ fn beginnings(
     let after = format!("{wanted}\u{7f}");
     let most = BEGINNINGS.min(limit);
     let sql = "SELECT 1 FROM cases WHERE saga >= ?1 AND saga < ?2 LIMIT ?3";
-    let found = collect(conn, sql, (wanted, &after, most as i64 + 1), |_| Ok(()))?.len();
+    let values = [text(wanted), text(&after), (most as i64 + 1).into()];
+    let found = collect(conn, sql, &values, |_| Ok(()))?.len();
     Ok((1..=most).contains(&found).then(|| (wanted.to_owned(), after)))
 }
 
 impl Stream {
     /// All cases.
-    pub(super) fn all() -> Self {
+    pub(crate) fn all() -> Self {
         Self { index: "INDEXED BY cases_by_time", condition: Search::default() }
     }
 
     /// Cases that the rest of the search names one by one: no index is narrower.
-    pub(super) fn named() -> Self {
+    pub(crate) fn named() -> Self {
         Self { index: "NOT INDEXED", condition: Search::default() }
     }
 
     /// Cases in a state with work left.
-    pub(super) fn unsettled(state: CaseState) -> Self {
+    pub(crate) fn unsettled(state: CaseState) -> Self {
         let index = "INDEXED BY cases_unsettled";
         Self::one(index, "c.state = ? AND c.state <> 3", [state.code().into()])
     }
@@ -144,7 +143,7 @@ impl Stream {
     }
 }
 
-fn streams(conn: &Connection, filter: &CaseFilter) -> Result<Vec<Stream>, StoreError> {
+fn streams(conn: &dyn Tables, filter: &CaseFilter) -> Result<Vec<Stream>, StoreError> {
     if let Some(saga) = &filter.saga {
         return Ok(vec![Stream::of_saga(saga.as_str())]);
     }
@@ -167,14 +166,14 @@ fn streams(conn: &Connection, filter: &CaseFilter) -> Result<Vec<Stream>, StoreE
 }
 
 /// The different reports that begin so, found by one look at the index for each; none if they are too many.
-fn reports_with(conn: &Connection, prefix: &str) -> Result<Option<Vec<String>>, StoreError> {
+fn reports_with(conn: &dyn Tables, prefix: &str) -> Result<Option<Vec<String>>, StoreError> {
     let first = "SELECT report FROM cases INDEXED BY cases_by_report WHERE report >= ?1 ORDER BY report LIMIT 1";
     let next = "SELECT report FROM cases INDEXED BY cases_by_report WHERE report > ?1 ORDER BY report LIMIT 1";
     let mut reports: Vec<String> = Vec::new();
     while reports.len() <= REPORTS {
         let found = match reports.last() {
-            None => collect(conn, first, [prefix], |row| column(row, 0))?,
-            Some(last) => collect(conn, next, [last], |row| column(row, 0))?,
+            None => collect(conn, first, &[text(prefix)], |row| column(row, 0))?,
+            Some(last) => collect(conn, next, &[text(last)], |row| column(row, 0))?,
         };
         match found.into_iter().next().filter(|report: &String| report.starts_with(prefix)) {
             Some(report) => reports.push(report),
@@ -186,7 +185,7 @@ fn reports_with(conn: &Connection, prefix: &str) -> Result<Option<Vec<String>>, 
 
 /// The candidate at which this page has to stop, if there are that many.
 fn stop(
-    conn: &Connection,
+    conn: &dyn Tables,
     streams: &[Stream],
     order: CaseOrder,
     span: Span,
@@ -195,7 +194,7 @@ fn stop(
     let mut stops = Vec::new();
     for stream in streams {
         let (sql, values) = stop_query(stream, order, span, each);
-        stops.extend(collect(conn, &sql, params_from_iter(values), |row| {
+        stops.extend(collect(conn, &sql, &values, |row| {
             Ok(CaseKey { opened_at: column(row, 0)?, id: column(row, 1)? })
         })?);
     }
@@ -216,7 +215,7 @@ fn stop_query(stream: &Stream, order: CaseOrder, span: Span, after: usize) -> (S
 }
 
 fn rows(
-    conn: &Connection,
+    conn: &dyn Tables,
     streams: &[Stream],
     rest: &Search,
     span: Span,
@@ -257,14 +256,14 @@ fn by(order: CaseOrder) -> String {
 
 /// The queries of a page that goes on from a place, as their text.
 #[cfg(test)]
-pub(super) fn queries_after(
-    conn: &Connection,
+pub(crate) fn queries_after(
+    conn: &dyn Tables,
     filter: &CaseFilter,
     [opened_at, id]: [i64; 2],
 ) -> Result<Vec<String>, StoreError> {
     let mut span = Span::of_times(filter.opened_after, filter.opened_before);
     span.after(Some(CaseKey { opened_at, id }), filter.order);
-    let rest = search::of_cases(filter);
+    let rest = search::of_cases(conn.dialect(), filter);
     let both = |stream: Stream| {
         let (stop, _) = stop_query(&stream, filter.order, span, 1);
         let (rows, _) = rows_query(&stream, &rest, span, filter.order);

@@ -1,65 +1,47 @@
 //! What the engine asks for: the cases and sagas that a batch is about, and what is unfinished at the start.
 
 use super::{
+    Columns, Tables,
     codes::Coded,
-    counts::LAST_CASE,
-    erasures,
+    collect, erasures,
+    gathered::{Rest, case_row_or_rest, whole_and_broken},
     key::{case_number, case_of, key_range},
-    raw::{Rest, case_or_rest, case_row_or_rest},
+    marks, one,
     rows::{
-        CASE_COLUMNS, SAGA_COLUMNS, collect, collect_readable, column, read_error, readable,
-        rule_hold_row, rulebook_row, saga_row, service_row, stranger_row,
+        CASE_COLUMNS, SAGA_COLUMNS, column, readable, rule_hold_row, rulebook_row, saga_row,
+        service_row, stranger_row, text,
     },
 };
 use crate::{
-    BrokenCase, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, RulebookRow, StoreError,
+    Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, RulebookRow, StoreError,
     UnreadableRow,
 };
 use amends_api::CaseState;
-use amends_engine::{CaseRow, EARLIER_VERSIONS, Epoch, SagaState, StoredCase, StrangerDecisionRow};
+use amends_engine::{CaseRow, EARLIER_VERSIONS, Epoch, SagaState, StrangerDecisionRow};
 use amends_protocol::{CaseId, SALT_BYTES, SagaId, Salt, Timestamp};
-use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Reports that nobody has answered. An index holds just these.
-pub(super) const UNANSWERED: &str = "SELECT key FROM reports INDEXED BY reports_unanswered
+pub(crate) const UNANSWERED: &str = "SELECT key FROM reports INDEXED BY reports_unanswered
     WHERE role = 3 AND key > ?1 ORDER BY key LIMIT ?2";
 
 /// Answers a [`LookupRequest`].
-pub(crate) fn find(conn: &Connection, wanted: &LookupRequest) -> Result<LookupResult, StoreError> {
-    let mut known = conn
-        .prepare_cached("SELECT key FROM reports WHERE source = ?1 AND id = ?2")
-        .map_err(read_error)?;
-    let reports = wanted
-        .reports
-        .iter()
-        .map(|key| {
-            let found = known.query_row(params![&*key.source, &*key.id], |row| row.get(0));
-            Ok(found.optional().map_err(read_error)?.map(case_of))
-        })
-        .collect::<Result<_, StoreError>>()?;
-
-    let by_saga = format!("SELECT {CASE_COLUMNS} FROM cases c WHERE c.saga = ?1");
-    let by_id = format!("SELECT {CASE_COLUMNS} FROM cases c WHERE c.id = ?1");
+pub(crate) fn find(conn: &dyn Tables, wanted: &LookupRequest) -> Result<LookupResult, StoreError> {
+    let reports = conn.cases_of_reports(&wanted.reports)?;
     let mut rows = Vec::new();
-    for saga in &wanted.sagas {
-        rows.extend(collect(conn, &by_saga, [saga.as_str()], case_row_or_rest)?);
-    }
-    for &case in &wanted.cases {
-        // A number that no case can have is simply not found.
-        let Ok(number) = case_number(case) else { continue };
-        rows.extend(collect(conn, &by_id, [number], case_row_or_rest)?);
-    }
+    conn.each_case(&wanted.sagas, &wanted.cases, &mut |row| {
+        rows.push(case_row_or_rest(row)?);
+        Ok(())
+    })?;
     let (cases, broken) = whole_and_broken(conn, rows)?;
-
-    let one_saga = format!("SELECT {SAGA_COLUMNS} FROM sagas WHERE saga = ?1");
-    let mut asked: BTreeSet<&SagaId> = BTreeSet::new();
+    let sagas: BTreeSet<SagaId> = wanted.announced.iter().cloned().collect();
     let mut announced = Vec::new();
-    for saga in wanted.announced.iter().filter(|saga| asked.insert(saga)) {
+    conn.each_saga(&sagas.into_iter().collect::<Vec<_>>(), &mut |row| {
         // One that can't be read is not known: announced again, it is written anew.
-        announced.extend(collect_readable(conn, &one_saga, [saga.as_str()], saga_row)?);
-    }
+        announced.extend(readable(saga_row(row))?);
+        Ok(())
+    })?;
     let rulebooks = wanted
         .rulebooks
         .iter()
@@ -68,30 +50,12 @@ pub(crate) fn find(conn: &Connection, wanted: &LookupRequest) -> Result<LookupRe
     Ok(LookupResult { reports, cases, announced, rulebooks, broken })
 }
 
-/// Reads what hangs on each case, by number; what can't be read stops no other.
-fn whole_and_broken(
-    conn: &Connection,
-    mut rows: Vec<Result<CaseRow, Rest>>,
-) -> Result<(Vec<StoredCase>, Vec<BrokenCase>), StoreError> {
-    let id = |row: &Result<CaseRow, Rest>| row.as_ref().map_or_else(|rest| rest.id, |row| row.id);
-    rows.sort_by_key(id);
-    rows.dedup_by_key(|row| id(row));
-    let (mut whole, mut broken) = (Vec::with_capacity(rows.len()), Vec::new());
-    for row in rows {
-        match case_or_rest(conn, row)? {
-            Ok(case) => whole.push(case),
-            Err(rest) => broken.push(rest),
-        }
-    }
-    Ok((whole, broken))
-}
-
 type CaseOrRest = Result<CaseRow, Rest>;
 
 /// Reads some of the cases that are open: first those that are not settled, then settled ones with an unanswered
 /// report.
 pub(crate) fn open(
-    conn: &Connection,
+    conn: &dyn Tables,
     after: OpenPlace,
     most: usize,
 ) -> Result<OpenPage, StoreError> {
@@ -110,7 +74,7 @@ pub(crate) fn open(
 
 /// The place of a case that is not settled is its state, its time of opening and its number.
 fn unsettled(
-    conn: &Connection,
+    conn: &dyn Tables,
     after: OpenPlace,
     most: usize,
 ) -> Result<(Vec<CaseOrRest>, Option<OpenPlace>), StoreError> {
@@ -122,10 +86,11 @@ fn unsettled(
     );
     let mut last = None;
     let limit = i64::try_from(most).unwrap_or(i64::MAX);
-    let rows = collect(conn, &sql, params![state, opened_at, id, limit], |row| {
-        last = Some(OpenPlace([column(row, 1)?, column(row, 2)?, column(row, 0)?]));
-        case_row_or_rest(row)
-    })?;
+    let rows =
+        collect(conn, &sql, &[state.into(), opened_at.into(), id.into(), limit.into()], |row| {
+            last = Some(OpenPlace([column(row, 1)?, column(row, 2)?, column(row, 0)?]));
+            case_row_or_rest(row)
+        })?;
     let next = last.filter(|_| rows.len() >= most);
     Ok((rows, next))
 }
@@ -133,7 +98,7 @@ fn unsettled(
 /// The place of a settled case is that state and the key of its last report that can be. Each page looks at so many
 /// reports, since most of those without an answer are of cases that wait for a person.
 fn settled_unanswered(
-    conn: &Connection,
+    conn: &dyn Tables,
     after: OpenPlace,
     most: usize,
 ) -> Result<(Vec<CaseOrRest>, Option<OpenPlace>), StoreError> {
@@ -141,75 +106,71 @@ fn settled_unanswered(
     let OpenPlace([state, after, _]) = after;
     let after = if state == settled { after } else { i64::MIN };
     let limit = i64::try_from(most).unwrap_or(i64::MAX);
-    let keys: Vec<i64> = collect(conn, UNANSWERED, params![after, limit], |row| column(row, 0))?;
+    let found = collect(conn, UNANSWERED, &[after.into(), limit.into()], |row| column(row, 0));
+    let keys: Vec<i64> = found?;
     let ids: BTreeSet<CaseId> = keys.iter().copied().map(case_of).collect();
-    let by_id = format!("SELECT {CASE_COLUMNS} FROM cases c WHERE c.id = ?1 AND c.state = 3");
     let mut rows = Vec::new();
-    for &id in &ids {
-        rows.extend(collect(conn, &by_id, [case_number(id)?], case_row_or_rest)?);
-    }
+    conn.each_case(&[], &ids.iter().copied().collect::<Vec<_>>(), &mut |row| {
+        if column::<i64>(row, 1)? == settled {
+            rows.push(case_row_or_rest(row)?);
+        }
+        Ok(())
+    })?;
     let last = ids.last().filter(|_| keys.len() >= most);
     Ok((rows, last.map(|id| OpenPlace([settled, key_range(*id).1, 0]))))
 }
 
 /// Reads what is known at a start, but for the unfinished cases.
-pub(crate) fn load(conn: &Connection, epoch: Epoch) -> Result<Loaded, StoreError> {
-    let last_case = conn
-        .query_row(
-            "SELECT max(ifnull((SELECT max(id) FROM cases), 0),
-                        ifnull((SELECT value FROM marks WHERE name = ?1), 0))",
-            [LAST_CASE],
-            |row| row.get::<_, i64>(0),
-        )
-        .map_err(read_error)?
-        .cast_unsigned();
-    let clock = conn
-        .query_row(
-            "SELECT ifnull((SELECT value FROM marks WHERE name = 'clock'),
-                           (SELECT max(updated_at) FROM cases WHERE state <> 3))",
-            [],
-            |row| row.get::<_, Option<i64>>(0),
-        )
-        .map_err(read_error)?
-        .map(Timestamp);
-    let salt = conn
-        .query_row("SELECT value FROM salt", [], |row| row.get::<_, [u8; SALT_BYTES]>(0))
-        .map(Salt::new)
-        .map_err(read_error)?;
+pub(crate) fn load(conn: &dyn Tables, epoch: Epoch) -> Result<Loaded, StoreError> {
+    let highest = "SELECT coalesce(max(id), 0) FROM cases";
+    let highest: Option<i64> = one(conn, highest, &[], |row| column(row, 0))?;
+    let last_case = highest.max(marks::value(conn, marks::LAST_CASE)?).unwrap_or_default();
+    let newest = "SELECT max(updated_at) FROM cases WHERE state <> 3";
+    let clock = match marks::value(conn, "clock")? {
+        Some(clock) => Some(clock),
+        None => one(conn, newest, &[], |row| column::<Option<i64>>(row, 0))?.flatten(),
+    };
+    let salt = "SELECT value FROM salt";
+    let salt: Option<[u8; SALT_BYTES]> = one(conn, salt, &[], |row| column(row, 0))?;
+    let salt = salt.map(Salt::new).ok_or_else(|| StoreError::Corrupt {
+        row: "the salt".to_owned(),
+        what: "it is missing".to_owned(),
+    })?;
     let mut unreadable = Vec::new();
     let begun = format!("SELECT {SAGA_COLUMNS} FROM sagas WHERE state = ?1 ORDER BY deadline");
-    let sagas = collect(conn, &begun, [SagaState::Begun.code()], |row| readable(saga_row(row)))?;
+    let sagas =
+        collect(conn, &begun, &[SagaState::Begun.code().into()], |row| readable(saga_row(row)))?;
     let sagas = without_unreadable(sagas, &mut unreadable);
     let rulebooks = collect(
         conn,
         "SELECT hash, name, stored_at, active, from_file, sources FROM rulebooks
          WHERE active = 1 ORDER BY name, stored_at",
-        [],
+        &[],
         rulebook_row_or_empty,
     )?;
     let all = "SELECT service, settings FROM services ORDER BY service";
-    let read = |row: &rusqlite::Row<'_>| {
+    let read = |row: &dyn Columns| {
         let service = column::<Arc<str>>(row, 0)?;
         Ok(readable(service_row(row))?.map_err(|unreadable| (service, unreadable)))
     };
-    let (services, broken_services) = apart(collect(conn, all, [], read)?);
+    let (services, broken_services) = apart(collect(conn, all, &[], read)?);
     let strangers = without_unreadable(strangers(conn)?, &mut unreadable);
     let all = "SELECT rulebook, rule, decision FROM rule_holds ORDER BY rulebook, rule";
-    let (rule_holds, broken_rule_holds) = apart(collect(conn, all, [], rule_hold_row)?);
+    let (rule_holds, broken_rule_holds) = apart(collect(conn, all, &[], rule_hold_row)?);
     let earlier = collect(
         conn,
         "SELECT hash, name, stored_at, active, from_file, sources FROM rulebooks
          WHERE active = 0 ORDER BY stored_at DESC, hash DESC LIMIT ?1",
-        [EARLIER_VERSIONS],
+        &[i64::from(EARLIER_VERSIONS).into()],
         rulebook_row_or_empty,
     )?;
     let last_erasure = erasures::last(conn)?;
     Ok(Loaded {
         epoch,
-        last_case,
+        last_case: last_case.cast_unsigned(),
         last_erasure,
         salt,
-        clock,
+        clock: clock.map(Timestamp),
         sagas,
         services,
         strangers,
@@ -223,11 +184,11 @@ pub(crate) fn load(conn: &Connection, epoch: Epoch) -> Result<Loaded, StoreError
 }
 
 fn strangers(
-    conn: &Connection,
+    conn: &dyn Tables,
 ) -> Result<Vec<Result<StrangerDecisionRow, UnreadableRow>>, StoreError> {
     let all = "SELECT rulebook, service, action, decision FROM strangers
          ORDER BY rulebook, service, action";
-    collect(conn, all, [], |row| readable(stranger_row(row)))
+    collect(conn, all, &[], |row| readable(stranger_row(row)))
 }
 
 /// Rows that can be read, and what is known of the others.
@@ -251,7 +212,7 @@ fn without_unreadable<T>(
 }
 
 /// One whose sources can't be read comes without them, as one that can't be understood.
-fn rulebook_row_or_empty(row: &rusqlite::Row<'_>) -> Result<RulebookRow, StoreError> {
+fn rulebook_row_or_empty(row: &dyn Columns) -> Result<RulebookRow, StoreError> {
     match readable(rulebook_row(row, true))? {
         Ok(whole) => Ok(whole),
         Err(_) => rulebook_row(row, false),
@@ -259,38 +220,37 @@ fn rulebook_row_or_empty(row: &rusqlite::Row<'_>) -> Result<RulebookRow, StoreEr
 }
 
 /// One version of a rulebook.
-pub(crate) fn rulebook(conn: &Connection, hash: &str) -> Result<Option<RulebookRow>, StoreError> {
-    let found = collect(
+pub(crate) fn rulebook(conn: &dyn Tables, hash: &str) -> Result<Option<RulebookRow>, StoreError> {
+    one(
         conn,
         "SELECT hash, name, stored_at, active, from_file, sources FROM rulebooks WHERE hash = ?1",
-        [hash],
+        &[text(hash)],
         rulebook_row_or_empty,
-    )?;
-    Ok(found.into_iter().next())
+    )
 }
 
 /// All versions of all rulebooks, without their sources.
-pub(crate) fn rulebooks(conn: &Connection) -> Result<Vec<RulebookRow>, StoreError> {
+pub(crate) fn rulebooks(conn: &dyn Tables) -> Result<Vec<RulebookRow>, StoreError> {
     collect(
         conn,
         "SELECT hash, name, stored_at, active, from_file FROM rulebooks ORDER BY name, stored_at DESC, hash",
-        [],
+        &[],
         |row| rulebook_row(row, false),
     )
 }
 
 /// What a saga announced.
 pub(crate) fn saga(
-    conn: &Connection,
+    conn: &dyn Tables,
     saga: &SagaId,
 ) -> Result<Option<amends_engine::SagaRow>, StoreError> {
     let sql = format!("SELECT {SAGA_COLUMNS} FROM sagas WHERE saga = ?1");
-    Ok(collect(conn, &sql, [saga.as_str()], saga_row)?.into_iter().next())
+    one(conn, &sql, &[text(saga.as_str())], saga_row)
 }
 
 /// The name of the rulebook that each case is planned with, of those that are there.
 pub(crate) fn rulebooks_of(
-    conn: &Connection,
+    conn: &dyn Tables,
     cases: &[CaseId],
 ) -> Result<BTreeMap<CaseId, Option<Arc<str>>>, StoreError> {
     let sql = "SELECT rulebook FROM cases WHERE id = ?1";
@@ -298,7 +258,8 @@ pub(crate) fn rulebooks_of(
     for &case in cases {
         // A number that no case can have is simply not found.
         let Ok(number) = case_number(case) else { continue };
-        for name in collect(conn, sql, [number], |row| column::<Option<Arc<str>>>(row, 0))? {
+        for name in collect(conn, sql, &[number.into()], |row| column::<Option<Arc<str>>>(row, 0))?
+        {
             found.insert(case, name);
         }
     }
@@ -306,8 +267,8 @@ pub(crate) fn rulebooks_of(
 }
 
 /// The number of a saga's case, if it has one.
-pub(crate) fn case_of_saga(conn: &Connection, saga: &SagaId) -> Result<Option<CaseId>, StoreError> {
+pub(crate) fn case_of_saga(conn: &dyn Tables, saga: &SagaId) -> Result<Option<CaseId>, StoreError> {
     let sql = "SELECT id FROM cases WHERE saga = ?1";
-    let found = collect(conn, sql, [saga.as_str()], |row| column::<i64>(row, 0))?;
+    let found = collect(conn, sql, &[text(saga.as_str())], |row| column::<i64>(row, 0))?;
     Ok(found.first().map(|id| CaseId(id.cast_unsigned())))
 }

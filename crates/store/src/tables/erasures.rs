@@ -2,13 +2,15 @@
 //! value.
 
 use super::{
+    Columns, Tables, Value,
     act_rows::{NO_DETAIL, NO_REASON},
     codes::Coded,
-    connection::database,
+    collect,
     cursor::List,
     key::{LAST_POSITION, POSITION_BITS, case_number, key_range},
-    rows::{collect, column, corrupt, json, moment, read_error, report_row, saga_id},
-    scrub,
+    one as one_row,
+    rows::{REPORT_COLUMNS, column, corrupt, json, moment, report_row, saga_id, text},
+    written::doing,
 };
 use crate::{
     FieldValue, Holding, HoldingPage, HoldingPlace, ListedErasure, PageRequest, RowPage, StoreError,
@@ -20,7 +22,7 @@ use amends_engine::{
     bare_report, is_in_store_alone,
 };
 use amends_protocol::{CaseId, Timestamp};
-use rusqlite::{Connection, Row, ToSql, params, types::FromSql};
+use rusqlite::types::FromSql;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -43,68 +45,66 @@ struct ErasureState {
 }
 
 /// Keeps an erasure.
-pub(crate) fn put(conn: &Connection, row: &ErasureRow) -> Result<(), StoreError> {
+pub(crate) fn put(conn: &dyn Tables, row: &ErasureRow) -> Result<(), StoreError> {
     let Actor { name, principal, address } = row.actor.clone();
     let (reason, field) = (Arc::clone(&row.reason), row.field.clone());
     let state = ErasureState { by: name, principal, address, reason, field };
     let state = to_json(&state, || format!("erasure {}", row.number))?;
-    conn.execute(
-        "INSERT OR REPLACE INTO erasures (number, at, state) VALUES (?1, ?2, ?3)",
-        params![row.number.cast_signed(), row.at.0, state],
-    )
-    .map(drop)
-    .map_err(database(DOING))
+    let sql = "INSERT INTO erasures (number, at, state) VALUES (?1, ?2, ?3)
+               ON CONFLICT (number) DO UPDATE SET at = excluded.at, state = excluded.state";
+    conn.execute(sql, &[row.number.cast_signed().into(), row.at.0.into(), text(&state)])
+        .map(drop)
+        .map_err(doing(DOING))
 }
 
 /// Keeps what became of a saga. Where its data went, so does what only the store holds of its case.
-pub(crate) fn put_erased(conn: &Connection, row: &ErasedRow) -> Result<(), StoreError> {
+pub(crate) fn put_erased(conn: &dyn Tables, row: &ErasedRow) -> Result<(), StoreError> {
     let gone = to_json(&row.gone, || format!("erasure of saga `{}`", row.saga))?;
     let case = row.case.map(case_number).transpose()?;
     let done_at = row.done_at.map(|at| at.0);
-    conn.execute(
-        "INSERT OR REPLACE INTO erased (erasure, saga, case_id, done_at, gone) VALUES (?1, ?2, ?3, ?4, ?5)",
-        params![row.erasure.cast_signed(), row.saga.as_str(), case, done_at, gone],
-    )
-    .map_err(database(DOING))?;
-    match row.case.filter(|_| row.done_at.is_some()) {
-        Some(case) => {
-            scrub::mark(conn, true)?;
-            let keys = key_range(case);
-            conn.execute("UPDATE attempts SET message = NULL WHERE step BETWEEN ?1 AND ?2", keys)
-                .map_err(database(DOING))?;
-            reports(conn, case)?;
-            audit(conn, case, &row.values)
-        }
-        None if row.done_at.is_some() => scrub::mark(conn, true),
-        None => Ok(()),
+    let sql = "INSERT INTO erased (erasure, saga, case_id, done_at, gone) VALUES (?1, ?2, ?3, ?4, ?5)
+               ON CONFLICT (erasure, saga) DO UPDATE SET case_id = excluded.case_id, done_at = excluded.done_at,
+                 gone = excluded.gone";
+    let (erasure, saga) = (row.erasure.cast_signed(), text(row.saga.as_str()));
+    conn.execute(sql, &[erasure.into(), saga, case.into(), done_at.into(), text(&gone)])
+        .map_err(doing(DOING))?;
+    if row.done_at.is_none() {
+        return Ok(());
     }
+    conn.note_erased()?;
+    let Some(case) = row.case else { return Ok(()) };
+    let (first, last) = key_range(case);
+    let sql = "UPDATE attempts SET message = NULL WHERE step BETWEEN ?1 AND ?2";
+    conn.execute(sql, &[first.into(), last.into()]).map_err(doing(DOING))?;
+    reports(conn, case)?;
+    audit(conn, case, &row.values)
 }
 
 /// Reports that the engine does not keep in mind.
-fn reports(conn: &Connection, case: CaseId) -> Result<(), StoreError> {
-    let all =
-        "SELECT key, received_at, role, role_arg, body FROM reports WHERE key BETWEEN ?1 AND ?2";
-    let read = |row: &Row<'_>| Ok((column::<i64>(row, 0)?, report_row(row)?));
-    let rows: Vec<(i64, ReportRow)> = collect(conn, all, key_range(case), read)?;
+fn reports(conn: &dyn Tables, case: CaseId) -> Result<(), StoreError> {
+    let all = format!("SELECT {REPORT_COLUMNS} FROM reports WHERE key BETWEEN ?1 AND ?2");
+    let read = |row: &dyn Columns| Ok((column::<i64>(row, 0)?, report_row(row)?));
+    let (first, last) = key_range(case);
+    let rows: Vec<(i64, ReportRow)> = collect(conn, &all, &[first.into(), last.into()], read)?;
     for (key, mut row) in rows.into_iter().filter(|(_, row)| is_in_store_alone(row)) {
         if bare_report(&mut row).is_nothing() {
             continue;
         }
         let body = to_json(&*row.report, || format!("report {} of case `{case}`", row.position))?;
-        conn.execute("UPDATE reports SET body = ?2 WHERE key = ?1", params![key, body])
-            .map_err(database(DOING))?;
+        conn.execute("UPDATE reports SET body = ?2 WHERE key = ?1", &[key.into(), text(&body)])
+            .map_err(doing(DOING))?;
     }
     Ok(())
 }
 
 /// Texts of the audit. Their digests take their place, so the chain holds.
-fn audit(conn: &Connection, case: CaseId, values: &SecretValues) -> Result<(), StoreError> {
+fn audit(conn: &dyn Tables, case: CaseId, values: &SecretValues) -> Result<(), StoreError> {
     let all = "SELECT id, act, reason, detail FROM acts WHERE case_id = ?1";
-    let read = |row: &Row<'_>| {
+    let read = |row: &dyn Columns| {
         let texts: [String; 3] = [column(row, 1)?, column(row, 2)?, column(row, 3)?];
         Ok((column::<i64>(row, 0)?, texts))
     };
-    for (id, [act, reason, detail]) in collect(conn, all, [case_number(case)?], read)? {
+    for (id, [act, reason, detail]) in collect(conn, all, &[case_number(case)?.into()], read)? {
         let (reason_goes, detail_goes) = audit_texts_that_go(&act, &reason, values);
         if reason_goes && reason != NO_REASON {
             let sql = "UPDATE acts SET reason = ?2, reason_digest = ?3 WHERE id = ?1";
@@ -119,14 +119,13 @@ fn audit(conn: &Connection, case: CaseId, values: &SecretValues) -> Result<(), S
 }
 
 fn erase_text(
-    conn: &Connection,
+    conn: &dyn Tables,
     sql: &str,
     id: i64,
-    (text, gone): (&str, &str),
+    (was, gone): (&str, &str),
 ) -> Result<(), StoreError> {
-    conn.execute(sql, params![id, gone, ActDigest::of(text).bytes()])
-        .map(drop)
-        .map_err(database(DOING))
+    let digest = Value::from(ActDigest::of(was).bytes().to_vec());
+    conn.execute(sql, &[id.into(), text(gone), digest]).map(drop).map_err(doing(DOING))
 }
 
 fn to_json<T: Serialize>(value: &T, row: impl FnOnce() -> String) -> Result<String, StoreError> {
@@ -138,13 +137,13 @@ fn to_json<T: Serialize>(value: &T, row: impl FnOnce() -> String) -> Result<Stri
 }
 
 /// The highest number of an erasure.
-pub(crate) fn last(conn: &Connection) -> Result<u64, StoreError> {
-    let last = conn
-        .query_row("SELECT ifnull(max(number), 0) FROM erasures", [], |row| row.get::<_, i64>(0));
-    Ok(last.map_err(read_error)?.cast_unsigned())
+pub(crate) fn last(conn: &dyn Tables) -> Result<u64, StoreError> {
+    let sql = "SELECT coalesce(max(number), 0) FROM erasures";
+    let last = one_row(conn, sql, &[], |row| column::<i64>(row, 0))?;
+    Ok(last.unwrap_or_default().cast_unsigned())
 }
 
-fn erasure_row(row: &Row<'_>) -> Result<ErasureRow, StoreError> {
+fn erasure_row(row: &dyn Columns) -> Result<ErasureRow, StoreError> {
     let number = column::<i64>(row, 0)?.cast_unsigned();
     let state: ErasureState = json(row, 2, &|| format!("erasure {number}"))?;
     let ErasureState { by, principal, address, reason, field } = state;
@@ -152,7 +151,7 @@ fn erasure_row(row: &Row<'_>) -> Result<ErasureRow, StoreError> {
     Ok(ErasureRow { number, at: moment(row, 1)?, actor, reason, field })
 }
 
-fn erased_row(row: &Row<'_>) -> Result<ErasedRow, StoreError> {
+fn erased_row(row: &dyn Columns) -> Result<ErasedRow, StoreError> {
     let name = || "the record of an erased saga".to_owned();
     let done_at = column::<Option<i64>>(row, 3)?.map(Timestamp);
     Ok(ErasedRow {
@@ -167,7 +166,7 @@ fn erased_row(row: &Row<'_>) -> Result<ErasedRow, StoreError> {
 
 /// One page of erasures, the newest first.
 pub(crate) fn list(
-    conn: &Connection,
+    conn: &dyn Tables,
     page: &PageRequest,
 ) -> Result<RowPage<ListedErasure>, StoreError> {
     let before = List::Erasures.read(page)?.map_or(i64::MAX, |[last]| last);
@@ -176,7 +175,7 @@ pub(crate) fn list(
                  (SELECT count(*) FROM erased d WHERE d.erasure = e.number AND d.done_at IS NULL)
                FROM erasures e WHERE number < ?1 ORDER BY number DESC LIMIT ?2";
     let limit = page.rows();
-    let mut items = collect(conn, sql, params![before, limit as i64 + 1], |row| {
+    let mut items = collect(conn, sql, &[before.into(), (limit as i64 + 1).into()], |row| {
         let count = |index| Ok::<_, StoreError>(column::<i64>(row, index)?.cast_unsigned());
         Ok(ListedErasure { row: erasure_row(row)?, sagas: count(3)?, waiting: count(4)? })
     })?;
@@ -188,22 +187,20 @@ pub(crate) fn list(
 
 /// One erasure with its sagas.
 pub(crate) fn one(
-    conn: &Connection,
+    conn: &dyn Tables,
     number: u64,
 ) -> Result<Option<(ErasureRow, Vec<ErasedRow>)>, StoreError> {
-    let number = number.cast_signed();
+    let key = [number.cast_signed().into()];
     let sql = "SELECT number, at, state FROM erasures WHERE number = ?1";
-    let Some(row) = collect(conn, sql, [number], erasure_row)?.into_iter().next() else {
-        return Ok(None);
-    };
+    let Some(row) = one_row(conn, sql, &key, erasure_row)? else { return Ok(None) };
     let sql =
         "SELECT erasure, saga, case_id, done_at, gone FROM erased WHERE erasure = ?1 ORDER BY saga";
-    Ok(Some((row, collect(conn, sql, [number], erased_row)?)))
+    Ok(Some((row, collect(conn, sql, &key, erased_row)?)))
 }
 
 /// Sagas whose reports, evidence, steps or announcement hold a value in one of these fields; looks at some rows.
 pub(crate) fn holding(
-    conn: &Connection,
+    conn: &dyn Tables,
     field: &FieldValue,
     after: HoldingPlace,
 ) -> Result<HoldingPage, StoreError> {
@@ -213,12 +210,12 @@ pub(crate) fn holding(
     }
 }
 
-fn of_cases(conn: &Connection, field: &FieldValue, after: u64) -> Result<HoldingPage, StoreError> {
+fn of_cases(conn: &dyn Tables, field: &FieldValue, after: u64) -> Result<HoldingPage, StoreError> {
     let after = after.cast_signed();
     let Some(last) = last_of::<i64>(
         conn,
-        "SELECT max(id) FROM (SELECT id FROM cases WHERE id > ?1 ORDER BY id LIMIT ?2)",
-        after,
+        "SELECT max(id) FROM (SELECT id FROM cases WHERE id > ?1 ORDER BY id LIMIT ?2) AS page",
+        after.into(),
     )?
     else {
         let next = Some(HoldingPlace::Announced(String::new()));
@@ -226,19 +223,18 @@ fn of_cases(conn: &Connection, field: &FieldValue, after: u64) -> Result<Holding
     };
     let keys = [(after + 1) << POSITION_BITS, (last << POSITION_BITS) | i64::from(LAST_POSITION)];
     let mut cases = BTreeSet::new();
-    for (sql, [first, last]) in [
-        (
-            "SELECT id, memo FROM cases WHERE id BETWEEN ?1 AND ?2 AND instr(memo, ?3)",
-            [after + 1, last],
-        ),
-        (
-            "SELECT key >> 20, body FROM reports WHERE key BETWEEN ?1 AND ?2 AND instr(body, ?3)",
-            keys,
-        ),
-        ("SELECT key >> 20, memo FROM steps WHERE key BETWEEN ?1 AND ?2 AND instr(memo, ?3)", keys),
+    let place_in = conn.dialect().place_in;
+    for (table, case, key, json, [first, last]) in [
+        ("cases", "id", "id", "memo", [after + 1, last]),
+        ("reports", "key >> 20", "key", "body", keys),
+        ("steps", "key >> 20", "key", "memo", keys),
     ] {
-        let read = |row: &Row<'_>| Ok((column::<i64>(row, 0)?, column::<String>(row, 1)?));
-        let rows = collect(conn, sql, params![first, last, field.as_stored()], read)?;
+        let sql = format!(
+            "SELECT {case}, {json} FROM {table} WHERE {key} BETWEEN ?1 AND ?2 AND {place_in}({json}, ?3) > 0"
+        );
+        let read = |row: &dyn Columns| Ok((column::<i64>(row, 0)?, column::<String>(row, 1)?));
+        let values = [first.into(), last.into(), text(&field.as_stored())];
+        let rows = collect(conn, &sql, &values, read)?;
         let held = rows.into_iter().filter(|(_, json)| field.is_in(json));
         cases.extend(held.map(|(case, _)| case));
     }
@@ -246,7 +242,7 @@ fn of_cases(conn: &Connection, field: &FieldValue, after: u64) -> Result<Holding
     for case in cases {
         let name = || format!("case `c-{case}`");
         let sql = "SELECT saga, state FROM cases WHERE id = ?1";
-        found.extend(collect(conn, sql, [case], |row| {
+        found.extend(collect(conn, sql, &[case.into()], |row| {
             let state = CaseState::from_code(column(row, 1)?)
                 .ok_or_else(|| corrupt(name(), "its state is none"))?;
             let saga = saga_id(row, 0, &name)?;
@@ -257,35 +253,37 @@ fn of_cases(conn: &Connection, field: &FieldValue, after: u64) -> Result<Holding
 }
 
 fn of_announced(
-    conn: &Connection,
+    conn: &dyn Tables,
     field: &FieldValue,
     after: &str,
 ) -> Result<HoldingPage, StoreError> {
     let Some(last) = last_of::<String>(
         conn,
-        "SELECT max(saga) FROM (SELECT saga FROM sagas WHERE saga > ?1 ORDER BY saga LIMIT ?2)",
-        after,
+        "SELECT max(saga) FROM (SELECT saga FROM sagas WHERE saga > ?1 ORDER BY saga LIMIT ?2) AS page",
+        text(after),
     )?
     else {
         return Ok(HoldingPage { found: Vec::new(), next: None });
     };
     // Those with a case are found by it.
-    let sql = "SELECT a.saga, a.data FROM sagas a WHERE a.saga > ?1 AND a.saga <= ?2 AND instr(a.data, ?3)
-               AND NOT EXISTS (SELECT 1 FROM cases c WHERE c.saga = a.saga) ORDER BY a.saga";
+    let place_in = conn.dialect().place_in;
+    let sql = format!(
+        "SELECT a.saga, a.data FROM sagas a WHERE a.saga > ?1 AND a.saga <= ?2 AND {place_in}(a.data, ?3) > 0
+         AND NOT EXISTS (SELECT 1 FROM cases c WHERE c.saga = a.saga) ORDER BY a.saga"
+    );
     let name = || "an announced saga".to_owned();
-    let read = |row: &Row<'_>| Ok((saga_id(row, 0, &name)?, column::<String>(row, 1)?));
-    let rows = collect(conn, sql, params![after, last, field.as_stored()], read)?;
+    let read = |row: &dyn Columns| Ok((saga_id(row, 0, &name)?, column::<String>(row, 1)?));
+    let rows = collect(conn, &sql, &[text(after), text(&last), text(&field.as_stored())], read)?;
     let held = rows.into_iter().filter(|(_, json)| field.is_in(json));
     let found = held.map(|(saga, _)| Holding { saga, case: None }).collect();
     Ok(HoldingPage { found, next: Some(HoldingPlace::Announced(last)) })
 }
 
 fn last_of<T: FromSql>(
-    conn: &Connection,
+    conn: &dyn Tables,
     sql: &str,
-    after: impl ToSql,
+    after: Value,
 ) -> Result<Option<T>, StoreError> {
-    conn.prepare_cached(sql)
-        .and_then(|mut last| last.query_row(params![after, LOOKED_AT], |row| row.get(0)))
-        .map_err(read_error)
+    let last = one_row(conn, sql, &[after, LOOKED_AT.into()], |row| column::<Option<T>>(row, 0))?;
+    Ok(last.flatten())
 }

@@ -3,6 +3,7 @@
 //! A page begins where the one before it ended, by its place in the order: rows that come in meanwhile move nothing.
 
 use super::{
+    Columns, Dialect, Tables, Value,
     act_rows::{ACT_COLUMNS, act_row},
     case_list::{Stream, UNSETTLED},
     cursor::List,
@@ -18,7 +19,6 @@ use crate::{
 use amends_api::StepStateName;
 use amends_engine::{RulebookRef, StepRow};
 use amends_protocol::{CaseId, SagaId};
-use rusqlite::{Connection, types::Value};
 
 /// Takes one row more than the page has as the sign that there is a next page.
 fn page_of<R, T, const N: usize>(
@@ -55,7 +55,7 @@ impl FoundStep {
 
 /// One page of steps.
 pub(crate) fn steps(
-    conn: &Connection,
+    conn: &dyn Tables,
     filter: &StepFilter,
     page: &PageRequest,
 ) -> Result<RowPage<ListedStep>, StoreError> {
@@ -67,14 +67,14 @@ pub(crate) fn steps(
 }
 
 fn found_steps(
-    conn: &Connection,
+    conn: &dyn Tables,
     filter: &StepFilter,
     after: Option<[i64; 2]>,
     limit: usize,
 ) -> Result<Vec<FoundStep>, StoreError> {
     let Some(case) = one_case(conn, filter)? else { return Ok(Vec::new()) };
     let mut found = Vec::new();
-    for (sql, values) in step_queries(filter, case, after)? {
+    for (sql, values) in step_queries(conn.dialect(), filter, case, after)? {
         found.extend(collect_up_to(conn, &sql, values, limit, found_step)?);
     }
     found.sort_by_cached_key(|found| std::cmp::Reverse(found.place().unwrap_or_default()));
@@ -83,12 +83,13 @@ fn found_steps(
 }
 
 /// What finds steps: one query, or one for each state that their cases can have.
-pub(super) fn step_queries(
+pub(crate) fn step_queries(
+    dialect: &Dialect,
     filter: &StepFilter,
     case: Option<CaseId>,
     after: Option<[i64; 2]>,
 ) -> Result<Vec<(String, Vec<Value>)>, StoreError> {
-    let mut base = search::of_steps(filter, case)?;
+    let mut base = search::of_steps(dialect, filter, case)?;
     if let Some([opened_at, key]) = after {
         // The first finds the place in the index of cases, the second the place within the case.
         let case = case_of(key).0.cast_signed();
@@ -125,7 +126,7 @@ pub(super) fn step_queries(
 
 /// The one case that the filter is about: `Some(None)` when about any, `None` when about none that exists.
 #[allow(clippy::option_option)] // three answers: any case, this case, no case
-fn one_case(conn: &Connection, filter: &StepFilter) -> Result<Option<Option<CaseId>>, StoreError> {
+fn one_case(conn: &dyn Tables, filter: &StepFilter) -> Result<Option<Option<CaseId>>, StoreError> {
     let Some(saga) = &filter.saga else { return Ok(Some(filter.case)) };
     let Some(of_saga) = case_of_saga(conn, saga)? else { return Ok(None) };
     Ok(match filter.case {
@@ -139,7 +140,7 @@ fn wants_unfinished_only(filter: &StepFilter) -> bool {
     filter.reason.is_some() || (!filter.state.is_empty() && filter.state.iter().all(unfinished))
 }
 
-fn found_step(row: &rusqlite::Row<'_>) -> Result<FoundStep, StoreError> {
+fn found_step(row: &dyn Columns) -> Result<FoundStep, StoreError> {
     let step = step_row(row)?;
     let saga = column::<String>(row, 15)?;
     let saga = SagaId::new(&saga).map_err(|e| StoreError::Corrupt {
@@ -156,7 +157,7 @@ fn found_step(row: &rusqlite::Row<'_>) -> Result<FoundStep, StoreError> {
 
 /// One page of the audit.
 pub(crate) fn acts(
-    conn: &Connection,
+    conn: &dyn Tables,
     filter: ActFilter,
     page: &PageRequest,
 ) -> Result<RowPage<AuditEntry>, StoreError> {

@@ -1,12 +1,13 @@
 //! Builds the condition of a search. Every value is bound; only text that is written in this crate becomes SQL.
 
 use super::{
+    Dialect, Value,
     codes::Coded,
     key::{STEP_OF_CASE, case_number, key_range, row_key},
+    rows::text,
 };
 use crate::{CaseFilter, StepFilter, StoreError};
 use amends_protocol::{CaseId, StepId};
-use rusqlite::types::Value;
 
 /// A conjunction and the values of its `?` marks.
 #[derive(Clone, Debug, Default)]
@@ -38,14 +39,15 @@ impl Search {
     }
 
     /// Adds that a column has one of these numbers, in any quantity.
-    fn and_among(&mut self, column: &str, numbers: impl Iterator<Item = i64>) {
+    fn and_among(&mut self, dialect: &Dialect, column: &str, numbers: impl Iterator<Item = i64>) {
         let list: Vec<String> = numbers.map(|n| n.to_string()).collect();
-        let condition = format!("{column} IN (SELECT value FROM json_each(?))");
+        let condition = format!("{column} IN ({})", dialect.numbers);
         self.and(&condition, [Value::from(format!("[{}]", list.join(",")))]);
     }
 
     /// Rows by the ids that they have, or that the parts have which they are.
-    fn and_steps(&mut self, ids: &[StepId]) {
+    fn and_steps(&mut self, dialect: &Dialect, ids: &[StepId]) {
+        let Dialect { numbers, part_of, .. } = dialect;
         let (parts, rows): (Vec<&StepId>, Vec<&StepId>) =
             ids.iter().partition(|id| id.part.is_some());
         let keys = |ids: &[&StepId]| {
@@ -54,13 +56,14 @@ impl Search {
             Value::from(format!("[{}]", keys.join(",")))
         };
         if parts.is_empty() {
-            return self.and("s.key IN (SELECT value FROM json_each(?))", [keys(&rows)]);
+            return self.and(&format!("s.key IN ({numbers})"), [keys(&rows)]);
         }
         // The rows of a step lie behind its first one; which of them is meant is asked of the row itself.
-        let condition = "(s.key IN (SELECT value FROM json_each(?)) OR (s.key & ~1048575
-            | coalesce(json_extract(s.memo, '$.part_of'), s.key & 1048575))
-            IN (SELECT value FROM json_each(?)))";
-        self.and(condition, [keys(&rows), keys(&parts)]);
+        let condition = format!(
+            "(s.key IN ({numbers}) OR ((s.key - (s.key & 1048575)) + coalesce({part_of}, s.key & 1048575))
+             IN ({numbers}))"
+        );
+        self.and(&condition, [keys(&rows), keys(&parts)]);
     }
 
     fn and_in<T: Coded>(&mut self, column: &str, words: &[T]) {
@@ -79,10 +82,12 @@ impl Search {
         }
     }
 
-    fn and_text(&mut self, columns: &[&str], text: &str) {
+    fn and_text(&mut self, dialect: &Dialect, columns: &[&str], text: &str) {
         let pattern = like_pattern(text);
-        let any: Vec<String> =
-            columns.iter().map(|column| format!("{column} LIKE ? ESCAPE '\\'")).collect();
+        let any: Vec<String> = columns
+            .iter()
+            .map(|column| format!("{column} {} ? ESCAPE '\\'", dialect.like))
+            .collect();
         let values = columns.iter().map(|_| Value::from(pattern.clone()));
         self.and(&format!("({})", any.join(" OR ")), values);
     }
@@ -102,18 +107,14 @@ fn like_pattern(text: &str) -> String {
     pattern
 }
 
-/// A text as a value.
-pub(crate) fn text(value: &str) -> Value {
-    Value::from(value.to_owned())
-}
-
 /// What a case filter says of `cases c`, but for its states and times.
 ///
-/// Steps are looked at case by case: SQLite turns an `EXISTS` into a join, which it may begin at the steps of all cases.
-pub(crate) fn of_cases(filter: &CaseFilter) -> Search {
+/// Steps are looked at case by case: SQLite turns an `EXISTS` into a join, which it may begin at the steps of all
+/// cases.
+pub(crate) fn of_cases(dialect: &Dialect, filter: &CaseFilter) -> Search {
     let mut search = Search::default();
     if let Some(among) = &filter.among {
-        search.and_among("c.id", among.iter().filter_map(|case| case_number(*case).ok()));
+        search.and_among(dialect, "c.id", among.iter().filter_map(|case| case_number(*case).ok()));
     }
     search.and_in("c.closed_on", &filter.closed_on);
     if let Some(saga) = &filter.saga {
@@ -148,39 +149,35 @@ pub(crate) fn of_cases(filter: &CaseFilter) -> Search {
         );
     }
     if let Some(wanted) = &filter.text {
-        search.and_text(&["c.saga", "c.message"], wanted);
+        search.and_text(dialect, &["c.saga", "c.message"], wanted);
     }
     if let Some(customer) = &filter.customer {
-        search.and(&format!("json_extract({MEMO}, '$.business.customer') = ?"), [text(customer)]);
+        search.and(&format!("{} = ?", dialect.customer), [text(customer)]);
     }
-    of_money(&mut search, filter);
+    of_money(&mut search, dialect, filter);
     search
 }
 
-/// The memo of a case; one that can't be read says nothing, and must not end the search.
-const MEMO: &str = "CASE WHEN json_valid(c.memo) THEN c.memo ELSE '{}' END";
-
 /// One amount of a case has to meet all of it. Amounts lie in the memo as texts that sort as they do, each behind its
 /// currency and a colon.
-fn of_money(search: &mut Search, filter: &CaseFilter) {
+fn of_money(search: &mut Search, dialect: &Dialect, filter: &CaseFilter) {
+    let place = format!("{}(a.value, ':')", dialect.place_in);
     let (mut conditions, mut values) = (Vec::new(), Vec::new());
     if let Some(currency) = &filter.currency {
-        conditions.push("substr(a.value, 1, instr(a.value, ':') - 1) = ?");
+        conditions.push(format!("substr(a.value, 1, {place} - 1) = ?"));
         values.push(text(currency));
     }
     if let Some(least) = filter.amount_min {
-        conditions.push("substr(a.value, instr(a.value, ':') + 1) >= ?");
+        conditions.push(format!("substr(a.value, {place} + 1) >= ?"));
         values.push(text(&least.sort_key()));
     }
     if let Some(most) = filter.amount_max {
-        conditions.push("substr(a.value, instr(a.value, ':') + 1) <= ?");
+        conditions.push(format!("substr(a.value, {place} + 1) <= ?"));
         values.push(text(&most.sort_key()));
     }
     if !conditions.is_empty() {
         let all = conditions.join(" AND ");
-        let any = format!(
-            "(SELECT 1 FROM json_each({MEMO}, '$.business.order') a WHERE {all} LIMIT 1) = 1"
-        );
+        let any = format!("(SELECT 1 FROM {} WHERE {all} LIMIT 1) = 1", dialect.amounts);
         search.and(&any, values);
     }
 }
@@ -191,7 +188,11 @@ pub(crate) fn in_states<T: Coded>(search: &mut Search, column: &str, states: &[T
 }
 
 /// What a step filter says of `steps s` and its `cases c`. `case` is the one case that it is about, if it is.
-pub(crate) fn of_steps(filter: &StepFilter, case: Option<CaseId>) -> Result<Search, StoreError> {
+pub(crate) fn of_steps(
+    dialect: &Dialect,
+    filter: &StepFilter,
+    case: Option<CaseId>,
+) -> Result<Search, StoreError> {
     let mut search = Search::default();
     if let Some(case) = case {
         let (first, last) = key_range(case);
@@ -201,10 +202,10 @@ pub(crate) fn of_steps(filter: &StepFilter, case: Option<CaseId>) -> Result<Sear
         }
     }
     if let Some(ids) = &filter.ids {
-        search.and_steps(ids);
+        search.and_steps(dialect, ids);
     }
     if let Some(cases) = &filter.cases {
-        search.and_among("c.id", cases.iter().map(|case| case.0.cast_signed()));
+        search.and_among(dialect, "c.id", cases.iter().map(|case| case.0.cast_signed()));
     }
     search.and_in("s.state", &filter.state);
     if let Some(outcome) = filter.outcome {
@@ -224,7 +225,7 @@ pub(crate) fn of_steps(filter: &StepFilter, case: Option<CaseId>) -> Result<Sear
     }
     search.and_one_of("c.rulebook", &filter.rulebooks);
     if let Some(wanted) = &filter.text {
-        search.and_text(&["json_extract(s.memo, '$.message')"], wanted);
+        search.and_text(dialect, &[dialect.message], wanted);
     }
     Ok(search)
 }
@@ -232,6 +233,7 @@ pub(crate) fn of_steps(filter: &StepFilter, case: Option<CaseId>) -> Result<Sear
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sqlite::DIALECT;
     use amends_api::StepStateName;
 
     #[test]
@@ -252,11 +254,11 @@ mod tests {
             amount_max: "99".parse().ok(),
             ..CaseFilter::default()
         };
-        let search = of_cases(&filter);
+        let search = of_cases(&DIALECT, &filter);
         assert_eq!(search.clause().matches('?').count(), search.values.len());
         assert!(!search.clause().contains("1=1"));
         let filter = StepFilter { state: StepStateName::ALL.to_vec(), ..StepFilter::default() };
-        let search = of_steps(&filter, Some(CaseId(1))).expect("plain");
+        let search = of_steps(&DIALECT, &filter, Some(CaseId(1))).expect("plain");
         assert_eq!(search.clause().matches('?').count(), search.values.len());
     }
 }

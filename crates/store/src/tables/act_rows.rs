@@ -1,11 +1,13 @@
 //! Reads entries of the audit: for people, and as their digests cover them.
 
-use super::rows::{column, corrupt, json, moment};
+use super::{
+    Columns,
+    rows::{column, corrupt, json, moment},
+};
 use crate::{AuditEntry, StoreError};
 use amends_api::audit::{ActDigest, ChainedAct, Content};
 use amends_engine::{ActRow, Actor};
 use amends_protocol::{CaseId, Timestamp};
-use rusqlite::Row;
 
 pub(crate) const ACT_COLUMNS: &str = "id, at, actor, act, reason, case_id, step, detail, \
      principal, address, digest, reason_digest, detail_digest";
@@ -14,7 +16,7 @@ pub(crate) const CHAINED: &str = "
     SELECT id, at, actor, principal, address, act, case_id, step, reason, reason_digest, detail, detail_digest, digest
     FROM acts";
 
-pub(crate) fn digest(row: &Row<'_>, index: usize) -> Result<Option<ActDigest>, StoreError> {
+pub(crate) fn digest(row: &dyn Columns, index: usize) -> Result<Option<ActDigest>, StoreError> {
     let bytes: Option<Vec<u8>> = column(row, index)?;
     Ok(bytes.and_then(|bytes| ActDigest::from_bytes(&bytes)))
 }
@@ -32,7 +34,7 @@ pub(crate) const NO_REASON: &str = "";
 pub(crate) const NO_DETAIL: &str = "null";
 
 /// A row of [`CHAINED`] with the digest that stands with it.
-pub(crate) fn chained(row: &Row<'_>) -> Result<(ChainedAct, Option<ActDigest>), StoreError> {
+pub(crate) fn chained(row: &dyn Columns) -> Result<(ChainedAct, Option<ActDigest>), StoreError> {
     let entry = ChainedAct {
         number: column::<i64>(row, 0)?.cast_unsigned(),
         at: Timestamp(column(row, 1)?),
@@ -49,7 +51,7 @@ pub(crate) fn chained(row: &Row<'_>) -> Result<(ChainedAct, Option<ActDigest>), 
 }
 
 /// A row of [`ACT_COLUMNS`].
-pub(crate) fn act_row(row: &Row<'_>) -> Result<AuditEntry, StoreError> {
+pub(crate) fn act_row(row: &dyn Columns) -> Result<AuditEntry, StoreError> {
     let id: i64 = column(row, 0)?;
     let name = || format!("act {id}");
     let step: Option<String> = column(row, 6)?;

@@ -1,30 +1,24 @@
-//! Gathers the rows that belong together: a case of a list, one case with everything, one step with its tries. What they
-//! mean to people is said elsewhere.
+//! Gathers the rows that belong together: a case of a list, one case with everything, one step with its tries. What
+//! they mean to people is said elsewhere.
 
 use super::{
+    Tables,
     act_rows::{ACT_COLUMNS, act_row},
+    collect,
+    gathered::{case_by_id, with_rows},
     key::{case_number, key_range, row_key},
-    rows::{
-        ATTEMPT_COLUMNS, STEP_COLUMNS, attempt_row, case_by_id, collect, collect_readable,
-        first_report, read_error, step_row, steps_of, with_rows,
-    },
+    one,
+    rows::{ATTEMPT_COLUMNS, STEP_COLUMNS, attempt_row, collect_readable, column, step_row},
 };
-use crate::{AuditEntry, CaseRecord, ListedCase, ListedStep, StepRecord, StoreError};
-use amends_engine::{AttemptRow, CaseRow, RulebookRef, StepRow};
+use crate::{AuditEntry, CaseRecord, ListedStep, StepRecord, StoreError};
+use amends_engine::{AttemptRow, RulebookRef, StepRow};
 use amends_protocol::{CaseId, SagaId, StepId};
-use rusqlite::{Connection, OptionalExtension, params};
 
 /// Most acts that come with one case; the list of acts has them all.
-const ACTS_OF_CASE: usize = 1000;
-
-/// A case of a list.
-pub(crate) fn listed_case(conn: &Connection, case: CaseRow) -> Result<ListedCase, StoreError> {
-    let (first_report, steps) = (first_report(conn, case.id)?, steps_of(conn, case.id)?);
-    Ok(ListedCase { case, first_report, steps })
-}
+const ACTS_OF_CASE: i64 = 1000;
 
 /// All that is stored of one case.
-pub(crate) fn case(conn: &Connection, id: CaseId) -> Result<Option<CaseRecord>, StoreError> {
+pub(crate) fn case(conn: &dyn Tables, id: CaseId) -> Result<Option<CaseRecord>, StoreError> {
     let Some(case) = case_by_id(conn, id)? else { return Ok(None) };
     let stored = with_rows(conn, case)?;
     let attempts = attempts(conn, key_range(id))?;
@@ -33,7 +27,7 @@ pub(crate) fn case(conn: &Connection, id: CaseId) -> Result<Option<CaseRecord>, 
 
 /// A step of a list.
 pub(crate) fn listed_step(
-    conn: &Connection,
+    conn: &dyn Tables,
     step: StepRow,
     saga: SagaId,
     rulebook: Option<RulebookRef>,
@@ -44,14 +38,15 @@ pub(crate) fn listed_step(
 }
 
 /// All that is stored of one step.
-pub(crate) fn step(conn: &Connection, id: StepId) -> Result<Option<StepRecord>, StoreError> {
+pub(crate) fn step(conn: &dyn Tables, id: StepId) -> Result<Option<StepRecord>, StoreError> {
     let Some(case) = case_by_id(conn, id.case)? else { return Ok(None) };
     let (first, last) = key_range(id.case);
     let sql = format!(
         "SELECT {STEP_COLUMNS} FROM steps s WHERE s.key BETWEEN ?1 AND ?2 AND s.tag = ?3
          ORDER BY s.key"
     );
-    let rows = collect(conn, &sql, [first, last, id.tag.cast_signed()], step_row)?;
+    let rows =
+        collect(conn, &sql, &[first.into(), last.into(), id.tag.cast_signed().into()], step_row)?;
     let Some(row) = rows.iter().find(|row| row.is(id)).cloned() else { return Ok(None) };
     let is_meant = |other: &StepRow| other.id == row.id || is_step_of(&row, other, id);
     let (mut others, mut tries) = (Vec::new(), Vec::new());
@@ -70,35 +65,34 @@ fn is_step_of(row: &StepRow, other: &StepRow, id: StepId) -> bool {
 }
 
 fn report_ids(
-    conn: &Connection,
+    conn: &dyn Tables,
     case: CaseId,
     positions: &[u32],
 ) -> Result<Vec<String>, StoreError> {
-    let mut one =
-        conn.prepare_cached("SELECT id FROM reports WHERE key = ?1").map_err(read_error)?;
     let mut ids = Vec::with_capacity(positions.len());
     for &position in positions {
-        let id = one.query_row([row_key(case, position)?], |row| row.get(0));
-        ids.extend(id.optional().map_err(read_error)?);
+        let key = [row_key(case, position)?.into()];
+        let sql = "SELECT id FROM reports WHERE key = ?1";
+        ids.extend(one(conn, sql, &key, |row| column::<String>(row, 0))?);
     }
     Ok(ids)
 }
 
 /// Stored tries of the steps in a range of keys.
-fn attempts(conn: &Connection, keys: (i64, i64)) -> Result<Vec<AttemptRow>, StoreError> {
+fn attempts(conn: &dyn Tables, (first, last): (i64, i64)) -> Result<Vec<AttemptRow>, StoreError> {
     let sql = format!(
         "SELECT {ATTEMPT_COLUMNS} FROM attempts a CROSS JOIN steps s ON s.key = a.step
          WHERE a.step BETWEEN ?1 AND ?2 ORDER BY a.step, a.attempt"
     );
-    collect_readable(conn, &sql, keys, attempt_row)
+    collect_readable(conn, &sql, &[first.into(), last.into()], attempt_row)
 }
 
 /// Acts on a case, oldest first; of very many, the latest.
-fn acts_of(conn: &Connection, case: CaseId) -> Result<Vec<AuditEntry>, StoreError> {
+fn acts_of(conn: &dyn Tables, case: CaseId) -> Result<Vec<AuditEntry>, StoreError> {
     let sql =
         format!("SELECT {ACT_COLUMNS} FROM acts WHERE case_id = ?1 ORDER BY id DESC LIMIT ?2");
-    let of_case = params![case_number(case)?, ACTS_OF_CASE as i64];
-    let mut acts = collect_readable(conn, &sql, of_case, act_row)?;
+    let of_case = [case_number(case)?.into(), ACTS_OF_CASE.into()];
+    let mut acts = collect_readable(conn, &sql, &of_case, act_row)?;
     acts.reverse();
     Ok(acts)
 }

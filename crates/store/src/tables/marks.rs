@@ -1,0 +1,48 @@
+//! Numbers that outlive the rows they came from.
+
+use super::{
+    Tables, collect,
+    rows::{column, text},
+    written::{WRITING, doing},
+};
+use crate::StoreError;
+use amends_protocol::Timestamp;
+
+/// Name of the mark that counts the rows of `cases`.
+pub(crate) const CASES: &str = "cases";
+/// Name of the mark that keeps the highest case number once its case is pruned.
+pub(crate) const LAST_CASE: &str = "last_case";
+/// Writes that mark. Numbers are never given out again, or an old audit entry would speak of the wrong case.
+pub(crate) const KEEP_LAST_CASE: &str =
+    "INSERT INTO marks (name, value) SELECT ?1, max(id) FROM cases HAVING max(id) IS NOT NULL
+    ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE excluded.value > marks.value";
+
+const KEEP_CLOCK: &str = "INSERT INTO marks (name, value) VALUES ('clock', ?1)
+    ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE excluded.value > marks.value";
+const TOUCH: &str = "INSERT INTO marks (name, value) VALUES ('touched', 1)
+    ON CONFLICT (name) DO UPDATE SET value = marks.value + 1";
+
+/// The value of a mark, if it is there.
+pub(crate) fn value(conn: &dyn Tables, name: &str) -> Result<Option<i64>, StoreError> {
+    let sql = "SELECT value FROM marks WHERE name = ?1";
+    Ok(collect(conn, sql, &[text(name)], |row| column(row, 0))?.pop())
+}
+
+/// Notes that cases were added or removed, within the transaction that does it.
+pub(crate) fn more_cases(conn: &dyn Tables, by: i64) -> Result<(), StoreError> {
+    if by == 0 {
+        return Ok(());
+    }
+    let sql = "UPDATE marks SET value = value + ?1 WHERE name = ?2";
+    conn.execute(sql, &[by.into(), text(CASES)]).map(drop).map_err(doing("count cases"))
+}
+
+/// Keeps the latest supervisor time.
+pub(crate) fn keep_clock(conn: &dyn Tables, clock: Timestamp) -> Result<(), StoreError> {
+    conn.execute(KEEP_CLOCK, &[clock.0.into()]).map(drop).map_err(doing(WRITING))
+}
+
+/// Writes something that has to reach the disk.
+pub(crate) fn touch(conn: &dyn Tables) -> Result<(), StoreError> {
+    conn.execute(TOUCH, &[]).map(drop).map_err(doing(WRITING))
+}
