@@ -1,8 +1,8 @@
-//! Who may write. The 64 parts of the sagas and the seat have a row with an epoch each; every commit reads those that it
-//! needs and holds on to them, and whoever takes them over has to wait for it, and then raises the epoch.
+//! Who may write. The 64 parts of the sagas and the seat have a row with an epoch each; every commit reads those that
+//! it needs and holds on to them, and whoever takes them over has to wait for it, and then raises the epoch.
 //!
-//! A node of this version takes all of them or none, and shows them to the loop as the one partition 0. Its epoch is the
-//! highest of theirs: all are claimed and raised together, so it grows whenever one of them does.
+//! A node of this version takes all of them or none, and shows them to the loop as the one partition 0. Its epoch is
+//! the highest of theirs: all are claimed and raised together, so it grows whenever one of them does.
 //!
 //! INVARIANT: rows are locked in the order of their number, and looked at by a statement that begins when they are
 //! locked. A condition in the locking statement itself would be judged by a snapshot from before the wait, in which a
@@ -112,6 +112,15 @@ impl Held {
         Ok((rows.len() == LEASES).then_some(Self { epochs, epoch }))
     }
 
+    /// As the rows say: what another connection of the same process holds.
+    #[cfg(test)]
+    pub(super) fn read(session: &Session, me: &Me) -> sqlx::Result<Option<Self>> {
+        let all = "SELECT partition, epoch FROM lease WHERE owner = $1";
+        let rows =
+            session.run(async |line| sqlx::query(all).bind(&me.node).fetch_all(line).await)?;
+        Self::of(&rows)
+    }
+
     /// What commits have to carry now.
     pub(super) fn epoch(&self) -> Epoch {
         self.epoch
@@ -152,11 +161,21 @@ impl WholeLease {
         }
         // A node lives before it holds anything; whoever claims looks for that row.
         me.beat(session)?;
+        self.claim_after(session, me, me.lease_time)
+    }
+
+    /// As [`claim`](Self::claim), by a node that has to have lived for so long before it takes what was a dead one's.
+    pub(super) fn claim_after(
+        &mut self,
+        session: &Session,
+        me: &Me,
+        lived: Duration,
+    ) -> Result<(), StoreError> {
         self.0 = locked(session, "claim what this node is to hold", async |line| {
             sqlx::query(CLAIM)
                 .bind(&me.node)
                 .bind(&me.incarnation)
-                .bind(me.lease_time.as_secs_f64())
+                .bind(lived.as_secs_f64())
                 .bind(LEASES as i64)
                 .fetch_all(line)
                 .await

@@ -6,20 +6,37 @@
 //! connection: with a new one, or after a commit of unknown end, `raise` comes first, which waits for a commit that is
 //! still under way and refuses one that has not begun.
 
+mod columns;
+mod commit;
+mod copy;
+#[cfg(test)]
+mod figures;
 mod heart;
 mod lease;
 mod options;
+#[cfg(test)]
+mod races;
+mod reader;
 mod schema;
 mod session;
 mod status;
+mod tables;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use options::{PostgresOptions, PostgresTls};
 pub use status::{LeasesSeen, PostgresSeen, TableSeen};
 
-use crate::{Lease, Leases, Partition, StoreError, threads::Writing};
+use crate::{
+    roles::{names::*, roles},
+    threads::{Reading, Writing},
+};
 use heart::Heart;
-use std::{sync::Arc, thread};
+use reader::PgReader;
+use sqlx::postgres::PgConnectOptions;
+use std::thread;
+use tokio::sync::oneshot;
 use writer::PgWriter;
 
 /// A store in PostgreSQL. Clones share it; when the last is dropped, queued commits are finished and what it holds is
@@ -37,9 +54,11 @@ pub struct PostgresStore {
 
 struct Shared {
     place: String,
-    // In the order in which they end: the heart beats until all is written, and the writer takes its leave.
-    writing: Writing<PgWriter>,
+    connects: PgConnectOptions,
+    // Dropped in this order: a beat after the writer has taken its leave would show the node as living again.
+    reading: Reading<PgReader>,
     heart: Heart,
+    writing: Writing<PgWriter>,
 }
 
 impl std::fmt::Debug for PostgresStore {
@@ -62,10 +81,14 @@ impl PostgresStore {
             let (options, place) = (options.clone(), place.clone());
             move || PgWriter::open(&options, connect, place)
         })?;
-        let heart = Heart::start(writer.connects(), writer.me().clone());
-        let heart = heart.map_err(|error| thread_failed(&place, &error))?;
-        let writing = Writing::start(writer).map_err(|error| thread_failed(&place, &error))?;
-        Ok(Self { shared: Arc::new(Shared { place, writing, heart }) })
+        let failed = |error: std::io::Error| thread_failed(&place, &error);
+        let connects = writer.connects();
+        let heart = Heart::start(connects.clone(), writer.me().clone()).map_err(failed)?;
+        let readers =
+            (0..options.readers.max(1)).map(|_| PgReader::new(connects.clone(), place.clone()));
+        let reading = Reading::start(readers).map_err(failed)?;
+        let writing = Writing::start(writer).map_err(failed)?;
+        Ok(Self { shared: Arc::new(Shared { place, connects, reading, writing, heart }) })
     }
 
     /// Looks at the store of a database from outside, beside nodes that may be using it; none if there is none. Changes
@@ -97,20 +120,32 @@ fn thread_failed(place: &str, error: &std::io::Error) -> StoreError {
     StoreError::Unusable { database: place.to_owned(), why }
 }
 
-impl Leases for PostgresStore {
-    async fn beat(&self) -> Result<(), StoreError> {
+impl PostgresStore {
+    fn writing(&self) -> &Writing<PgWriter> {
+        &self.shared.writing
+    }
+
+    fn reading(&self) -> &Reading<PgReader> {
+        &self.shared.reading
+    }
+
+    async fn show_life(&self) -> Result<(), StoreError> {
         self.shared.heart.beat().await
     }
 
-    async fn claim(&self, most: usize) -> Result<Vec<Lease>, StoreError> {
-        self.shared.writing.order(move |writer| writer.claim(most)).await
-    }
-
-    async fn raise(&self) -> Result<Vec<Lease>, StoreError> {
-        self.shared.writing.order(PgWriter::raise).await
-    }
-
-    async fn release(&self, partitions: Vec<Partition>) -> Result<(), StoreError> {
-        self.shared.writing.order(move |writer| writer.release(&partitions)).await
+    /// A consistent copy in a SQLite file.
+    async fn copy_to(&self, to: &Path) -> Result<(), StoreError> {
+        let Shared { connects, place, .. } = &*self.shared;
+        let (connects, place, to) = (connects.clone(), place.clone(), to.to_owned());
+        let (reply, done) = oneshot::channel();
+        thread::Builder::new()
+            .name("amends-backup".to_owned())
+            .spawn(move || {
+                let _ = reply.send(copy::copy(&connects, &place, &to));
+            })
+            .map_err(|error| thread_failed(&self.shared.place, &error))?;
+        done.await.map_err(|_| StoreError::Closed)?
     }
 }
+
+roles!(PostgresStore);

@@ -12,8 +12,8 @@ pub struct PostgresOptions {
     pub address: String,
     /// The password of that user; none where the server asks for none, or if it stands in the address.
     pub password: Option<String>,
-    /// Whether the connection is encrypted and whom it trusts; none is what the address says (`sslmode=…`), or `prefer`.
-    /// All but `disable` and `prefer` need the feature `postgres-tls`.
+    /// Whether the connection is encrypted and whom it trusts; none is what the address says (`sslmode=…`), or
+    /// `prefer`. All but `disable` and `prefer` need the feature `postgres-tls`.
     pub tls: Option<PostgresTls>,
     /// Certificates that are trusted, in PEM, in place of the system's.
     pub tls_authorities: Option<PathBuf>,

@@ -77,8 +77,8 @@ pub(crate) fn migrate(session: &Session, place: &str) -> Result<(), StoreError> 
             return Err(StoreError::NewerSchema { found, known });
         }
         if found == 0 {
-            let begun = "CREATE SCHEMA IF NOT EXISTS amends; SET LOCAL search_path = amends, pg_catalog; \
-                         CREATE TABLE schema (version int NOT NULL); INSERT INTO schema (version) VALUES (0)";
+            let begun = "CREATE SCHEMA IF NOT EXISTS amends; CREATE TABLE amends.schema (version int NOT NULL); \
+                         INSERT INTO amends.schema (version) VALUES (0)";
             session.batch(begun).map_err(|error| match has_code(&error, &["42501", "42P07"]) {
                 true => StoreError::Unusable {
                     database: place.to_owned(),
@@ -87,10 +87,9 @@ pub(crate) fn migrate(session: &Session, place: &str) -> Result<(), StoreError> 
                 false => database(DOING)(error),
             })?;
         }
-        run("SET LOCAL search_path = amends, pg_catalog")?;
         for (migration, version) in MIGRATIONS.iter().zip(1..).skip_while(|(_, v)| *v <= found) {
             run(migration)?;
-            run(&format!("UPDATE schema SET version = {version}"))?;
+            run(&format!("UPDATE amends.schema SET version = {version}"))?;
         }
         Ok(())
     })

@@ -14,12 +14,13 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// What a connection is told of itself, and how long it may take to answer.
 #[derive(Clone, Copy)]
 pub(crate) struct Kind {
-    settings: &'static [(&'static str, &'static str)],
-    limit: Duration,
+    pub(crate) settings: &'static [(&'static str, &'static str)],
+    pub(crate) limit: Duration,
 }
 
-/// For commits: no statement of it depends on what the planner guesses of one batch, and one that its process does not
-/// wait for any more is noticed within seconds.
+/// For commits. A plan is made once, perhaps while the tables are empty, and what is looked up here is found by an index
+/// whatever the planner thinks of that then. A statement for which its process does not wait any more is noticed within
+/// seconds.
 pub(crate) const COMMITTING: Kind = Kind {
     settings: &[
         ("search_path", "amends,pg_catalog"),
@@ -31,10 +32,11 @@ pub(crate) const COMMITTING: Kind = Kind {
         ("tcp_keepalives_interval", "2"),
         ("tcp_user_timeout", "10000"),
         ("plan_cache_mode", "force_generic_plan"),
+        ("enable_seqscan", "off"),
     ],
     limit: Duration::from_secs(12),
 };
-/// For people: what takes longer than [`READ_LIMIT_SECONDS`] is ended by the server.
+/// For people: what takes longer than `READ_LIMIT_SECONDS` is ended by the server.
 pub(crate) const READING: Kind = Kind {
     settings: &[
         ("search_path", "amends,pg_catalog"),
@@ -44,6 +46,11 @@ pub(crate) const READING: Kind = Kind {
         ("jit", "off"),
     ],
     limit: Duration::from_secs(8),
+};
+/// For a copy, which takes as long as there is much.
+pub(crate) const COPYING: Kind = Kind {
+    settings: &[("search_path", "amends,pg_catalog"), ("default_transaction_read_only", "on")],
+    limit: Duration::from_secs(60),
 };
 /// To show that a node lives. That need not survive a crash of the server, after which everybody begins anew.
 pub(crate) const BEATING: Kind = Kind {
@@ -80,7 +87,7 @@ impl Session {
         work: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
     ) -> sqlx::Result<T> {
         let mut connection = self.connection.borrow_mut();
-        let limited = async { tokio::time::timeout(self.limit, work(&mut connection)).await };
+        let limited = async { tokio::time::timeout(self.limit, work(&mut *connection)).await };
         self.runtime.block_on(limited).map_err(|_| timed_out())?
     }
 

@@ -1,13 +1,19 @@
 //! The one connection that commits, and answers the loop's look-ups so that they see every commit before them.
 
 use super::{
+    commit::{self, Holder, Landed},
     lease::{Me, WholeLease},
     options::PostgresOptions,
     schema,
     session::{self, Session, breaks, database},
 };
 use crate::{
-    Batch, Lease, Partition, StoreError,
+    Batch, Lease, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, Partition,
+    SettledBefore, StoreError,
+    tables::{
+        Tables, lookup,
+        prune::{self, Lent, PrunePlace},
+    },
     threads::{Reply, Writer, write_group},
 };
 use sqlx::postgres::PgConnectOptions;
@@ -20,6 +26,9 @@ pub(crate) struct PgWriter {
     /// None once it has broken.
     session: Option<Session>,
     lease: WholeLease,
+    lent: Lent,
+    /// Where pruning goes on: those before are kept longer.
+    prune_from: PrunePlace,
 }
 
 impl PgWriter {
@@ -35,12 +44,18 @@ impl PgWriter {
         let incarnation = session
             .text("SELECT gen_random_uuid()::text")
             .map_err(database("draw what tells this process from others"))?;
-        let (node, lease_time) = (options.node.clone(), options.lease_time);
-        let me = Me { node, incarnation, lease_time };
-        let connects =
-            connects.application_name(&format!("amends/{}/{}", me.node, &me.incarnation[..8]));
         session.close();
-        let mut writer = Self { connects, place, me, session: None, lease: WholeLease::default() };
+        let me = Me { node: options.node.clone(), incarnation, lease_time: options.lease_time };
+        let name = format!("amends/{}/{:.8}", me.node, me.incarnation);
+        let mut writer = Self {
+            connects: connects.application_name(&name),
+            place,
+            me,
+            session: None,
+            lease: WholeLease::default(),
+            lent: Lent::default(),
+            prune_from: PrunePlace::default(),
+        };
         match writer.claim(usize::MAX) {
             // An earlier process of this node may live, or have died a moment ago: whoever waits for the lease is told.
             Ok(_) | Err(StoreError::NodeInUse { .. }) => Ok(writer),
@@ -67,12 +82,90 @@ impl PgWriter {
             None => session::reach(&self.connects, &self.place, session::COMMITTING)?,
         };
         let done = work(&session, &mut self.lease, &self.me);
-        if done.as_ref().is_err_and(breaks) {
+        if let Err(error) = &done
+            && breaks(error)
+        {
+            tracing::warn!(%error, "the connection that commits is given up; what it held is raised before anything is loaded");
             self.lease.0 = None;
         } else {
             self.session = Some(session);
         }
         done
+    }
+
+    fn write(&mut self, batches: &[&Batch]) -> Result<(), StoreError> {
+        batches.iter().try_for_each(|batch| self.lease.check(batch).map(drop))?;
+        if batches.iter().all(|batch| batch.writes.is_empty() && batch.clock.is_none()) {
+            return Ok(());
+        }
+        let landed = self.on_line(|session, lease, me| {
+            let by = Holder { session, me, held: lease.held()? };
+            commit::commit(by, batches)
+        })?;
+        self.unless_lost(landed)
+    }
+
+    /// What has gone to another is not held any more.
+    fn unless_lost(&mut self, landed: Landed) -> Result<(), StoreError> {
+        match landed {
+            Landed::Yes => Ok(()),
+            Landed::NotHeld => {
+                let lost = self.lease.held().map(|held| held.epoch()).unwrap_or_default();
+                self.lease.0 = None;
+                Err(StoreError::NotHeld { partition: Partition(0), epoch: lost })
+            }
+        }
+    }
+
+    pub(super) fn find(&mut self, wanted: &LookupRequest) -> Result<LookupResult, StoreError> {
+        let found = self.on_line(|session, _, _| lookup::find(session, wanted))?;
+        self.lent.lend(&found);
+        Ok(found)
+    }
+
+    pub(super) fn load(&mut self) -> Result<Loaded, StoreError> {
+        self.on_line(|session, lease, _| lookup::load(session, lease.held()?.epoch()))
+    }
+
+    pub(super) fn open_cases(
+        &mut self,
+        after: OpenPlace,
+        most: usize,
+    ) -> Result<OpenPage, StoreError> {
+        self.on_line(|session, _, _| lookup::open(session, after, most))
+    }
+
+    pub(super) fn prune(
+        &mut self,
+        settled_before: &SettledBefore,
+        limit: usize,
+    ) -> Result<usize, StoreError> {
+        let (lent, from) = (self.lent.cases(), self.prune_from);
+        let (removed, next) =
+            self.change(|conn| prune::prune(conn, settled_before, limit, (&lent, from)))?;
+        self.prune_from = next;
+        Ok(removed)
+    }
+
+    /// Does what no loop decided, whole or not at all, by whoever holds the seat.
+    pub(super) fn change<T>(
+        &mut self,
+        work: impl FnOnce(&dyn Tables) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let done = self.on_line(|session, lease, me| {
+            let held = lease.held()?.clone();
+            session.transact(|| {
+                let by = Holder { session, me, held: &held };
+                match commit::hold_the_seat(by)? {
+                    Landed::Yes => work(session).map(Some),
+                    Landed::NotHeld => Ok(None),
+                }
+            })
+        })?;
+        match done {
+            Some(done) => Ok(done),
+            None => self.unless_lost(Landed::NotHeld).and(Err(StoreError::Closed)),
+        }
     }
 
     pub(super) fn claim(&mut self, most: usize) -> Result<Vec<Lease>, StoreError> {
@@ -97,9 +190,7 @@ impl PgWriter {
 
 impl Writer for PgWriter {
     fn commit(&mut self, group: Vec<(Batch, Reply<()>)>) {
-        write_group(group, |batches| {
-            batches.iter().try_for_each(|batch| self.lease.check(batch).map(drop))
-        });
+        write_group(group, |batches| self.write(batches));
     }
 
     fn finish(mut self) {

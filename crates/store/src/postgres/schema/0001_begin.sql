@@ -41,8 +41,8 @@ CREATE TABLE cases (
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02);
 CREATE INDEX cases_by_time ON cases (opened_at, id);
 CREATE INDEX cases_by_report ON cases (report, opened_at, id);
--- 3 is `settled`: a case changes between these two once in its life, or few times.
-CREATE INDEX cases_unsettled ON cases (opened_at, id) WHERE state <> 3;
+-- 3 is `settled`. A case changes its state once in its life, or few times.
+CREATE INDEX cases_unsettled ON cases (state, opened_at, id) WHERE state <> 3;
 CREATE INDEX cases_settled ON cases (settled_at, id) WHERE state = 3;
 
 CREATE TABLE reports (
@@ -220,10 +220,10 @@ INSERT INTO marks (name, value) VALUES ('cases', 0);
 
 -- What makes the ids and keys of this store its own. Made once, random, and part of every copy.
 CREATE TABLE salt (
-  only  smallint PRIMARY KEY CHECK (only = 1),
+  "only" smallint PRIMARY KEY CHECK ("only" = 1),
   value bytea NOT NULL CHECK (length(value) = 16)
 );
-INSERT INTO salt (only, value)
+INSERT INTO salt ("only", value)
   SELECT 1, substr(sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())), 1, 16);
 
 -- A text as JSON that can be looked into; nothing of one that can't be read, so that it ends no search.
