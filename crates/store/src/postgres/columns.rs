@@ -1,6 +1,6 @@
 //! The rows of a commit as lists, one for each column, in the order in which the statement has them.
 
-use super::{commit::Rows, tables::storable};
+use super::{batch_rows::Rows, tables::storable};
 use crate::{
     StoreError,
     partitions::partition_of,

@@ -2,32 +2,25 @@
 //! on to the leases that they need, and write nothing if one of them has gone to another.
 
 use super::{
+    batch_rows::Rows,
     columns::ColumnLists,
     lease::{Held, Me},
     session::{Session, database, get, has_code},
-    tables::{storable, unwritten},
 };
 use crate::{
     Batch, StoreError,
     partitions::partition_of,
     tables::{
-        chain::ChainWriter,
-        erasures,
-        key::{case_number, row_key},
-        marks, rejected, settings,
-        written::{Named, WRITING, Why},
+        chain::ChainWriter, erasures, key::case_number, marks, rejected, settings, written::WRITING,
     },
 };
-use amends_engine::{AttemptRow, CaseRow, ReportRow, SagaRow, StepRow, Write};
-use amends_protocol::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
+use amends_engine::Write;
+use std::collections::BTreeSet;
 
 /// How often a statement is repeated that PostgreSQL took back so that another could go on.
 const REPEATS: usize = 3;
 /// Its codes for that: a deadlock, a transaction that could not be put in an order with others.
 const TAKEN_BACK: [&str; 2] = ["40P01", "40001"];
-/// What `amends_must` raises.
-const CONFLICT: &str = "AM002";
 
 /// Which leases are needed, which of them are held, and whether that is all.
 macro_rules! fence {
@@ -136,7 +129,7 @@ pub(super) fn commit(by: Holder<'_>, batches: &[&Batch]) -> Result<Landed, Store
     for write in batches.iter().flat_map(|batch| &batch.writes) {
         rows.add(write)?;
     }
-    rows.put(by, REPEATS)
+    put(by, &rows, REPEATS)
 }
 
 /// Whether it is written by a statement of its own, in its place between the others.
@@ -209,7 +202,7 @@ fn one_by_one<'w>(
             rows.add(write)?;
             continue;
         }
-        if rows.take_and_put(by)? == Landed::NotHeld {
+        if take_and_put(by, &mut rows)? == Landed::NotHeld {
             return Err(lost(by));
         }
         match write {
@@ -232,7 +225,7 @@ fn one_by_one<'w>(
             | Write::Saga(_) => {}
         }
     }
-    if rows.take_and_put(by)? == Landed::NotHeld {
+    if take_and_put(by, &mut rows)? == Landed::NotHeld {
         return Err(lost(by));
     }
     chain.finish(conn)?;
@@ -244,147 +237,31 @@ fn lost(by: Holder<'_>) -> StoreError {
     StoreError::NotHeld { partition: crate::Partition(0), epoch: by.held.epoch() }
 }
 
-/// Rows of a statement, by key: of several with one key the last.
-#[derive(Default)]
-pub(super) struct Rows<'w> {
-    pub(super) cases: BTreeMap<i64, &'w CaseRow>,
-    pub(super) reports: BTreeMap<i64, &'w ReportRow>,
-    pub(super) steps: BTreeMap<i64, &'w StepRow>,
-    pub(super) attempts: BTreeMap<(i64, u32), &'w AttemptRow>,
-    pub(super) sagas: BTreeMap<&'w str, &'w SagaRow>,
-    clock: Option<Timestamp>,
+fn take_and_put(by: Holder<'_>, rows: &mut Rows<'_>) -> Result<Landed, StoreError> {
+    let rows = std::mem::take(rows);
+    if rows.is_empty() { Ok(Landed::Yes) } else { put(by, &rows, 0) }
 }
 
-impl<'w> Rows<'w> {
-    pub(super) fn named_case(row: &CaseRow) -> Named {
-        Named::of(row.id, format!("case `{}` of saga `{}`", row.id, row.saga))
-    }
-
-    pub(super) fn named_report(row: &ReportRow) -> Named {
-        Named::of(row.case, format!("report `{}` of case `{}`", row.report.key(), row.case))
-    }
-
-    pub(super) fn add(&mut self, write: &'w Write) -> Result<(), StoreError> {
-        match write {
-            Write::Case(row) => {
-                let fixed = |row: &'w CaseRow| (&row.saga, &row.report, row.opened_at);
-                let before = self.cases.insert(case_number(row.id)?, row);
-                if before.is_some_and(|before| fixed(before) != fixed(row)) {
-                    return Err(Self::named_case(row).conflict());
-                }
-            }
-            Write::Report(row) => {
-                let key = row_key(row.case, row.position)?;
-                let before = self.reports.insert(key, row);
-                if before.is_some_and(|before| before.report.key() != row.report.key()) {
-                    return Err(Self::named_report(row).conflict());
-                }
-            }
-            Write::Step(row) => {
-                self.steps.insert(row_key(row.id.case, row.id.ordinal)?, row);
-            }
-            Write::Attempt(row) => {
-                let step = row_key(row.step.case, row.step.ordinal)?;
-                self.attempts.insert((step, row.attempt), row);
-            }
-            Write::Saga(row) => {
-                self.sagas.insert(row.saga.as_str(), row);
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn is_empty(&self) -> bool {
-        self.cases.is_empty()
-            && self.reports.is_empty()
-            && self.steps.is_empty()
-            && self.attempts.is_empty()
-            && self.sagas.is_empty()
-            && self.clock.is_none()
-    }
-
-    fn take_and_put(&mut self, by: Holder<'_>) -> Result<Landed, StoreError> {
-        let rows = std::mem::take(self);
-        if rows.is_empty() { Ok(Landed::Yes) } else { rows.put(by, 0) }
-    }
-
-    /// Which parts their sagas lie in, and which cases tell it of themselves.
-    fn needs(&self) -> (Vec<i16>, Vec<i64>) {
-        let of_cases = self.cases.values().map(|row| partition_of(row.saga.as_str()));
-        let of_sagas = self.sagas.keys().map(|saga| partition_of(saga));
-        let partitions: BTreeSet<i16> = of_cases.chain(of_sagas).collect();
-        let reports = self.reports.keys().map(|key| key >> 20);
-        let steps = self.steps.keys().chain(self.attempts.keys().map(|(step, _)| step));
-        let ids: BTreeSet<i64> = reports.chain(steps.map(|key| key >> 20)).collect();
-        let told = ids.into_iter().filter(|id| !self.cases.contains_key(id));
-        (partitions.into_iter().collect(), told.collect())
-    }
-
-    /// One statement. Where it is taken back so that another can go on, it is repeated so often.
-    pub(super) fn put(&self, by: Holder<'_>, repeats: usize) -> Result<Landed, StoreError> {
-        let columns = ColumnLists::of(self)?;
-        let (partitions, ids) = self.needs();
-        let mut left = repeats;
-        loop {
-            let asked = by.session.run(async |line| {
-                let query = sqlx::query(COMMIT)
-                    .bind(&by.me.node)
-                    .bind(&by.held.epochs[..])
-                    .bind(&partitions[..])
-                    .bind(&ids[..]);
-                let row =
-                    columns.bind(query).bind(self.clock.map(|at| at.0)).fetch_one(line).await?;
-                get::<bool>(&row, 0)
-            });
-            match asked {
-                Ok(true) => return Ok(Landed::Yes),
-                Ok(false) => return Ok(Landed::NotHeld),
-                Err(error) if left > 0 && has_code(&error, &TAKEN_BACK) => left -= 1,
-                Err(error) => return Err(self.refusal(error)),
-            }
-        }
-    }
-
-    /// What the database refuses, by the name of the row.
-    fn refusal(&self, error: sqlx::Error) -> StoreError {
-        if has_code(&error, &[CONFLICT]) {
-            let told = error.as_database_error().map(|told| told.message().to_owned());
-            return self.culprit(told.as_deref().unwrap_or_default()).conflict();
-        }
-        let detail = error.as_database_error().and_then(|told| {
-            told.try_downcast_ref::<sqlx::postgres::PgDatabaseError>()?.detail().map(str::to_owned)
+/// One statement. Where it is taken back so that another can go on, it is repeated so often.
+pub(super) fn put(by: Holder<'_>, rows: &Rows<'_>, repeats: usize) -> Result<Landed, StoreError> {
+    let columns = ColumnLists::of(rows)?;
+    let (partitions, ids) = rows.needs();
+    let mut left = repeats;
+    loop {
+        let asked = by.session.run(async |line| {
+            let query = sqlx::query(COMMIT)
+                .bind(&by.me.node)
+                .bind(&by.held.epochs[..])
+                .bind(&partitions[..])
+                .bind(&ids[..]);
+            let row = columns.bind(query).bind(rows.clock.map(|at| at.0)).fetch_one(line).await?;
+            get::<bool>(&row, 0)
         });
-        let unwritten = unwritten(error);
-        match unwritten.why {
-            Why::Taken => self.twin(detail.as_deref().unwrap_or_default()).conflict(),
-            Why::TooLong => Named::plain("a row of the batch".to_owned()).too_long(),
-            Why::Failed => unwritten.while_doing(WRITING),
+        match asked {
+            Ok(true) => return Ok(Landed::Yes),
+            Ok(false) => return Ok(Landed::NotHeld),
+            Err(error) if left > 0 && has_code(&error, &TAKEN_BACK) => left -= 1,
+            Err(error) => return Err(rows.refusal(error)),
         }
-    }
-
-    /// The row that `amends_must` names by its key.
-    fn culprit(&self, told: &str) -> Named {
-        let named = told.split_once(' ').and_then(|(what, key)| {
-            let key: i64 = key.parse().ok()?;
-            match what {
-                "case" => self.cases.get(&key).map(|row| Self::named_case(row)),
-                _ => self.reports.get(&key).map(|row| Self::named_report(row)),
-            }
-        });
-        named.unwrap_or_else(|| Named::plain("a row of the batch".to_owned()))
-    }
-
-    /// The row that claims a key of another: the database tells the key as `Key (…)=(VALUES) …`.
-    fn twin(&self, detail: &str) -> Named {
-        let has = |values: &str| detail.contains(&format!("=({values})"));
-        let report = self.reports.values().find(|row| {
-            has(&format!("{}, {}", storable(&row.report.source), storable(&row.report.id)))
-        });
-        let case = || self.cases.values().find(|row| has(row.saga.as_str()));
-        report
-            .map(|row| Self::named_report(row))
-            .or_else(|| case().map(|row| Self::named_case(row)))
-            .unwrap_or_else(|| Named::plain("a row of the batch".to_owned()))
     }
 }

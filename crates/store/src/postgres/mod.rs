@@ -6,16 +6,17 @@
 //! connection: with a new one, or after a commit of unknown end, `raise` comes first, which waits for a commit that is
 //! still under way and refuses one that has not begun.
 
+mod batch_rows;
 mod columns;
 mod commit;
 mod copy;
 #[cfg(test)]
-mod figures;
+mod figures_tests;
 mod heart;
 mod lease;
 mod options;
 #[cfg(test)]
-mod races;
+mod races_tests;
 mod reader;
 mod schema;
 mod session;

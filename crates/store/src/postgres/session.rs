@@ -18,9 +18,9 @@ pub(crate) struct Kind {
     pub(crate) limit: Duration,
 }
 
-/// For commits. A plan is made once, perhaps while the tables are empty, and what is looked up here is found by an index
-/// whatever the planner thinks of that then. A statement for which its process does not wait any more is noticed within
-/// seconds.
+/// For commits. A plan is made once, perhaps while the tables are empty, and what is looked up here is found by an
+/// index whatever the planner thinks of that then. A statement for which its process does not wait any more is noticed
+/// within seconds.
 pub(crate) const COMMITTING: Kind = Kind {
     settings: &[
         ("search_path", "amends,pg_catalog"),

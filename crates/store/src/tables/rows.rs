@@ -4,6 +4,7 @@ use super::{
     Columns, Tables, Value, ValueRef,
     codes::{Coded, role_from},
     collect,
+    database::wrong_value,
     key::{case_of, position_of},
 };
 use crate::{RulebookRow, StoreError};
@@ -13,22 +14,20 @@ use amends_engine::{
     StepRow, StepState, StrangerDecisionRow, UnreadableRow,
 };
 use amends_protocol::{ActionName, CaseId, Outcome, SagaId, StepId, Timestamp};
-use rusqlite::types::FromSql;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
+
+pub(crate) use super::database::{CASE_COLUMNS, SAGA_COLUMNS, column, corrupt, text};
 
 /// Longest time that a query for people may take, so that one costly search can't keep a connection for ever.
 pub(crate) const READ_LIMIT_SECONDS: u64 = 5;
 
-pub(crate) const CASE_COLUMNS: &str = "c.id, c.state, c.opened_at, c.updated_at, c.settled_at, c.closed_on, c.saga, \
-     c.rulebook, c.rulebook_hash, c.report, c.message, c.memo";
 pub(crate) const REPORT_COLUMNS: &str = "key, received_at, role, role_arg, body";
 pub(crate) const STEP_COLUMNS: &str = "s.key, s.state, s.ending, s.verb, s.service, s.action, s.tag, s.stage, \
      s.attempts, s.planned_at, s.updated_at, s.due_at, s.until, s.location, s.memo";
 /// Of `attempts a` and its `steps s`.
 pub(crate) const ATTEMPT_COLUMNS: &str =
     "a.step, s.tag, a.attempt, a.sent_at, a.ended_at, a.result, a.status, a.message";
-pub(crate) const SAGA_COLUMNS: &str = "saga, service, action, deadline, state, data";
 
 /// Parts a row that can't be read from a store that can't.
 pub(crate) fn readable<T>(
@@ -76,20 +75,6 @@ pub(crate) fn collect_up_to<T>(
     }
 }
 
-/// A text as a value.
-pub(crate) fn text(value: &str) -> Value {
-    Value::from(value.to_owned())
-}
-
-/// A column as it is. One that can't be what its place has to hold is of one row; others can be read.
-pub(crate) fn column<T: FromSql>(row: &dyn Columns, index: usize) -> Result<T, StoreError> {
-    T::column_result(row.value(index)?).map_err(|error| wrong_value(row, index, &error))
-}
-
-fn wrong_value(row: &dyn Columns, index: usize, error: &dyn std::fmt::Display) -> StoreError {
-    corrupt(format!("`{}` of a row", row.name(index)), error)
-}
-
 fn as_text(row: &dyn Columns, index: usize) -> Result<&str, StoreError> {
     match row.value(index)? {
         ValueRef::Text(bytes) => {
@@ -97,10 +82,6 @@ fn as_text(row: &dyn Columns, index: usize) -> Result<&str, StoreError> {
         }
         _ => Err(wrong_value(row, index, &"it is no text")),
     }
-}
-
-pub(crate) fn corrupt(name: impl Into<String>, what: impl ToString) -> StoreError {
-    StoreError::Corrupt { row: name.into(), what: what.to_string() }
 }
 
 fn word<T: Coded>(code: i64, name: &dyn Fn() -> String) -> Result<T, StoreError> {

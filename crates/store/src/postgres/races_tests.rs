@@ -1,7 +1,8 @@
 //! Races on a real server: what no statement is believed without.
 
 use super::{
-    commit::{self, Holder, Landed, Rows},
+    batch_rows::Rows,
+    commit::{self, Holder, Landed},
     lease::{Me, WholeLease},
     session::{Session, database},
     tests::{Base, PATIENCE, until},
@@ -237,7 +238,7 @@ fn opposite_orders_are_no_deadlock() {
                 let mut rows = Rows::default();
                 writes.iter().for_each(|write| rows.add(write).expect("one of each"));
                 // Without a repetition.
-                assert_eq!(rows.put(by, 0).expect("no deadlock"), Landed::Yes);
+                assert_eq!(commit::put(by, &rows, 0).expect("no deadlock"), Landed::Yes);
             }
         })
     });

@@ -1,0 +1,188 @@
+//! What a database of a store can be asked, and how a row of it is read, column by column.
+
+use super::{
+    key::{case_number, case_of, key_range},
+    written::Unwritten,
+};
+use crate::StoreError;
+use amends_protocol::{CaseId, ReportKey, SagaId};
+use rusqlite::types::FromSql;
+
+pub(crate) use rusqlite::types::{Value, ValueRef};
+
+/// The columns of a case, in the order in which its row is read.
+pub(crate) const CASE_COLUMNS: &str = "c.id, c.state, c.opened_at, c.updated_at, c.settled_at, c.closed_on, c.saga, \
+     c.rulebook, c.rulebook_hash, c.report, c.message, c.memo";
+/// The columns of an announced saga.
+pub(crate) const SAGA_COLUMNS: &str = "saga, service, action, deadline, state, data";
+
+/// A row of whichever database.
+pub(crate) trait Columns {
+    /// A column as it is.
+    fn value(&self, index: usize) -> Result<ValueRef<'_>, StoreError>;
+
+    /// The name of a column, for messages.
+    fn name(&self, index: usize) -> &str;
+}
+
+/// What is done with each row.
+pub(crate) type Read<'r> = &'r mut dyn FnMut(&dyn Columns) -> Result<(), StoreError>;
+
+/// Words that the databases have for the same. JSON of theirs that can't be read says nothing and ends no search.
+pub(crate) struct Dialect {
+    /// Where a text is in another, from 1; 0 if it is not.
+    pub(crate) place_in: &'static str,
+    /// Whether a text matches a pattern, ASCII letters in either case.
+    pub(crate) like: &'static str,
+    /// The numbers of a JSON array that is the value of `?`, as a query.
+    pub(crate) numbers: &'static str,
+    /// The customer that the case `c` concerns.
+    pub(crate) customer: &'static str,
+    /// The amounts that the case `c` is about, as a table `a` with the column `value`.
+    pub(crate) amounts: &'static str,
+    /// The message of the step `s`.
+    pub(crate) message: &'static str,
+    /// The ordinal of the step whose part the step `s` is, or nothing.
+    pub(crate) part_of: &'static str,
+}
+
+/// The tables, as far as they are asked and written here. All of one question is asked of one moment, all of one change
+/// within one transaction; which that is, is the caller's affair.
+pub(crate) trait Tables {
+    /// Its words.
+    fn dialect(&self) -> &'static Dialect;
+
+    /// Asks, with a value for each `?` or for `?1`, `?2` …, and reads each row.
+    fn each(&self, sql: &str, values: &[Value], read: Read<'_>) -> Result<(), StoreError>;
+
+    /// Changes rows; says how many.
+    fn execute(&self, sql: &str, values: &[Value]) -> Result<usize, Unwritten>;
+
+    /// Which case each report is of, if it is known.
+    fn cases_of_reports(&self, keys: &[ReportKey]) -> Result<Vec<Option<CaseId>>, StoreError> {
+        let sql = "SELECT key FROM reports WHERE source = ?1 AND id = ?2";
+        let mut cases = Vec::with_capacity(keys.len());
+        for key in keys {
+            let mut found = None;
+            self.each(sql, &[text(&key.source), text(&key.id)], &mut |row| {
+                found = Some(case_of(column(row, 0)?));
+                Ok(())
+            })?;
+            cases.push(found);
+        }
+        Ok(cases)
+    }
+
+    /// Reads cases of these sagas and with these numbers: rows of [`CASE_COLUMNS`], in any order, some perhaps twice.
+    fn each_case(
+        &self,
+        sagas: &[SagaId],
+        ids: &[CaseId],
+        read: Read<'_>,
+    ) -> Result<(), StoreError> {
+        let by_saga = format!("SELECT {CASE_COLUMNS} FROM cases c WHERE c.saga = ?1");
+        let by_id = format!("SELECT {CASE_COLUMNS} FROM cases c WHERE c.id = ?1");
+        for saga in sagas {
+            self.each(&by_saga, &[text(saga.as_str())], read)?;
+        }
+        for &case in ids {
+            // A number that no case can have is simply not found.
+            let Ok(number) = case_number(case) else { continue };
+            self.each(&by_id, &[number.into()], read)?;
+        }
+        Ok(())
+    }
+
+    /// Reads what these sagas have announced: rows of [`SAGA_COLUMNS`].
+    fn each_saga(&self, sagas: &[SagaId], read: Read<'_>) -> Result<(), StoreError> {
+        let sql = format!("SELECT {SAGA_COLUMNS} FROM sagas WHERE saga = ?1");
+        sagas.iter().try_for_each(|saga| self.each(&sql, &[text(saga.as_str())], read))
+    }
+
+    /// Reads rows that lie under keys of these cases, by key: `sql` is a query of one table up to its `WHERE`, `key`
+    /// the name of its key.
+    fn each_of_cases(
+        &self,
+        sql: &str,
+        key: &str,
+        cases: &[CaseId],
+        read: Read<'_>,
+    ) -> Result<(), StoreError> {
+        let sql = format!("{sql} WHERE {key} BETWEEN ?1 AND ?2 ORDER BY {key}");
+        for &case in cases {
+            let (first, last) = key_range(case);
+            self.each(&sql, &[first.into(), last.into()], read)?;
+        }
+        Ok(())
+    }
+
+    /// Removes cases with all that lies under their keys.
+    fn drop_cases(&self, cases: &[CaseId]) -> Result<(), Unwritten> {
+        for &case in cases {
+            let (first, last) = key_range(case);
+            for sql in [
+                "DELETE FROM attempts WHERE step BETWEEN ?1 AND ?2",
+                "DELETE FROM steps WHERE key BETWEEN ?1 AND ?2",
+                "DELETE FROM reports WHERE key BETWEEN ?1 AND ?2",
+            ] {
+                self.execute(sql, &[first.into(), last.into()])?;
+            }
+            let id = case.0.cast_signed();
+            self.execute("DELETE FROM cases WHERE id = ?1", &[id.into()])?;
+        }
+        Ok(())
+    }
+
+    /// Notes that business data goes with this transaction, for a database that has to overwrite it.
+    fn note_erased(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// Asks, and reads each row.
+pub(crate) fn collect<T>(
+    conn: &dyn Tables,
+    sql: &str,
+    values: &[Value],
+    mut read: impl FnMut(&dyn Columns) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut found = Vec::new();
+    conn.each(sql, values, &mut |row| {
+        found.push(read(row)?);
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// As [`collect`], of which at most one row is expected.
+pub(crate) fn one<T>(
+    conn: &dyn Tables,
+    sql: &str,
+    values: &[Value],
+    read: impl FnMut(&dyn Columns) -> Result<T, StoreError>,
+) -> Result<Option<T>, StoreError> {
+    Ok(collect(conn, sql, values, read)?.pop())
+}
+
+/// A text as a value.
+pub(crate) fn text(value: &str) -> Value {
+    Value::from(value.to_owned())
+}
+
+/// A column as it is. One that can't be what its place has to hold is of one row; others can be read.
+pub(crate) fn column<T: FromSql>(row: &dyn Columns, index: usize) -> Result<T, StoreError> {
+    T::column_result(row.value(index)?).map_err(|error| wrong_value(row, index, &error))
+}
+
+pub(crate) fn wrong_value(
+    row: &dyn Columns,
+    index: usize,
+    error: &dyn std::fmt::Display,
+) -> StoreError {
+    corrupt(format!("`{}` of a row", row.name(index)), error)
+}
+
+/// A row that doesn't make sense.
+pub(crate) fn corrupt(name: impl Into<String>, what: impl ToString) -> StoreError {
+    StoreError::Corrupt { row: name.into(), what: what.to_string() }
+}
