@@ -12,7 +12,8 @@ const NATS: Recipe = Recipe {
     programs: &["nats-server"],
     versions_in: "/usr/lib/nats-server",
     start: r#"
-    "$BIN/nats-server" -a 127.0.0.1 -p -1 -js -sd "$DIR/store" --ports_file_dir "$DIR" -P "$DIR/pid" \
+    printf '%s\n' "$CONFIGURATION" >"$DIR/nats.conf"
+    "$BIN/nats-server" -c "$DIR/nats.conf" -a 127.0.0.1 -p -1 -js -sd "$DIR/store" --ports_file_dir "$DIR" -P "$DIR/pid" \
         -l "$DIR/server.log" </dev/null >/dev/null 2>&1 &
     tries=0
     until cat "$DIR"/*.ports >/dev/null 2>&1; do
@@ -40,7 +41,19 @@ impl NatsServer {
     /// As [`PrivateServer::start`].
     #[must_use]
     pub fn start() -> Self {
-        let server = PrivateServer::start(&NATS);
+        Self::configured("")
+    }
+
+    /// The same with a configuration: who may do what there, and how large a message may be.
+    ///
+    /// # Panics
+    /// As [`PrivateServer::start`].
+    #[must_use]
+    pub fn configured(text: &str) -> Self {
+        // Never empty, which it would take for a mistake.
+        let text = format!("debug: false\n{text}");
+        let started = PrivateServer::try_start(&NATS, &[("CONFIGURATION", text)]);
+        let server = started.unwrap_or_else(|log| panic!("{log}"));
         let files =
             fs::read_dir(server.folder()).expect("readable").flatten().map(|entry| entry.path());
         let ports =
@@ -82,6 +95,7 @@ impl NatsServer {
         let file = |name: &str| folder.join(name).display().to_string();
         let mut command = Command::new("setsid");
         command.arg(self.server.program("nats-server").get_program());
+        command.args(["-c", &file("nats.conf")]);
         command.args(["-a", "127.0.0.1", "-p", &self.port.to_string(), "-js"]);
         command.args(["-sd", &file("store"), "-P", &file("pid"), "-l", &file("server.log")]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

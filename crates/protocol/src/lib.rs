@@ -39,7 +39,8 @@ pub use name::{
 pub use problem::{PROBLEM_TYPE_BASE, Problem, ProblemCode};
 pub use receipts::{BatchProblem, EventReceipt, ReportReceipt};
 pub use report::{
-    REPORT_CAUSES_LIMIT, REPORT_MESSAGE_LIMIT, REPORT_SOURCE_LIMIT, REPORT_TYPE, Report, ReportData,
+    BROKER_MESSAGE_LIMIT, REPORT_CAUSES_LIMIT, REPORT_MESSAGE_LIMIT, REPORT_SOURCE_LIMIT,
+    REPORT_TYPE, Report, ReportData,
 };
 pub use sagas::{SagaBegin, SagaState, SagaView};
 pub use salt::{SALT_BYTES, Salt};

@@ -14,6 +14,8 @@ pub const REPORT_MESSAGE_LIMIT: usize = 8 << 10;
 pub const REPORT_CAUSES_LIMIT: usize = 64;
 /// Longest `source`, in bytes: a URI that ends in the service's name, and half of a unique key.
 pub const REPORT_SOURCE_LIMIT: usize = 512;
+/// Longest message of a broker that is taken, in bytes: brokers take 1 MiB as they come, headers and all.
+pub const BROKER_MESSAGE_LIMIT: usize = 900 << 10;
 
 /// A report with its envelope, after the envelope's own checks. `service/code` names its kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -201,6 +201,27 @@
 //! The same for a client of the service's own gives `Certificates::client_config`. How the service itself is reached by
 //! TLS is its own affair: whatever serves its router.
 //!
+//! # Reports by a broker
+//!
+//! With the feature `nats` reports are published on a subject of NATS JetStream, from the same outbox and with the same
+//! promise: one that counts as sent is in the stream. What else the kit tells the supervisor goes by HTTP as ever.
+//!
+//! ```no_run
+//! # #[cfg(feature = "nats")]
+//! # fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use amends_service::{Kit, KitConfig, NatsConfig, NatsLogin, NatsSink, Sqlite};
+//!
+//! let mut nats = NatsConfig::new("coupon", "tls://nats.shop.svc:4222");
+//! nats.login = Some(NatsLogin::Credentials("/run/secrets/coupon.creds".into()));
+//! # let schema = "CREATE TABLE IF NOT EXISTS redeemed (coupon TEXT PRIMARY KEY, saga TEXT NOT NULL)";
+//! let kit = Kit::builder(KitConfig::new("coupon"), Sqlite::open("coupon.sqlite", schema)?)?
+//!     .report_sink(NatsSink::new(nats)?);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Any other broker is a [`ReportSink`] of the service's own.
+//!
 //! # Which failure caused which
 //!
 //! A failure that comes from another service's failure names that one's report as its cause, and joins its case. With
@@ -220,6 +241,8 @@ mod calls;
 mod certificates;
 mod config;
 mod context;
+#[cfg(feature = "nats")]
+mod event;
 mod failure;
 mod forward;
 mod guarded;
@@ -233,6 +256,8 @@ mod ledger;
 mod local;
 mod local_request;
 mod message;
+#[cfg(feature = "nats")]
+mod nats_sink;
 mod observer;
 mod outbox;
 mod recorded;
@@ -267,6 +292,8 @@ pub use kit::Kit;
 pub use layer::{CallLayer, RecordedClient};
 pub use local_request::LocalRequest;
 pub use message::Message;
+#[cfg(feature = "nats")]
+pub use nats_sink::{NatsConfig, NatsLogin, NatsSink};
 pub use observer::{Observer, ReportNews};
 #[cfg(feature = "reqwest")]
 pub use reqwest;

@@ -1,6 +1,6 @@
 //! The relay: takes reports from the outbox to the sink for as long as it takes; those of one saga in order, those of
 //! different sagas a few at a time, so that no report holds another saga's back. A report leaves the queue only when the
-//! supervisor has it, or says that it never will take it; the next start asks once more.
+//! supervisor (or a broker) has it, or says that it never will take it; the next start asks once more.
 
 use crate::config::KitError;
 use crate::kit::Kit;
@@ -157,8 +157,8 @@ async fn deliver<S: HistoryStore>(
                 report = id,
                 saga = %sent.report.saga,
                 why,
-                "THE SUPERVISOR REFUSED A REPORT; it stays in `amends_outbox` as `dead`, nobody acts on it, and the next \
-                 start tries it once more"
+                "A REPORT WAS REFUSED; it stays in `amends_outbox` as `dead`, nobody acts on it, and the next start tries it \
+                 once more"
             );
             (ReportState::Dead, Some(why), Duration::ZERO, Try::Through)
         }
@@ -168,7 +168,7 @@ async fn deliver<S: HistoryStore>(
                     service,
                     report = id,
                     why,
-                    "REPORTS DO NOT GET THROUGH; check the supervisor's address, its credentials and what is before it"
+                    "REPORTS DO NOT GET THROUGH; check the address of the supervisor or broker, the credentials, and what is before it"
                 ),
                 false => tracing::warn!(service, report = id, why, "a report has to wait"),
             }

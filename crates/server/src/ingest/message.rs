@@ -5,12 +5,12 @@ use super::fault::{Fault, invalid};
 #[cfg(any(feature = "kafka", feature = "nats"))]
 use amends_api::ReportWay;
 use amends_protocol::wire::cloudevents::{Mode, decode};
-use amends_protocol::{ProblemCode, Report, headers};
+use amends_protocol::{BROKER_MESSAGE_LIMIT, ProblemCode, Report, headers};
 #[cfg(any(feature = "kafka", feature = "nats"))]
 use serde_json::Value;
 
-/// Most bytes of a message: what brokers take as they come, with room for headers.
-pub(crate) const MESSAGE_LIMIT: usize = 900 << 10;
+/// Most bytes of a message.
+pub(crate) const MESSAGE_LIMIT: usize = BROKER_MESSAGE_LIMIT;
 
 /// How events stand in a broker's messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

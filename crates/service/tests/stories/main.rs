@@ -12,6 +12,7 @@ mod fence;
 mod forward;
 mod group;
 mod local;
+mod nats;
 mod outbox;
 mod processes;
 mod retry_and_notify;
