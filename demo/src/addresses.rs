@@ -10,4 +10,14 @@ pub struct Addresses {
     pub supervisor: String,
     /// The services by name.
     pub services: BTreeMap<String, String>,
+    /// The broker, if reports go there.
+    pub broker: Option<BrokerAddress>,
+}
+
+/// Where services publish.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum BrokerAddress {
+    /// `nats://127.0.0.1:4222`.
+    Nats(String),
 }

@@ -1,6 +1,7 @@
 //! Who is killed when: a plan made from the seed, and its execution while the customers order. "When" is how many orders
 //! have been answered, not a point in time, so that a slow machine meets the same plan. It judges nothing.
 
+use crate::broker::BrokerKind;
 use crate::process::START_LIMIT;
 use crate::progress::Progress;
 use crate::shop::Shop;
@@ -22,19 +23,22 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 pub(crate) enum Victim {
     Service(&'static str),
     Supervisor,
+    Broker(&'static str),
 }
 
 impl Victim {
     /// All of them.
-    fn all(services: &[&'static str]) -> Vec<Self> {
-        services.iter().copied().map(Self::Service).chain([Self::Supervisor]).collect()
+    fn all(services: &[&'static str], broker: Option<BrokerKind>) -> Vec<Self> {
+        let services = services.iter().copied().map(Self::Service);
+        let broker = broker.map(|kind| Self::Broker(kind.name()));
+        services.chain([Self::Supervisor]).chain(broker).collect()
     }
 }
 
 impl fmt::Display for Victim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Service(name) => name,
+            Self::Service(name) | Self::Broker(name) => name,
             Self::Supervisor => "supervisor",
         })
     }
@@ -52,6 +56,7 @@ pub(crate) struct Kill {
 #[must_use]
 pub(crate) fn of_anybody(
     services: &[&'static str],
+    broker: Option<BrokerKind>,
     seed: u64,
     orders: u32,
     times: u32,
@@ -60,7 +65,7 @@ pub(crate) fn of_anybody(
     let mut bag = Vec::new();
     let victims = (0..times).map(|_| {
         if bag.is_empty() {
-            bag = Victim::all(services);
+            bag = Victim::all(services, broker);
         }
         bag.swap_remove(rng.below(bag.len() as u64) as usize)
     });
@@ -158,6 +163,13 @@ async fn strike(
                 returning.spawn(async move { supervisor.revive().await });
                 met
             }
+            Victim::Broker(name) => {
+                let broker = shop.broker().with_context(|| format!("there is no {name}"))?;
+                let broker = Arc::clone(broker.process());
+                let met = broker.kill().await;
+                returning.spawn(async move { broker.revive().await });
+                met
+            }
         };
         if met {
             return Ok(());
@@ -178,14 +190,20 @@ mod tests {
 
     #[test]
     fn the_same_seed_kills_the_same_processes_at_the_same_points() {
-        assert_eq!(of_anybody(&SERVICES, 7, 300, 24), of_anybody(&SERVICES, 7, 300, 24));
-        assert_ne!(of_anybody(&SERVICES, 7, 300, 24), of_anybody(&SERVICES, 8, 300, 24));
+        assert_eq!(
+            of_anybody(&SERVICES, None, 7, 300, 24),
+            of_anybody(&SERVICES, None, 7, 300, 24)
+        );
+        assert_ne!(
+            of_anybody(&SERVICES, None, 7, 300, 24),
+            of_anybody(&SERVICES, None, 8, 300, 24)
+        );
     }
 
     #[test]
     fn everybody_is_killed_and_the_kills_are_spread_over_the_run() {
         for (seed, orders, times) in (0..50).flat_map(|seed| [(seed, 300, 24), (seed, 3, 7)]) {
-            let plan = of_anybody(&SERVICES, seed, orders, times);
+            let plan = of_anybody(&SERVICES, None, seed, orders, times);
             assert_eq!(plan.len(), times as usize);
             let met: BTreeSet<_> = plan.iter().take(7).map(|kill| kill.victim).collect();
             assert_eq!(met.len(), 7, "seed {seed}: {plan:?}");
@@ -198,6 +216,13 @@ mod tests {
                 .expect("several kills");
             assert!(longest_calm <= 2 * orders.div_ceil(times), "seed {seed}: {plan:?}");
         }
+    }
+
+    #[test]
+    fn a_broker_is_killed_like_anybody_else() {
+        let plan = of_anybody(&SERVICES, Some(BrokerKind::Nats), 7, 300, 24);
+        let met: BTreeSet<_> = plan.iter().take(8).map(|kill| kill.victim).collect();
+        assert!(met.len() == 8 && met.contains(&Victim::Broker("nats")), "{plan:?}");
     }
 
     #[test]

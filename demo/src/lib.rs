@@ -6,6 +6,7 @@
 
 mod addresses;
 mod attacks;
+mod broker;
 pub mod business;
 mod businesses;
 mod cases;
@@ -27,6 +28,7 @@ pub mod market;
 mod options;
 pub mod process;
 mod progress;
+mod published;
 mod runner;
 mod secured;
 mod service;
@@ -41,11 +43,13 @@ mod tls;
 pub mod workload;
 
 pub use attacks::Attack;
+pub use broker::BrokerKind;
 pub use businesses::{BUSINESSES, named};
 pub use cases::{Cases, ReportCount, ServiceCount};
 pub use chaos::ChaosCount;
 pub use deploys::GatewayCount;
 pub use options::{DemoOptions, ServiceArgs};
+pub use published::PublishedCount;
 pub use runner::{Verdict, run};
 pub use service::run_service;
 pub use summary::Summary;

@@ -1,5 +1,6 @@
 //! What `amends demo` takes on its command line, and what a service process takes on its own.
 
+use crate::broker::BrokerKind;
 use crate::business::Business;
 use crate::businesses::{BUSINESSES, named};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -65,6 +66,10 @@ pub struct DemoOptions {
     /// show; a token for each service; nobody else is let in. In the end attacks are tried, and each must be refused.
     #[arg(long)]
     pub secure: bool,
+    /// Have the services publish their reports to a broker of the run's own instead of posting them; with `--chaos` it
+    /// is killed as well.
+    #[arg(long, value_name = "BROKER", conflicts_with = "secure")]
+    pub broker: Option<BrokerKind>,
     /// How long to wait for all cases to settle once the orders are placed, in seconds.
     #[arg(long, default_value_t = 120, value_name = "SECONDS")]
     pub patience: u64,

@@ -9,6 +9,7 @@ use crate::folder::Folder;
 use crate::kills::{self, Killed};
 use crate::options::DemoOptions;
 use crate::progress::Progress;
+use crate::published::{self, PublishedCount};
 use crate::shop::{Extras, Shop};
 use crate::stay::stay;
 use crate::summary::Summary;
@@ -107,9 +108,16 @@ async fn carry_out(
         None => business.rulebook.to_owned(),
     };
     let ruled = (business, rulebook.as_str());
-    let extras = Extras { gateways: options.gateways, secure: options.secure };
+    let extras =
+        Extras { gateways: options.gateways, secure: options.secure, broker: options.broker };
     let shop = Shop::open_with(exe, folder, ruled, &orders, extras).await?;
     progress.say(&format!("console: {}", shop.console()?));
+    if let Some(broker) = shop.broker() {
+        let (kind, file) = (broker.kind(), broker.configuration().display());
+        progress.say(&format!(
+            "reports go by {kind}: `amends {kind} lag --config {file}` tells what waits"
+        ));
+    }
     let mut result = tokio::select! {
         result = do_business(&shop, &orders, options, seed, progress) => result.map(Some),
         _ = tokio::signal::ctrl_c() => Ok(None),
@@ -171,13 +179,9 @@ async fn do_business(
     let attacks = attack(shop, &cases, &mut mishaps).await;
     mishaps.extend(shop.mishaps().await);
     mishaps.extend(findings.half_done.iter().map(|order| format!("order `{order}` is half done")));
-    let chaos = match options.chaos {
-        true => {
-            let services = shop.business().names();
-            Some(chaos::count(shop.folder(), services, &cases, killed.by_process)?)
-        }
-        false => None,
-    };
+    let published = count_published(shop, &cases, &killed, &mut mishaps).await?;
+    let services = shop.business().names();
+    let chaos = chaos::count(shop.folder(), services, &cases, killed.by_process)?;
     Ok(Summary {
         business: shop.business().name.to_owned(),
         seed,
@@ -193,7 +197,8 @@ async fn do_business(
         customers,
         kills: u32::try_from(killed.open_cases.len()).unwrap_or(u32::MAX),
         open_at_kills: killed.open_cases,
-        chaos,
+        chaos: options.chaos.then_some(chaos),
+        published,
         gateways: options.gateways.then_some(gateways),
         attacks,
         mishaps,
@@ -209,6 +214,28 @@ async fn told_cases(shop: &Shop, limit: Duration, mishaps: &mut Vec<String>) -> 
         mishaps.push(format!("the supervisor doesn't tell its cases: {why:#}"));
         Cases::default()
     })
+}
+
+/// What became of the reports that went by a broker, in a run that has one.
+async fn count_published(
+    shop: &Shop,
+    cases: &Cases,
+    killed: &Killed,
+    mishaps: &mut Vec<String>,
+) -> anyhow::Result<Option<PublishedCount>> {
+    let Some(broker) = shop.broker() else { return Ok(None) };
+    let name = broker.kind().name();
+    let messages = tokio::time::timeout(TELL_LIMIT, broker.messages()).await;
+    let messages = messages.unwrap_or_else(|_| Err(anyhow!("nothing in time")));
+    let messages = messages.with_context(|| format!("{name} doesn't tell what it holds"))?;
+    let services = shop.business().names();
+    let count = PublishedCount {
+        broker: name.to_owned(),
+        kills: killed.by_process.get(name).copied().unwrap_or(0),
+        ..published::count(shop.folder(), services, &messages, cases)?
+    };
+    mishaps.extend(count.mishaps());
+    Ok(Some(count))
 }
 
 /// Tries what must be refused, in a secured run.
@@ -243,7 +270,7 @@ async fn place_and_disturb(
     let plan = match options.chaos {
         true => {
             let services: Vec<_> = shop.business().names().collect();
-            kills::of_anybody(&services, seed, options.orders, options.kills)
+            kills::of_anybody(&services, options.broker, seed, options.orders, options.kills)
         }
         false => kills::of_supervisor(seed, options.orders, options.kill_supervisor),
     };

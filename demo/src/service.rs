@@ -8,6 +8,7 @@
 //! - when its standard input ends, because the runner said so or is gone, it shuts down.
 
 use crate::addresses::Addresses;
+use crate::broker;
 use crate::client::Client;
 use crate::door::Door;
 use crate::errands;
@@ -71,9 +72,14 @@ pub async fn run_service(args: ServiceArgs) -> anyhow::Result<()> {
         client = Client::with_certificates(&config.certificates)?;
         tls = Some(acceptor(&secured, service.name)?);
     }
+    let to_broker = addresses.broker.clone();
     let setting = Arc::new(Setting::new(addresses, strikes, database.clone(), client));
     let store = Sqlite::open(&database, &service.schema())?;
-    let kit = (service.fit_out)(Kit::builder(config, store)?, Arc::clone(&setting)).build();
+    let mut builder = Kit::builder(config, store)?;
+    if let Some(to) = &to_broker {
+        builder = broker::publishing(to, service.name, builder)?;
+    }
+    let kit = (service.fit_out)(builder, Arc::clone(&setting)).build();
     if let Some(supply) = &service.supply {
         (supply.put_in)(&database, args.supply)?;
     }

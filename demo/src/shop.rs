@@ -2,6 +2,7 @@
 //! orders and says when everything has come to rest; which orders, and what goes wrong, others decide.
 
 use crate::addresses::Addresses;
+use crate::broker::{Broker, BrokerKind};
 use crate::business::Business;
 use crate::cases::{self, Cases};
 use crate::client::{Client, NoAnswer};
@@ -50,6 +51,7 @@ pub struct Shop {
     services: BTreeMap<&'static str, Arc<ServiceProcess>>,
     gateways: BTreeMap<&'static str, Gateway>,
     supervisor: Arc<SupervisorProcess>,
+    broker: Option<Broker>,
     mishaps: Mutex<mpsc::Receiver<String>>,
 }
 
@@ -60,6 +62,8 @@ pub struct Extras {
     pub gateways: bool,
     /// TLS everywhere, and nobody is let in who isn't known.
     pub secure: bool,
+    /// A broker, to which the services publish their reports.
+    pub broker: Option<BrokerKind>,
 }
 
 /// How a customer saw an order end.
@@ -78,7 +82,8 @@ pub enum Ending {
 pub struct Unrest {
     /// Cases that are open.
     pub open_cases: u64,
-    /// Requests that are neither done nor given up, reports in outboxes, and errands, by service.
+    /// Requests that are neither done nor given up, reports in outboxes, and errands, by service; messages that wait at
+    /// a broker.
     pub busy: BTreeMap<String, u64>,
 }
 
@@ -110,7 +115,8 @@ impl Shop {
     /// The same with more.
     ///
     /// # Errors
-    /// As [`Self::open`], and when there is no port for a gateway, or no certificate can be made.
+    /// As [`Self::open`], and when there is no port for a gateway, no certificate can be made, or the broker's program
+    /// is missing.
     pub async fn open_with(
         exe: &Path,
         folder: &Path,
@@ -149,20 +155,20 @@ impl Shop {
         let rules = folder.join(format!("{}.yaml", business.name));
         std::fs::write(&rules, text)
             .with_context(|| format!("cannot write `{}`", rules.display()))?;
-        let configuration = secured.as_ref().map(Secured::configuration);
+        let broker = match extras.broker {
+            Some(kind) => Some(Broker::start(kind, exe, folder).await?),
+            None => None,
+        };
+        let configured = broker.as_ref().map(|broker| broker.configuration().to_owned());
+        let configuration = configured.or_else(|| secured.as_ref().map(Secured::configuration));
         let supervisor = SupervisorProcess::start(exe, folder, &rules, configuration).await?;
-        let addresses = Addresses { supervisor: supervisor.url(), services: addresses };
+        let broker_address = broker.as_ref().map(Broker::address);
+        let addresses =
+            Addresses { supervisor: supervisor.url(), services: addresses, broker: broker_address };
         for (service, introduction) in introductions {
             service.introduce(introduction, &addresses).await?;
         }
-        let customer = match &secured {
-            Some(secured) => Client::with_certificates(&secured.certificates(CUSTOMER))?,
-            None => Client::default(),
-        };
-        let reader = match &secured {
-            Some(secured) => customer.clone().with_token(&secured.token(CUSTOMER)?)?,
-            None => customer.clone(),
-        };
+        let (customer, reader) = clients(secured.as_ref())?;
         Ok(Self {
             business,
             folder: folder.to_owned(),
@@ -172,6 +178,7 @@ impl Shop {
             services,
             gateways,
             supervisor,
+            broker,
             mishaps: Mutex::new(mishaps),
         })
     }
@@ -223,6 +230,11 @@ impl Shop {
         &self.supervisor
     }
 
+    /// The broker that reports go by; none if it was opened without.
+    pub(crate) fn broker(&self) -> Option<&Broker> {
+        self.broker.as_ref()
+    }
+
     /// Places an order as its customer would: again and again under the same saga id and request id, as long as nobody
     /// answers or the answer is that the same may succeed later.
     ///
@@ -258,7 +270,8 @@ impl Shop {
         }
     }
 
-    /// Waits until nothing is going on any more: no open case, no unfinished request, no report on its way, no errand.
+    /// Waits until nothing is going on any more: no open case, no unfinished request, no report on its way or at a
+    /// broker, no errand.
     ///
     /// # Errors
     /// When the supervisor can't be asked or a database can't be read. Running out of patience is not an error but
@@ -266,9 +279,13 @@ impl Shop {
     pub async fn rest(&self, patience: Duration) -> anyhow::Result<Result<(), Unrest>> {
         let deadline = Instant::now() + patience;
         loop {
-            // In this order: a report leaves its outbox only when its case is open. Looked at twice, because a case
-            // that has just settled may have put an action back to work.
+            // In this order: a report leaves its outbox only when its case is open, or when it is at the broker, which
+            // it leaves only when its case is open. Looked at twice, because a case that has just settled may have put
+            // an action back to work.
             let mut unrest = self.look()?;
+            if unrest.busy.is_empty() {
+                unrest.busy.extend(self.at_the_broker().await);
+            }
             if unrest.busy.is_empty() {
                 unrest.open_cases = self.open_cases().await?;
             }
@@ -331,6 +348,16 @@ impl Shop {
             service.end().await;
         }
         self.supervisor.end().await;
+        if let Some(broker) = &self.broker {
+            broker.process().kill().await;
+        }
+    }
+
+    /// The broker, and how many messages wait there; one if it doesn't say.
+    async fn at_the_broker(&self) -> Option<(String, u64)> {
+        let broker = self.broker.as_ref()?;
+        let waiting = broker.waiting().await.unwrap_or(1);
+        (waiting > 0).then(|| (broker.kind().to_string(), waiting))
     }
 
     /// What the services' databases say is still to be done.
@@ -346,6 +373,14 @@ impl Shop {
         }
         Ok(Unrest { open_cases: 0, busy })
     }
+}
+
+/// With what customers order, and with what the supervisor is asked.
+fn clients(secured: Option<&Secured>) -> anyhow::Result<(Client, Client)> {
+    let Some(secured) = secured else { return Ok(Default::default()) };
+    let customer = Client::with_certificates(&secured.certificates(CUSTOMER))?;
+    let reader = customer.clone().with_token(&secured.token(CUSTOMER)?)?;
+    Ok((customer, reader))
 }
 
 /// Requests under way, reports on their way, and errands to run.

@@ -1,6 +1,7 @@
 //! `amends demo --stay`: after the run everything stays up, so that a person can look at the console, take a service
 //! down, order, and watch it mend. Takes commands from standard input, one a line.
 
+use crate::broker::Broker;
 use crate::customers::place_all;
 use crate::options::DemoOptions;
 use crate::progress::Progress;
@@ -99,15 +100,27 @@ fn read(line: &str) -> Result<Command, String> {
 }
 
 async fn stop(shop: &Shop, name: &str) -> anyhow::Result<String> {
-    Ok(match shop.service(name)?.hold_down().await {
+    let met = match broker(shop, name) {
+        Some(broker) => broker.process().kill().await,
+        None => shop.service(name)?.hold_down().await,
+    };
+    Ok(match met {
         true => format!("{name} is down"),
         false => format!("{name} was down already"),
     })
 }
 
 async fn start(shop: &Shop, name: &str) -> anyhow::Result<String> {
-    shop.service(name)?.let_up().await?;
+    match broker(shop, name) {
+        Some(broker) => broker.process().revive().await?,
+        None => shop.service(name)?.let_up().await?,
+    }
     Ok(format!("{name} is up"))
+}
+
+/// The broker, if that is its name.
+fn broker<'s>(shop: &'s Shop, name: &str) -> Option<&'s Broker> {
+    shop.broker().filter(|broker| broker.kind().name() == name)
 }
 
 /// Places orders without planned faults, and without what can be used once only: all of it may be used up.

@@ -5,6 +5,7 @@ use crate::cases::{ReportCount, ServiceCount, Undone};
 use crate::chaos::ChaosCount;
 use crate::deploys::GatewayCount;
 use crate::invariants::{Invariant, OrderCount};
+use crate::published::PublishedCount;
 use amends_api::signs::Signed;
 use amends_api::{CaseState, ClosedOn, QuestionKind, totals_in_words};
 use serde::{Deserialize, Serialize};
@@ -48,6 +49,9 @@ pub struct Summary {
     /// What chaos came to, in a run with `--chaos`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chaos: Option<ChaosCount>,
+    /// What became of the reports at a broker, in a run with `--broker`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<PublishedCount>,
     /// What gateways did, in a run with `--gateways`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateways: Option<GatewayCount>,
@@ -73,7 +77,8 @@ impl Summary {
         format!("cases: {cases}; questions: {}", counted(&self.questions, "0"))
     }
 
-    /// The numbers of the run in a line, the cases by closing word, a line more for chaos, gateways and each attack.
+    /// The numbers of the run in a line, the cases by closing word, a line more for chaos, a broker, gateways and each
+    /// attack.
     #[must_use]
     pub fn in_short(&self) -> String {
         let mut text = format!(
@@ -94,6 +99,9 @@ impl Summary {
         }
         if let Some(chaos) = &self.chaos {
             text.push_str(&format!("\n{chaos}"));
+        }
+        if let Some(published) = &self.published {
+            text.push_str(&format!("\n{published}"));
         }
         if let Some(gateways) = &self.gateways {
             text.push_str(&format!("\n{gateways}"));
