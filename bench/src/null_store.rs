@@ -219,10 +219,6 @@ impl Rejected for NullStore {
         Ok(false)
     }
 
-    async fn forget_rejected_of(&self, _saga: SagaId) -> Result<u64, StoreError> {
-        Ok(0)
-    }
-
     async fn prune_rejected(
         &self,
         _rejected_before: Timestamp,

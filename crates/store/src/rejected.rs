@@ -3,14 +3,14 @@
 
 use crate::{PageRequest, RowPage, StoreError};
 use amends_api::{RejectedId, ReportWay};
-use amends_protocol::{ProblemCode, SagaId, Timestamp};
+use amends_protocol::{ProblemCode, Timestamp};
 use std::future::Future;
 
 /// A message that could not be taken as a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RejectedRow {
-    /// Its place at the broker: `nats/STREAM/SEQUENCE/SUBJECT` or `kafka/TOPIC/PARTITION/OFFSET`. The key: a message
-    /// that is delivered again is the same row.
+    /// Its place at the broker: `nats/STREAM/SEQUENCE@TIME/SUBJECT` (with the time that the stream took it, in
+    /// milliseconds) or `kafka/TOPIC/PARTITION/OFFSET`. The key: a message that is delivered again is the same row.
     pub id: String,
     /// How it came.
     pub way: ReportWay,
@@ -134,15 +134,6 @@ pub trait Rejected: Clone + Send + Sync + 'static {
         &self,
         id: RejectedId,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
-
-    /// Removes all of which is known that they are about a saga; says how many.
-    ///
-    /// # Errors
-    /// When it can't be written.
-    fn forget_rejected_of(
-        &self,
-        saga: SagaId,
-    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
     /// Removes those that were rejected before a moment, oldest first, at most `limit` (an implementation may cap it);
     /// says how many.

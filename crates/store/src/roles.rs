@@ -216,10 +216,6 @@ macro_rules! roles {
                 self.change(move |conn| rejected::forget(conn, id)).await
             }
 
-            async fn forget_rejected_of(&self, saga: SagaId) -> Result<u64, StoreError> {
-                self.change(move |conn| rejected::forget_of(conn, &saga)).await
-            }
-
             async fn prune_rejected(
                 &self,
                 before: Timestamp,

@@ -228,10 +228,6 @@ impl Rejected for Moody {
         self.inner.forget_rejected(id).await
     }
 
-    async fn forget_rejected_of(&self, saga: SagaId) -> Stored<u64> {
-        self.inner.forget_rejected_of(saga).await
-    }
-
     async fn prune_rejected(&self, before: Timestamp, limit: usize) -> Stored<usize> {
         self.inner.prune_rejected(before, limit).await
     }

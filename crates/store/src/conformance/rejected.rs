@@ -4,7 +4,7 @@
 use super::{BackupPlace, Held, Place};
 use crate::{PageRequest, Rejected, RejectedFilter, RejectedLimits, RejectedRow, Store, Upkeep};
 use amends_api::ReportWay;
-use amends_protocol::{ProblemCode, SagaId, Timestamp};
+use amends_protocol::{ProblemCode, Timestamp};
 
 const ROOM: RejectedLimits = RejectedLimits { rows: 100, bytes: 1 << 20 };
 
@@ -124,18 +124,15 @@ pub async fn of_too_many_rejected_messages_the_oldest_go(place: &impl Place<Stor
     assert_eq!(numbers(&store.store).await, [7]);
 }
 
-/// One by one, by saga, and by age.
+/// One by one, and by age. Those of a saga go with its erasure.
 pub async fn rejected_messages_are_forgotten(place: &impl Place<Store: Store>) {
     let store = filled(place, &[1, 2, 3, 4, 5]).await;
     assert!(store.forget_rejected(row(1).name()).await.expect("forgotten"));
     assert!(!store.forget_rejected(row(1).name()).await.expect("is forgotten already"));
-    let saga = |text: &str| SagaId::new(text).expect("a saga");
-    assert_eq!(store.forget_rejected_of(saga("order-2")).await.expect("forgotten"), 1);
-    assert_eq!(store.forget_rejected_of(saga("order-3")).await.expect("it names none"), 0);
-    assert_eq!(numbers(&store.store).await, [5, 4, 3]);
+    assert_eq!(numbers(&store.store).await, [5, 4, 3, 2]);
     assert_eq!(store.prune_rejected(Timestamp(50), 1).await.expect("pruned"), 1);
-    assert_eq!(numbers(&store.store).await, [5, 4], "the oldest first");
-    assert_eq!(store.prune_rejected(Timestamp(50), 9).await.expect("pruned"), 1);
+    assert_eq!(numbers(&store.store).await, [5, 4, 3], "the oldest first");
+    assert_eq!(store.prune_rejected(Timestamp(50), 9).await.expect("pruned"), 2);
     assert_eq!(store.prune_rejected(Timestamp(50), 9).await.expect("nothing more"), 0);
     assert_eq!(store.rejected_count().await.expect("counts"), 1);
 }

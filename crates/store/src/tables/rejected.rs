@@ -157,10 +157,9 @@ pub(crate) fn forget(conn: &dyn Tables, id: RejectedId) -> Result<bool, StoreErr
 }
 
 /// Removes all of a saga.
-pub(crate) fn forget_of(conn: &dyn Tables, saga: &SagaId) -> Result<u64, StoreError> {
+pub(crate) fn forget_of(conn: &dyn Tables, saga: &SagaId) -> Result<(), StoreError> {
     let sql = "DELETE FROM rejected WHERE saga = ?1";
-    let removed = conn.execute(sql, &[text(saga.as_str())]).map_err(doing(FORGETTING))?;
-    Ok(removed as u64)
+    conn.execute(sql, &[text(saga.as_str())]).map(drop).map_err(doing(FORGETTING))
 }
 
 /// Removes old ones.
