@@ -12,8 +12,8 @@ const NATS: Recipe = Recipe {
     programs: &["nats-server"],
     versions_in: "/usr/lib/nats-server",
     start: r#"
-    printf '%s\n' "$CONFIGURATION" >"$DIR/nats.conf"
-    "$BIN/nats-server" -c "$DIR/nats.conf" -a 127.0.0.1 -p -1 -js -sd "$DIR/store" --ports_file_dir "$DIR" -P "$DIR/pid" \
+    printf '%s' "$CONFIGURATION" >"$DIR/server.conf"
+    "$BIN/nats-server" -c "$DIR/server.conf" -a 127.0.0.1 -p -1 -js -sd "$DIR/store" --ports_file_dir "$DIR" -P "$DIR/pid" \
         -l "$DIR/server.log" </dev/null >/dev/null 2>&1 &
     tries=0
     until cat "$DIR"/*.ports >/dev/null 2>&1; do
@@ -44,16 +44,15 @@ impl NatsServer {
         Self::configured("")
     }
 
-    /// The same with a configuration: who may do what there, and how large a message may be.
+    /// The same, with a configuration of NATS's own kind, for whom it lets in and by what certificate.
     ///
     /// # Panics
     /// As [`PrivateServer::start`].
     #[must_use]
-    pub fn configured(text: &str) -> Self {
-        // Never empty, which it would take for a mistake.
-        let text = format!("debug: false\n{text}");
-        let started = PrivateServer::try_start(&NATS, &[("CONFIGURATION", text)]);
-        let server = started.unwrap_or_else(|log| panic!("{log}"));
+    pub fn configured(configuration: &str) -> Self {
+        let configuration = [("CONFIGURATION", configuration.to_owned())];
+        let server = PrivateServer::try_start(&NATS, &configuration);
+        let server = server.unwrap_or_else(|log| panic!("{log}"));
         let files =
             fs::read_dir(server.folder()).expect("readable").flatten().map(|entry| entry.path());
         let ports =
@@ -63,6 +62,12 @@ impl NatsServer {
         let digits = text.rsplit(':').next().unwrap_or_default();
         let digits: String = digits.chars().take_while(char::is_ascii_digit).collect();
         Self { server, port: digits.parse().expect("a port") }
+    }
+
+    /// Its port on this machine.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Where it is.
@@ -95,8 +100,8 @@ impl NatsServer {
         let file = |name: &str| folder.join(name).display().to_string();
         let mut command = Command::new("setsid");
         command.arg(self.server.program("nats-server").get_program());
-        command.args(["-c", &file("nats.conf")]);
-        command.args(["-a", "127.0.0.1", "-p", &self.port.to_string(), "-js"]);
+        command.args(["-c", &file("server.conf"), "-a", "127.0.0.1", "-js"]);
+        command.args(["-p", &self.port.to_string()]);
         command.args(["-sd", &file("store"), "-P", &file("pid"), "-l", &file("server.log")]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         // It is stopped by its number, as the first one would have been.
