@@ -6,8 +6,10 @@ mod support;
 use amends_private_server::NatsServer;
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use support::{Done, Supervisor, command, eventually, finish, scratch, write};
 
 /// Reports in each round, and how often the supervisor is killed.
@@ -15,11 +17,64 @@ const REPORTS: usize = 60;
 const ROUNDS: usize = 4;
 
 fn configured(folder: &Path, server: &NatsServer) {
+    configured_at(folder, &server.url());
+}
+
+fn configured_at(folder: &Path, url: &str) {
     let file = format!(
-        "[nats]\nservers = [\"{}\"]\nack_wait = \"1s\"\n[nats.subjects]\n\"amends.reports.*\" = []\n",
-        server.url()
+        "[nats]\nservers = [\"{url}\"]\nack_wait = \"1s\"\n[nats.subjects]\n\"amends.reports.*\" = []\n"
     );
     write(folder, "amends.toml", &file);
+}
+
+/// A way to a server on which everything comes, and on which nothing goes once it is mute.
+struct Way {
+    url: String,
+    mute: Arc<AtomicBool>,
+}
+
+impl Way {
+    fn to(server: &NatsServer) -> Self {
+        let (port, mute) = (server.port(), Arc::new(AtomicBool::new(false)));
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("nats://{}", listener.local_addr().expect("bound"));
+        let is_mute = Arc::clone(&mute);
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else { return };
+                let pair = |stream: &TcpStream| stream.try_clone().expect("a second handle");
+                let (there, back) = ((pair(&client), pair(&server)), (server, client));
+                let (is_mute, never) = (Arc::clone(&is_mute), Arc::new(AtomicBool::new(false)));
+                std::thread::spawn(move || copy(there, &is_mute));
+                std::thread::spawn(move || copy(back, &never));
+            }
+        });
+        Self { url, mute }
+    }
+}
+
+/// Passes on what comes, or loses it.
+fn copy((mut from, mut to): (TcpStream, TcpStream), is_mute: &AtomicBool) {
+    let mut some = [0; 4_096];
+    while let Ok(read @ 1..) = from.read(&mut some) {
+        if !is_mute.load(Ordering::SeqCst) && to.write_all(&some[..read]).is_err() {
+            break;
+        }
+    }
+    // Whoever is left hears that the other is gone.
+    let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
+}
+
+/// A line of the metrics.
+fn metric(supervisor: &Supervisor, name: &str) -> Option<String> {
+    let address = supervisor.url.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).expect("connected");
+    let request = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("sent");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("it answers");
+    let value = |line: &str| line.strip_prefix(name).map(|value| value.trim().to_owned());
+    text.lines().find_map(value)
 }
 
 fn nats(folder: &Path, arguments: &[&str]) -> Done {
@@ -115,4 +170,36 @@ fn killed_at_any_moment_it_loses_no_report_and_takes_none_twice() {
         .collect();
     let apart: BTreeSet<&String> = sagas.iter().collect();
     assert_eq!((sagas.len(), apart.len()), (ROUNDS * REPORTS, ROUNDS * REPORTS));
+}
+
+#[test]
+fn killed_between_commit_and_acknowledgement_it_knows_the_report_when_it_comes_again() {
+    const DUPLICATES: &str = r#"amends_messages_total{way="nats",result="duplicate"}"#;
+    let (server, folder) = (NatsServer::start(), scratch());
+    let way = Way::to(&server);
+    configured_at(folder.path(), &way.url);
+    nats(folder.path(), &["init"]).exits(0);
+    let arguments = ["--config", "amends.toml", "--data", "data"];
+    let mut supervisor = Supervisor::start(folder.path(), &arguments);
+    // It asks the server for many at once, and this one is its first.
+    publish(&server, [1]);
+    let unread = |number: u64| {
+        let lag = nats(folder.path(), &["lag", "--json"]).exits(0).json();
+        (lag["waiting"].as_u64(), lag["inHand"].as_u64()) == (Some(0), Some(number))
+    };
+    eventually("the first is acknowledged", || unread(0).then_some(()));
+    way.mute.store(true, Ordering::SeqCst);
+    publish(&server, [2]);
+    eventually("the second is durable", || {
+        let page = supervisor.run(&["cases", "list", "--saga", "o-2", "--json"]);
+        page.stdout.contains("o-2").then_some(())
+    });
+    supervisor.kill();
+    way.mute.store(false, Ordering::SeqCst);
+    assert!(unread(1), "nobody has acknowledged it");
+    let supervisor = Supervisor::start(folder.path(), &arguments);
+    eventually("it comes again", || unread(0).then_some(()));
+    assert_eq!(metric(&supervisor, DUPLICATES).as_deref(), Some("1"));
+    let listed = supervisor.run(&["export", "--format", "ndjson"]).exits(0).stdout;
+    assert_eq!(listed.lines().count(), 2, "each once: {listed}");
 }

@@ -30,14 +30,15 @@ pub(crate) fn again(row: &RejectedRow, channels: &Channels) -> Result<Report, Fa
     Ok(report)
 }
 
-/// The subject or topic that it came on, from its place: `nats/STREAM/SEQUENCE/SUBJECT` or
-/// `kafka/TOPIC/PARTITION/OFFSET`.
+/// The subject or topic that it came on, from its place: `nats/STREAM/SEQUENCE@TIME/SUBJECT` or
+/// `kafka/TOPIC/PARTITION/OFFSET`. A subject may hold a `/`.
 fn channel(row: &RejectedRow) -> &str {
-    let nth = match row.way {
-        ReportWay::Kafka => 1,
-        ReportWay::Nats => 3,
+    let mut parts = row.id.splitn(4, '/');
+    let part = match row.way {
+        ReportWay::Kafka => parts.nth(1),
+        ReportWay::Nats => parts.nth(3),
     };
-    row.id.split('/').nth(nth).unwrap_or_default()
+    part.unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -62,7 +63,7 @@ mod tests {
             "subject": "order-1", "data": { "code": "failed" },
         });
         RejectedRow {
-            id: "nats/REPORTS/1/amends.reports.payment".to_owned(),
+            id: "nats/REPORTS/1@1764414000000/amends.reports.payment".to_owned(),
             way: ReportWay::Nats,
             place: "message 1".to_owned(),
             source: None,
@@ -104,6 +105,23 @@ mod tests {
         let of_kafka = Channels { kafka: bridge().nats, nats: Vec::new() };
         let fault = again(&row(ProblemCode::Forbidden, false), &of_kafka).expect_err("not of NATS");
         assert!(fault.detail.contains("does not name it"), "{}", fault.detail);
+    }
+
+    #[test]
+    fn what_a_message_came_on_is_read_from_its_place() {
+        let of = |way: ReportWay, id: &str| {
+            let row =
+                RejectedRow { way, id: id.to_owned(), ..row(ProblemCode::InvalidReport, false) };
+            channel(&row).to_owned()
+        };
+        for (way, id, found) in [
+            (ReportWay::Nats, "nats/S/1@5/a.b", "a.b"),
+            (ReportWay::Nats, "nats/S/1/a/b.c", "a/b.c"),
+            (ReportWay::Kafka, "kafka/reports/3/42", "reports"),
+            (ReportWay::Nats, "nats", ""),
+        ] {
+            assert_eq!(of(way, id), found, "{id}");
+        }
     }
 
     #[test]

@@ -13,7 +13,8 @@ use std::time::Duration;
 /// A message that a broker has brought.
 #[derive(Debug)]
 pub(crate) struct Delivery {
-    /// Where it lies there, never twice the same: `nats/REPORTS/17/amends.reports.payment`, `kafka/reports/3/42`.
+    /// Where it lies there, never twice the same: `nats/REPORTS/17@1764414000000/amends.reports.payment`,
+    /// `kafka/reports/3/42`.
     pub(crate) place: String,
     /// The same in words.
     pub(crate) told: String,
@@ -73,6 +74,12 @@ impl<S: Store> Intake<S> {
         };
         self.supervisor.metrics().ways().delivered(self.binding.way(), verdict.word());
         verdict
+    }
+
+    /// Counts a message that comes again because nobody can say where it lies.
+    #[cfg(feature = "nats")]
+    pub(crate) fn not_read(&self) {
+        self.supervisor.metrics().ways().delivered(self.binding.way(), Verdict::Again.word());
     }
 
     fn read(&self, delivery: &Delivery, now: Timestamp) -> Result<Report, Fault> {

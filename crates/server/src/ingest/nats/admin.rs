@@ -1,9 +1,9 @@
 //! What people do at a NATS: make the stream, look whether all is as it should be, see what waits.
 
-use super::consume::{Ended, connect, wanted};
+use super::connect::{Ended, connect};
+use super::settings::{Weight, covers, oddities, wanted};
 use crate::ingest::NatsOptions;
 use crate::ingest::finding::{BrokerError, Finding, Severity};
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use async_nats::jetstream::{self, stream};
 use std::fmt;
@@ -72,21 +72,23 @@ pub async fn check(
     let mut findings = of_stream(options, &info.config, keep_settled);
     let durable = &options.durable;
     let found = stream.get_consumer::<jetstream::consumer::pull::Config>(durable).await;
-    findings.push(match found.map(|consumer| consumer.cached_info().config.clone()) {
-        Err(_) => Finding {
-            severity: Severity::Warning,
-            text: format!("consumer `{durable}` is not there; the supervisor makes it when it starts"),
+    let Ok(consumer) = found else {
+        let text =
+            format!("consumer `{durable}` is not there; the supervisor makes it when it starts");
+        findings.push(Finding { severity: Severity::Warning, text });
+        return Ok(findings);
+    };
+    let odd = oddities(&consumer.cached_info().config, options);
+    findings.extend(odd.iter().map(|oddity| Finding {
+        severity: match oddity.weight {
+            Weight::Fatal | Weight::Loses => Severity::Error,
+            Weight::Odd | Weight::Mended => Severity::Warning,
         },
-        Ok(config) if config.ack_policy != AckPolicy::Explicit => Finding {
-            severity: Severity::Error,
-            text: format!("consumer `{durable}` acknowledges by itself: a crash would lose reports; delete it"),
-        },
-        Ok(config) if config.deliver_policy != DeliverPolicy::All => Finding {
-            severity: Severity::Warning,
-            text: format!("consumer `{durable}` began in the middle of the stream: what came before is not compensated"),
-        },
-        Ok(_) => Finding::good(format!("consumer `{durable}` remembers what was taken")),
-    });
+        text: format!("consumer `{durable}`: {}", oddity.text),
+    }));
+    if odd.is_empty() {
+        findings.push(Finding::good(format!("consumer `{durable}` remembers what was taken")));
+    }
     Ok(findings)
 }
 
@@ -181,37 +183,4 @@ fn of_stream(
         findings.push(Finding::good(format!("stream `{name}` holds all subjects, on disk")));
     }
     findings
-}
-
-/// Whether everything that matches one subject matches another.
-fn covers(wide: &str, narrow: &str) -> bool {
-    let (mut wide, mut narrow) = (wide.split('.'), narrow.split('.'));
-    loop {
-        match (wide.next(), narrow.next()) {
-            (None, None) => return true,
-            (Some(">"), Some(_)) => return true,
-            (Some("*"), Some(word)) if word != ">" => {}
-            (Some(wide), Some(word)) if wide == word => {}
-            _ => return false,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stream_holds_what_its_subjects_cover() {
-        for (wide, narrow) in
-            [("a.*", "a.*"), ("a.*", "a.b"), ("a.>", "a.*.c"), ("a.>", "a.>"), (">", "a.b")]
-        {
-            assert!(covers(wide, narrow), "{wide} {narrow}");
-        }
-        for (wide, narrow) in
-            [("a.*", "a.>"), ("a.b", "a.*"), ("a.>", "a"), ("a", "a.b"), ("a.b", "a")]
-        {
-            assert!(!covers(wide, narrow), "{wide} {narrow}");
-        }
-    }
 }

@@ -2,7 +2,9 @@
 //! acknowledged after it is durable; what can't be taken now comes again.
 
 mod admin;
+mod connect;
 mod consume;
+mod settings;
 
 pub use admin::{NatsLag, check, init, lag};
 pub(crate) use consume::watch;
