@@ -1,5 +1,5 @@
 //! Checks and generators of this repository: `cargo xtask test`, `tidy`, `openapi`, `schemas`, `deny`, `notices`,
-//! `sbom`, `sim`, `mutants`. No part of the product.
+//! `sbom`, `image`, `sim`, `mutants`. No part of the product.
 
 mod circles;
 mod clocks;
@@ -7,6 +7,7 @@ mod code_map;
 mod docs_lead;
 mod docs_links;
 mod hashing;
+mod image;
 mod manifests;
 mod modules;
 mod mutants;
@@ -40,6 +41,7 @@ usage: cargo xtask COMMAND
             write the snapshot of the RustSec advisory database anew, from a clone of it
   notices   write THIRD-PARTY-NOTICES.txt anew
   sbom      write the binary's bill of materials (CycloneDX 1.5) to target/amends.cdx.json; `sbom FILE` elsewhere
+  image     write the program as an OCI image to target/image; `image --binary PATH` takes one that is built
   sim       play days of a supervisor from seeds and check the invariants; `cargo xtask sim --help` tells how
   mutants   plant known faults in a copy and measure how soon they are found; `mutants WORD` for some, by their
             name or folder";
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         ["notices"] => supply::notices::run(),
         ["sbom"] => supply::sbom::run(None),
         ["sbom", file] => supply::sbom::run(Some(file)),
+        ["image", rest @ ..] => image::run(rest),
         ["sim", rest @ ..] => sim::run(rest),
         ["mutants"] => mutants::run(None),
         ["mutants", word] => mutants::run(Some(word)),

@@ -9,11 +9,15 @@ use std::path::PathBuf;
 /// Writes it, to `target/amends.cdx.json` if nothing else is said.
 pub fn run(to: Option<&str>) -> anyhow::Result<()> {
     let path = to.map_or_else(|| root().join("target/amends.cdx.json"), PathBuf::from);
-    let text = serde_json::to_string_pretty(&made(&shipped()?))?;
-    std::fs::write(&path, format!("{text}\n"))
-        .with_context(|| format!("cannot write {}", path.display()))?;
+    std::fs::write(&path, text()?).with_context(|| format!("cannot write {}", path.display()))?;
     eprintln!("wrote {}", path.display());
     Ok(())
+}
+
+/// Its text.
+pub fn text() -> anyhow::Result<String> {
+    let text = serde_json::to_string_pretty(&made(&shipped()?))?;
+    Ok(format!("{text}\n"))
 }
 
 fn made(shipped: &[Shipped]) -> Value {
