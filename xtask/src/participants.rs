@@ -1,5 +1,5 @@
-//! Brings what the participants in other languages, and the tools, brokers and identity providers of the tests need, by
-//! their lock files.
+//! Brings what the participants in other languages, the chart, and the tools, brokers and identity providers of the tests
+//! need, by their lock files.
 //! Only this part of the test command asks package registries, so that no test does; and only when a lock file is
 //! newer than what is there.
 
@@ -12,6 +12,8 @@ use std::time::Instant;
 
 /// Where the tool is put that judges third-party crates.
 pub const JUDGE: &str = "xtask/supply";
+/// What the chart is rendered and judged with.
+const CHART: &str = "xtask/chart";
 /// Oldest Python that the participant runs on.
 const FITS: &str = "import sys; sys.exit(sys.version_info < (3, 11))";
 
@@ -30,6 +32,7 @@ pub fn install() -> anyhow::Result<bool> {
         python(&participants.join("python"))?,
         python(&tests.join("document"))?,
         python(&root().join(JUDGE))?,
+        chart(&root().join(CHART))?,
         node(&tests.join("providers/node"))?,
         python(&tests.join("providers/python"))?,
         maven(&root().join("crates/private-server/kafka"), &root().join("target/kafka"))?,
@@ -82,6 +85,31 @@ fn maven(folder: &Path, own: &Path) -> anyhow::Result<bool> {
     let done = step(&mut copy, "install the packages `maven` and `default-jre-headless`")?;
     if done {
         fs::write(&installed, "").with_context(|| format!("cannot write {}", own.display()))?;
+    }
+    Ok(done)
+}
+
+/// `target/chart/chart`: what renders the chart, built by the Go that is among the listed packages, of the modules of
+/// `go.sum`. Of two minutes' work only the program is kept; the rest is more than a gigabyte.
+fn chart(folder: &Path) -> anyhow::Result<bool> {
+    if !python(folder)? {
+        return Ok(false);
+    }
+    let store = root().join("target/chart");
+    let made = store.join("chart");
+    if is_newer(&made, &folder.join("go.sum"))? && is_newer(&made, &folder.join("main.go"))? {
+        return Ok(true);
+    }
+    let mut go = Command::new(folder.join(".venv/bin/go"));
+    go.args(["build", "-trimpath", "-ldflags=-s -w", "-o"]).arg(&made).current_dir(folder);
+    go.env("GOPATH", &store).env("GOCACHE", store.join("cache"));
+    // The Go that is there, no C, and modules that can be removed again.
+    go.envs([("GOTOOLCHAIN", "local"), ("CGO_ENABLED", "0"), ("GOFLAGS", "-modcacherw")]);
+    let done = step(&mut go, "remove `xtask/chart/.venv` and try again")?;
+    for rest in
+        ["cache", "pkg"].map(|name| store.join(name)).iter().filter(|rest| done && rest.exists())
+    {
+        fs::remove_dir_all(rest).with_context(|| format!("cannot remove {}", rest.display()))?;
     }
     Ok(done)
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
-use support::{amends, scratch, write};
+use support::{Supervisor, amends, finish, scratch, write};
 
 const MANIFESTS: &str = include_str!("../../../deploy/kubernetes/amends.yaml");
 const SERVICE: &str = include_str!("../../../deploy/kubernetes/payment.yaml");
@@ -218,16 +218,57 @@ fn the_pod_can_do_no_more_than_it_must() {
     assert!(grace > 35, "the pod is killed before the supervisor has ended");
 }
 
-/// systemd reads the unit; where there is no systemd, this says nothing.
+/// The units, by name.
+const UNITS: [(&str, &str); 3] = [
+    ("amends.service", include_str!("../../../deploy/systemd/amends.service")),
+    ("amends-backup.service", include_str!("../../../deploy/systemd/amends-backup.service")),
+    ("amends-backup.timer", include_str!("../../../deploy/systemd/amends-backup.timer")),
+];
+
+/// systemd reads the units; where there is no systemd, this says nothing of that.
 #[test]
-fn systemd_takes_the_unit() {
-    let [unit] = blocks("ini")[..] else { panic!("one unit is shown") };
+fn systemd_takes_the_units() {
+    assert_eq!(blocks("ini"), [UNITS[0].1], "the page shows what the file says");
     let folder = scratch();
-    let unit = unit.replace("/usr/local/bin/amends", env!("CARGO_BIN_EXE_amends"));
-    let path = write(folder.path(), "amends.service", &unit);
-    let Ok(verified) = Command::new("systemd-analyze").args(["verify", &path]).output() else {
+    let paths = UNITS.map(|(name, unit)| {
+        let unit = unit.replace("/usr/local/bin/amends", env!("CARGO_BIN_EXE_amends"));
+        write(folder.path(), name, &unit)
+    });
+    let Ok(verified) = Command::new("systemd-analyze").arg("verify").args(paths).output() else {
         return;
     };
     let told = String::from_utf8_lossy(&verified.stderr);
     assert!(verified.status.success() && told.is_empty(), "{told}");
+}
+
+/// The shell within the unit is run as systemd would give it.
+#[test]
+fn the_backup_unit_leaves_a_whole_copy_under_its_name() {
+    let (folder, copies) = (scratch(), scratch());
+    let supervisor = Supervisor::start(folder.path(), &[]);
+    let starts: Vec<&str> =
+        UNITS[1].1.lines().filter_map(|line| line.strip_prefix("ExecStart=")).collect();
+    let script = starts[0].strip_prefix("/bin/sh -euc '").and_then(|rest| rest.strip_suffix('\''));
+    let script = script.expect("a shell").replace("$$", "$");
+    let script = script.replace("/usr/local/bin/amends", env!("CARGO_BIN_EXE_amends"));
+    let script = script.replace("/srv/backups", &copies.path().display().to_string());
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-euc", &script]).env("AMENDS_URL", &supervisor.url);
+    finish(&mut shell).exits(0);
+    let left = |folder: &Path| -> Vec<String> {
+        let entries = std::fs::read_dir(folder).expect("a folder");
+        entries
+            .map(|entry| entry.expect("one").file_name().to_string_lossy().into_owned())
+            .collect()
+    };
+    let [copy] = &left(copies.path())[..] else { panic!("{:?}", left(copies.path())) };
+    assert!(copy.ends_with(".sqlite") && !copy.starts_with('.'), "{copy}");
+    // What is there is a store that a supervisor starts on.
+    let restored = scratch();
+    std::fs::rename(copies.path().join(copy), restored.path().join("amends.sqlite")).expect("ours");
+    amends(&["audit", "verify", "--data", &restored.path().display().to_string()]).exits(0);
+    // Without a supervisor nothing is left behind.
+    supervisor.stop();
+    assert_ne!(finish(&mut shell).code, 0);
+    assert_eq!(left(copies.path()), Vec::<String>::new());
 }
