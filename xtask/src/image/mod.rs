@@ -51,7 +51,7 @@ pub fn run(arguments: &[&str]) -> anyhow::Result<()> {
         None => built()?,
     };
     let to = to.unwrap_or_else(|| root().join("target/image"));
-    let revision = git(&["rev-parse", "HEAD"]);
+    let revision = git(&["describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]);
     let wanted = Wanted {
         binary,
         to,
