@@ -51,7 +51,7 @@ pub use index::Index;
 pub use money::{Amount, Money, NoAmount, Totals, amounts_in_words, totals_in_words};
 pub use overview::{
     AttemptFigures, DecisionView, LimitsView, LimitsWanted, MinuteView, Overview, Progress,
-    ServiceView, SettleFigures, TroubleView,
+    ServiceView, SettleFigures, TroubleView, WayView,
 };
 pub use page::Page;
 pub use proof::{ActionProof, CaseProof, MayStand, Statement};

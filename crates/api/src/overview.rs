@@ -1,7 +1,8 @@
 //! What an operator sees first: how much is open, what is wrong, how each service is doing. Plain data.
 
 use crate::{
-    BreakerState, CaseState, Money, QuestionKind, RuleHoldView, ServiceHealth, TroubleReason,
+    BreakerState, CaseState, Money, QuestionKind, ReportWay, RuleHoldView, ServiceHealth,
+    TroubleReason,
 };
 use amends_protocol::{CaseId, StepId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -58,8 +59,36 @@ pub struct Overview {
     pub time_to_settle: SettleFigures,
     /// Every service of the active rulebooks, by name.
     pub services: Vec<ServiceView>,
+    /// The brokers that reports come from, besides HTTP; none if none is configured.
+    pub ways: Vec<WayView>,
     /// What went wrong last and still is, newest first; at most 20.
     pub troubles: Vec<TroubleView>,
+}
+
+/// A broker that reports come from, as this supervisor sees it since its start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct WayView {
+    /// Which.
+    pub way: ReportWay,
+    /// Whether reports come.
+    pub connected: bool,
+    /// Since when that is so.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub since: Timestamp,
+    /// Messages that wait at the broker, as it said last.
+    pub waiting: u64,
+    /// When a report was taken last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub last_taken_at: Option<Timestamp>,
+    /// Reports that were taken, those that were known included.
+    pub taken: u64,
+    /// Events that tell of no failure.
+    pub skipped: u64,
+    /// Messages that were put aside for people.
+    pub rejected: u64,
 }
 
 /// One minute of work.

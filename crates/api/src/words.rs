@@ -46,6 +46,17 @@ words! {
     }
 }
 
+impl ReportWay {
+    /// The broker's name, as its makers write it.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Nats => "NATS",
+            Self::Kafka => "Kafka",
+        }
+    }
+}
+
 words! {
     /// How bad a finding in a rulebook is.
     FindingSeverity, "severity" {

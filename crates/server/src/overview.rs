@@ -61,6 +61,7 @@ impl<S: Store> Supervisor<S> {
             counted_since,
             time_to_settle: throughput.time_to_settle(now),
             services: self.describe_services(&survey, now),
+            ways: self.metrics().ways().views(),
             troubles: survey.troubles.iter().map(trouble).collect(),
         };
         Ok((overview, sorted_groups(&survey, now)))

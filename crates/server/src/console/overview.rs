@@ -11,7 +11,7 @@ use amends_api::remedies::{Remedied, Remedy};
 use amends_api::signs::{self, QUARANTINED, Sign, Signed, Tone};
 use amends_api::{
     CaseState, GroupView, Overview, QuestionKind, ServiceHealth, ServiceView, StuckReason,
-    TroubleView, amounts_in_words,
+    TroubleView, WayView, amounts_in_words,
 };
 use amends_protocol::Timestamp;
 use amends_store::Store;
@@ -133,6 +133,9 @@ impl Page {
             parts.push(format!("{} rejected", counted(number, "report is", "reports are")));
         }
         parts.extend(told_of_services(&self.overview.services));
+        parts.extend(
+            self.silent_ways().map(|way| format!("no reports come by {}", way.way.title())),
+        );
         parts.extend(self.overview.holds.iter().map(|hold| format!("{} is held", hold.what())));
         match (parts.is_empty(), self.open()) {
             (true, 0) => "All is well: nothing is open.".to_owned(),
@@ -169,8 +172,21 @@ impl Page {
             + self.overview.rejected_reports;
         self.stuck() + self.unmatched() + self.overview.awaiting_approval + unusable == 0
             && !self.overview.services.iter().any(|service| service.health.is_trouble())
+            && self.silent_ways().next().is_none()
+    }
+
+    /// Brokers that no reports come from, longer than a connection takes.
+    fn silent_ways(&self) -> impl Iterator<Item = &WayView> {
+        let at = self.overview.at;
+        self.overview
+            .ways
+            .iter()
+            .filter(move |way| !way.connected && at.ms_since(way.since) > CONNECTING_MS)
     }
 }
+
+/// How long a broker may take until its reports come, without a word about it.
+const CONNECTING_MS: u64 = 15_000;
 
 /// `payment is out of reach`, `2 services are paused: coupon, sms`.
 fn told_of_services(services: &[ServiceView]) -> Vec<String> {

@@ -8,7 +8,7 @@ use super::words::{date_and_time, relative};
 use crate::http::{ApiError, App};
 use crate::views::bare_services;
 use amends_api::signs::Signed;
-use amends_api::{ServiceHealth, ServiceView};
+use amends_api::{ServiceHealth, ServiceView, WayView};
 use amends_engine::NewLimits;
 use amends_store::Store;
 use askama::Template;
@@ -20,6 +20,8 @@ use axum::response::Response;
 struct Page {
     frame: Frame,
     services: Vec<ServiceView>,
+    /// The brokers that reports come from.
+    ways: Vec<WayView>,
 }
 
 /// `GET /services`
@@ -32,7 +34,8 @@ pub(super) async fn list<S: Store>(
     if !visitor.caller.sees_data() {
         bare_services(&mut services);
     }
-    Ok(show(&Page { frame, services }))
+    let ways = app.supervisor.metrics().ways().views();
+    Ok(show(&Page { frame, services, ways }))
 }
 
 /// `POST /services/{name}/acts`: `pause`, `resume`, `limit` or `unlimit`.

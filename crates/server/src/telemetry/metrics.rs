@@ -416,7 +416,6 @@ impl Metrics {
         self.reports.get_or_create(&ReportLabels { service: OTHER.to_owned(), result }).inc();
     }
 
-    #[cfg(any(feature = "kafka", feature = "nats"))]
     pub(crate) fn ways(&self) -> &Ways {
         &self.ways
     }

@@ -1,12 +1,15 @@
 //! What brokers bring: messages by what became of them, how many wait there, and whether we are connected. A way that
 //! is not configured is in none of them.
 
-use amends_api::ReportWay;
+use crate::clock::{Clock, SystemClock};
+use amends_api::{ReportWay, WayView};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct MessageLabels {
@@ -26,13 +29,15 @@ pub(crate) struct Ways {
     waiting: Family<WayLabels, Gauge>,
     connected: Family<WayLabels, Gauge>,
     resets: Family<WayLabels, Counter>,
+    /// The same for people, with times.
+    standing: Arc<Mutex<BTreeMap<ReportWay, WayView>>>,
 }
 
 impl Ways {
     pub(super) fn register(&self, registry: &mut Registry) {
         registry.register(
             "messages",
-            "Messages of brokers, by what became of them: taken, duplicate, rejected (put aside for people), again (comes later)",
+            "Messages of brokers, by what became of them: taken, duplicate, skipped (tells of no failure), rejected (put aside for people), again (comes later)",
             self.messages.clone(),
         );
         registry.register(
@@ -54,7 +59,18 @@ impl Ways {
 
     /// A way is configured: from now on it is told of.
     pub(crate) fn know(&self, way: ReportWay) {
-        for result in ["taken", "duplicate", "rejected", "again"] {
+        let new = WayView {
+            way,
+            connected: false,
+            since: SystemClock.now(),
+            waiting: 0,
+            last_taken_at: None,
+            taken: 0,
+            skipped: 0,
+            rejected: 0,
+        };
+        self.standing().insert(way, new);
+        for result in ["taken", "duplicate", "skipped", "rejected", "again"] {
             drop(self.messages.get_or_create(&MessageLabels { way: way.as_str(), result }));
         }
         self.waiting(way, 0);
@@ -64,13 +80,36 @@ impl Ways {
         }
     }
 
-    /// A message was dealt with: `taken`, `duplicate`, `rejected` or `again`.
+    /// A message was dealt with: `taken`, `duplicate`, `skipped`, `rejected` or `again`.
     pub(crate) fn delivered(&self, way: ReportWay, result: &'static str) {
         self.messages.get_or_create(&MessageLabels { way: way.as_str(), result }).inc();
+        let mut standing = self.standing();
+        let Some(view) = standing.get_mut(&way) else { return };
+        match result {
+            "taken" | "duplicate" => {
+                view.taken += 1;
+                view.last_taken_at = Some(SystemClock.now());
+            }
+            "skipped" => view.skipped += 1,
+            "rejected" => view.rejected += 1,
+            _ => {}
+        }
+    }
+
+    /// How each way that is configured stands.
+    pub(crate) fn views(&self) -> Vec<WayView> {
+        self.standing().values().cloned().collect()
+    }
+
+    fn standing(&self) -> MutexGuard<'_, BTreeMap<ReportWay, WayView>> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// So many wait at the broker.
     pub(crate) fn waiting(&self, way: ReportWay, messages: u64) {
+        if let Some(view) = self.standing().get_mut(&way) {
+            view.waiting = messages;
+        }
         let messages = i64::try_from(messages).unwrap_or(i64::MAX);
         self.waiting.get_or_create(&WayLabels { way: way.as_str() }).set(messages);
     }
@@ -86,6 +125,11 @@ impl Ways {
 
     /// Whether reports come.
     pub(crate) fn connected(&self, way: ReportWay, is_connected: bool) {
+        if let Some(view) = self.standing().get_mut(&way)
+            && view.connected != is_connected
+        {
+            (view.connected, view.since) = (is_connected, SystemClock.now());
+        }
         self.connected.get_or_create(&WayLabels { way: way.as_str() }).set(i64::from(is_connected));
     }
 }

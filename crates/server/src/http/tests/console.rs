@@ -1,6 +1,7 @@
 //! The console's pages and forms, without a browser: what they show, what they do, and what they refuse.
 
 use super::desk::{BOOK, Desk, Reply, binary, send_form};
+use amends_api::ReportWay;
 use amends_engine::StepReading;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -63,6 +64,36 @@ async fn every_page_is_whole_with_and_without_work() {
         is_a_page(&reply);
         assert!(text(&reply).contains(shows), "{path} shows `{shows}`: {}", text(&reply));
     }
+}
+
+#[tokio::test]
+async fn how_reports_come_is_shown_beside_the_services() {
+    let desk = Desk::open().await;
+    assert!(text(&desk.get("/services").await).contains("Over HTTP alone"));
+    let ways = desk.supervisor.metrics().ways();
+    ways.know(ReportWay::Nats);
+    let page = desk.get("/services").await;
+    is_a_page(&page);
+    assert!(text(&page).contains("don't come"), "{}", text(&page));
+    ways.connected(ReportWay::Nats, true);
+    ways.waiting(ReportWay::Nats, 17);
+    for result in ["taken", "duplicate", "skipped", "rejected", "again"] {
+        ways.delivered(ReportWay::Nats, result);
+    }
+    let page = desk.get("/services").await;
+    let row = text(&page).split("id=\"way-nats\"").nth(1).expect("a row");
+    for shown in ["come since", "\"waiting there\">17<", "\"taken\">2<", "/rejected?way=nats"] {
+        assert!(row.contains(shown), "{shown}: {row}");
+    }
+    let way = &desk.get("/v1/overview").await.body["ways"][0];
+    assert_eq!(
+        (&way["way"], &way["connected"], &way["waiting"]),
+        (&json!("nats"), &json!(true), &json!(17))
+    );
+    assert_eq!(
+        (&way["taken"], &way["skipped"], &way["rejected"]),
+        (&json!(2), &json!(1), &json!(1))
+    );
 }
 
 #[tokio::test]
