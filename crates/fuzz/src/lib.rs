@@ -38,6 +38,7 @@ pub const TARGETS: &[Target] = &[
     target("report_batch", reports::batch),
     target("report_kafka", reports::kafka),
     target("report_nats", reports::nats),
+    target("report_bridge", reports::bridge),
     target("step_answer", answers::step),
     target("history_answer", answers::history),
     target("signature", texts::signature),

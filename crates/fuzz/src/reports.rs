@@ -37,6 +37,16 @@ pub fn nats(data: &[u8]) {
     of_broker(false, data);
 }
 
+/// An event in words of its own: what is made of it names nobody but who may be named.
+pub fn bridge(data: &[u8]) {
+    let (headers, body) = message::read_plain(data);
+    if let Ok(Some(report)) = fuzz::report_bridged(&headers, body) {
+        taken(&report);
+        assert!(["payment", "order"].contains(&report.service()), "`{}` reports", report.source);
+        assert!(["card-declined", "failed"].contains(&&*report.data.code), "{}", report.data.code);
+    }
+}
+
 /// Headers of a broker's message are any bytes.
 fn of_broker(is_kafka: bool, data: &[u8]) {
     let (headers, body) = message::read_plain(data);
@@ -64,6 +74,9 @@ mod tests {
 
     #[test]
     fn the_corpus_has_reports_that_are_taken() {
+        let (headers, body) =
+            message::read_plain(include_bytes!("../../../fuzz/corpus/report_bridge/full"));
+        assert!(matches!(fuzz::report_bridged(&headers, body), Ok(Some(_))));
         let (headers, body) =
             message::read(include_bytes!("../../../fuzz/corpus/report_binary/full"));
         assert!(fuzz::report_binary(&headers, body).is_ok());

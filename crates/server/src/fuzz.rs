@@ -5,9 +5,11 @@ use crate::access::{Shown, shown};
 pub use crate::dispatch::fuzz::{MESSAGE_LIMIT, Said, history_answer, step_answer};
 pub use crate::identity::fuzz as identity;
 use crate::ingest::envelope;
-use crate::ingest::{Binding, Message};
+use crate::ingest::{Binding, Channels, Message, Tried, TriedMessage, read_bridges};
+use amends_api::ReportWay;
 use amends_protocol::Report;
 use http::HeaderMap;
+use std::sync::LazyLock;
 
 /// A report in binary mode.
 ///
@@ -49,6 +51,49 @@ pub fn report_message(
 ) -> Result<Report, String> {
     let binding = if is_kafka { Binding::Kafka } else { Binding::Nats };
     Message { binding, headers, body }.read().map_err(|fault| fault.detail)
+}
+
+/// A bridge that looks everywhere.
+const BRIDGE: &str = r#"
+topics = ["events"]
+services = ["payment", "order"]
+when = { "/status" = ["FAILED", 13, true], "header:type" = "failure" }
+saga = "/order/id"
+source = "key:/service"
+id = "/events/0/id"
+code = { at = "/error/code", values = { CARD_DECLINED = "card-declined" }, otherwise = "failed" }
+action = "/action"
+entry = "header:entry"
+request_id = "/payment~1id"
+time = "/at"
+message = "/error"
+[data]
+whole = "channel:"
+amount = "/amount"
+card.token = "/card"
+"#;
+
+/// What a bridge makes of an event; none if it tells of no failure. A header `key` is the key of its message.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn report_bridged(
+    headers: &[(String, Vec<u8>)],
+    body: &[u8],
+) -> Result<Option<Report>, String> {
+    static CHANNELS: LazyLock<Channels> = LazyLock::new(|| {
+        let table = BRIDGE.parse();
+        let (bridges, wrong) = read_bridges(vec![("fuzz".to_owned(), Ok(table.expect("TOML")))]);
+        assert!(wrong.is_empty(), "{wrong:?}");
+        Channels { bridges, ..Channels::default() }
+    });
+    let key = headers.iter().find(|(name, _)| name == "key").map(|(_, key)| key.clone());
+    let (channel, headers, body) = ("events".to_owned(), headers.to_vec(), body.to_vec());
+    match CHANNELS.try_message(ReportWay::Kafka, &TriedMessage { channel, key, headers, body }) {
+        Tried::Report { report, .. } => Ok(Some(*report)),
+        Tried::Skipped(_) => Ok(None),
+        Tried::Rejected(_, why) => Err(why),
+    }
 }
 
 /// What the headers of a request show, without and with TLS: a token, or the value of a session's cookie; none if they

@@ -59,9 +59,9 @@ pub use identity::IdentityOptions;
 pub use ingest::kafka;
 #[cfg(feature = "nats")]
 pub use ingest::nats;
+pub use ingest::{Bridge, Channel, Channels, KafkaOptions, NatsOptions, Sasl, Tried, TriedMessage};
 #[cfg(any(feature = "kafka", feature = "nats"))]
 pub use ingest::{BrokerError, Finding, Severity};
-pub use ingest::{Channel, Channels, KafkaOptions, NatsOptions, Sasl};
 pub use listening::ListenError;
 pub use outbound::Outbound;
 pub use retention::KeepSettled;

@@ -10,7 +10,7 @@ use crate::dispatch::{HttpOutbound, WebClient};
 use crate::http::App;
 use crate::identity::Believed;
 #[cfg(any(feature = "kafka", feature = "nats"))]
-use crate::ingest::{Binding, Channel, Intake};
+use crate::ingest::{Binding, Intake};
 use crate::listening::{ListenError, Listening, scheme};
 use crate::open_files::raise_open_files;
 use crate::retention;
@@ -20,6 +20,7 @@ use crate::supervisor::Supervisor;
 use crate::telemetry::{LogWriter, export};
 use crate::tls::watch as watch_certificate;
 use crate::withheld::Withheld;
+use amends_api::ReportWay;
 use amends_store::{SqliteOptions, SqliteStore, StoreError};
 use futures_util::future::join_all;
 use std::io::{self, Write as _};
@@ -126,6 +127,7 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     looks.push(look);
     let keeper = Keeper::of(&access, &config);
     upkeep.push(tokio::spawn(keeper.keep(supervisor.clone(), asked, stops.clone())));
+    warn_of_bridges(&config, &supervisor);
     upkeep.extend(tell_alerts(&config, address, &supervisor, stops.clone()));
     let hearing = subscribe(&config, &supervisor, &stops);
     // Absolute, so that the path in an answer means the same to whoever reads it.
@@ -303,6 +305,26 @@ fn export_spans(config: &Config, supervisor: &Supervisor<SqliteStore>) -> Option
     ))
 }
 
+/// Says of bridges to whose reports nobody listens, and which nobody reads.
+fn warn_of_bridges(config: &Config, supervisor: &Supervisor<SqliteStore>) {
+    let books = supervisor.active_books();
+    for bridge in &config.channels.bridges {
+        let unheard = bridge.unheard(books.iter().map(|book| &**book));
+        unheard.iter().for_each(|why| tracing::warn!("{why}"));
+        let brokers =
+            [(ReportWay::Kafka, config.kafka.is_some()), (ReportWay::Nats, config.nats.is_some())];
+        for (way, is_named) in brokers {
+            if !is_named && !bridge.channels(way).is_empty() {
+                let name = &bridge.name;
+                tracing::warn!(
+                    "the bridge `{name}` reads {}, and the configuration names none",
+                    way.title()
+                );
+            }
+        }
+    }
+}
+
 /// Takes reports from brokers, if any are named.
 fn subscribe(
     config: &Config,
@@ -310,24 +332,26 @@ fn subscribe(
     stops: &watch::Receiver<bool>,
 ) -> Vec<JoinHandle<()>> {
     #[cfg(any(feature = "kafka", feature = "nats"))]
-    let intake = |binding: Binding, channels: &[Channel]| {
+    let channels = Arc::new(config.channels.clone());
+    #[cfg(any(feature = "kafka", feature = "nats"))]
+    let intake = |binding: Binding| {
         supervisor.metrics().ways().know(binding.way());
         Intake {
             supervisor: supervisor.clone(),
             binding,
-            channels: channels.to_vec(),
+            channels: Arc::clone(&channels),
             keep_settled: config.keep_settled.shortest(),
         }
     };
     let mut hearing = Vec::new();
     #[cfg(feature = "kafka")]
     if let Some(options) = config.kafka.clone() {
-        let intake = intake(Binding::Kafka, &options.channels);
+        let intake = intake(Binding::Kafka);
         hearing.push(tokio::spawn(crate::ingest::kafka::watch(intake, options, stops.clone())));
     }
     #[cfg(feature = "nats")]
     if let Some(options) = config.nats.clone() {
-        let intake = intake(Binding::Nats, &options.channels);
+        let intake = intake(Binding::Nats);
         hearing.push(tokio::spawn(crate::ingest::nats::watch(intake, options, stops.clone())));
     }
     // A build without brokers speaks to none, and its configuration names none.

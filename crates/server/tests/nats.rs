@@ -3,6 +3,8 @@
 
 #[path = "nats/away.rs"]
 mod away;
+#[path = "nats/bridged.rs"]
+mod bridged;
 #[path = "nats/broker.rs"]
 mod broker;
 #[path = "nats/let_in.rs"]

@@ -11,7 +11,7 @@ const MECHANISMS: [&str; 3] = ["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"];
 /// Longest name of a topic or a group that Kafka takes.
 const NAME: usize = 249;
 
-pub(super) fn read(read: &mut Reader<'_>, channels: &[Channel]) -> Option<KafkaOptions> {
+pub(super) fn read(read: &mut Reader<'_>, channels: Vec<Channel>) -> Option<KafkaOptions> {
     let brokers = read.list(BROKERS);
     let mut file =
         |key: &str| Some(read.text(key)).filter(|path| !path.is_empty()).map(PathBuf::from);
@@ -33,7 +33,7 @@ pub(super) fn read(read: &mut Reader<'_>, channels: &[Channel]) -> Option<KafkaO
         brokers,
         group: read.text("kafka.group"),
         session_timeout: read.duration("kafka.session_timeout"),
-        channels: channels.to_vec(),
+        channels,
         tls: read.flag("kafka.tls"),
         authorities,
         // Both commonly stand in one file.

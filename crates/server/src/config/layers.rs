@@ -31,8 +31,10 @@ pub(super) const OF_RULEBOOKS: &str = "retention.rulebooks";
 pub(super) const SUBJECTS: &str = "nats.subjects";
 /// The table of topics of Kafka, whose names are the broker's.
 pub(super) const TOPICS: &str = "kafka.topics";
+/// The table of bridges, whose names are the user's.
+pub(super) const BRIDGES: &str = "bridges";
 /// Tables whose names are the user's.
-const OPEN: [&str; 11] = [
+const OPEN: [&str; 12] = [
     SIGNING_KEYS,
     SECRETS,
     CA,
@@ -44,6 +46,7 @@ const OPEN: [&str; 11] = [
     OF_RULEBOOKS,
     SUBJECTS,
     TOPICS,
+    BRIDGES,
 ];
 /// Addresses that are secrets themselves.
 pub(super) const SECRET_ADDRESSES: &str = "alerts.slack";
@@ -223,7 +226,7 @@ pub(super) fn is_open(key: &str) -> bool {
 /// Whether the key is one of the user's own that holds no secret, whatever its type.
 pub(super) fn is_shown(key: &str) -> bool {
     let is_in = |table: &str| key.strip_prefix(table).is_some_and(|rest| rest.starts_with('.'));
-    [ROLES, CERTIFICATES, SUBJECTS, TOPICS].into_iter().any(is_in)
+    [ROLES, CERTIFICATES, SUBJECTS, TOPICS, BRIDGES].into_iter().any(is_in)
 }
 
 /// Tables become dotted keys; a value of an open table is one value, whatever its type.

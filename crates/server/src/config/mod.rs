@@ -3,6 +3,7 @@
 //! of keys, secrets and certificates.
 
 mod access;
+mod channels;
 mod error;
 mod identity;
 mod kafka;
@@ -22,11 +23,12 @@ use crate::alerts::AlertOptions;
 use crate::dispatch::{HttpOptions, Signer};
 use crate::http::HttpLimits;
 use crate::identity::IdentityOptions;
-use crate::ingest::{Channel, Channels, KafkaOptions, NatsOptions};
+use crate::ingest::{Channels, KafkaOptions, NatsOptions};
 use crate::retention::KeepSettled;
 use crate::shell::DriverOptions;
 use crate::tls::TlsOptions;
 use crate::withheld::Withheld;
+use amends_api::ReportWay;
 use amends_store::RejectedLimits;
 use http::Uri;
 use std::collections::BTreeMap;
@@ -112,7 +114,7 @@ impl Config {
         let keep_settled = keep_settled(&mut read);
         let audit = read.duration("retention.audit");
         let rejected_reports = read.duration("retention.rejected_reports");
-        let channels = channels(&mut read);
+        let channels = channels::read(&mut read);
         let traces = traces(&mut read);
         let rules = read.text("rules");
         let of_services = read.text("listen_services");
@@ -130,8 +132,8 @@ impl Config {
             alerts: alerts(&mut read, &outbound.destinations.signers),
             outbound,
             identity,
-            kafka: kafka::read(&mut read, &channels.kafka),
-            nats: nats::read(&mut read, &channels.nats),
+            kafka: kafka::read(&mut read, channels.read_on(ReportWay::Kafka)),
+            nats: nats::read(&mut read, channels.read_on(ReportWay::Nats)),
             channels,
             traces,
             keep_settled,
@@ -221,31 +223,6 @@ fn alerts(read: &mut value::Reader<'_>, signers: &BTreeMap<String, Signer>) -> A
         withheld: Withheld::default(),
         public_url: read.text("alerts.public_url"),
     }
-}
-
-/// Who may report at which broker. Where nothing is said: each service on a subject or topic that ends in its name.
-fn channels(read: &mut value::Reader<'_>) -> Channels {
-    Channels { kafka: in_table(read, layers::TOPICS), nats: in_table(read, layers::SUBJECTS) }
-}
-
-fn in_table(read: &mut value::Reader<'_>, table: &str) -> Vec<Channel> {
-    let mut channels = Vec::new();
-    for (key, given) in read.lists_of(table) {
-        let pattern =
-            key.strip_prefix(table).and_then(|rest| rest.strip_prefix('.')).unwrap_or_default();
-        let Some(services) = given else {
-            read.mistake(&key, "it must be a list of services, as in [\"order\"], or [] for the one that `*` stands for");
-            continue;
-        };
-        match Channel::read(pattern, &services) {
-            Ok(channel) => channels.push(channel),
-            Err(why) => read.mistake(&key, &why),
-        }
-    }
-    if channels.is_empty() {
-        channels.extend(Channel::read("amends.reports.*", &[]));
-    }
-    channels
 }
 
 /// A message of a megabyte must always fit.

@@ -8,7 +8,7 @@ use url::Url;
 
 const SERVERS: &str = "nats.servers";
 
-pub(super) fn read(read: &mut Reader<'_>, channels: &[Channel]) -> Option<NatsOptions> {
+pub(super) fn read(read: &mut Reader<'_>, channels: Vec<Channel>) -> Option<NatsOptions> {
     let servers = read.list(SERVERS);
     let mut file =
         |key: &str| Some(read.text(key)).filter(|path| !path.is_empty()).map(PathBuf::from);
@@ -24,7 +24,7 @@ pub(super) fn read(read: &mut Reader<'_>, channels: &[Channel]) -> Option<NatsOp
         stream: read.text("nats.stream"),
         durable: read.text("nats.durable"),
         ack_wait: read.duration("nats.ack_wait"),
-        channels: channels.to_vec(),
+        channels,
         user: password.clone().filter(|_| !user.is_empty()).map(|file| (user.clone(), file)),
         // Both commonly stand in one file.
         identity: certificate.clone().map(|own| (own.clone(), key.clone().unwrap_or(own))),

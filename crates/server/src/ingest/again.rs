@@ -1,8 +1,10 @@
 //! Reads a message that lies among the rejected ones once more, as it would be read today. Pure.
 
-use super::fault::Fault;
-use super::message::{Binding, Message};
-use super::trust::{Channels, speaks_there};
+use super::bridge::Foreign;
+use super::channels::Channels;
+use super::fault::{Fault, invalid};
+use super::hear::{Heard, hear, without_key};
+use super::message::Binding;
 use amends_api::ReportWay;
 use amends_protocol::{ProblemCode, Report};
 use amends_store::RejectedRow;
@@ -25,9 +27,15 @@ pub(crate) fn again(row: &RejectedRow, channels: &Channels) -> Result<Report, Fa
         ReportWay::Kafka => Binding::Kafka,
         ReportWay::Nats => Binding::Nats,
     };
-    let report = Message { binding, headers: &headers, body: &row.body }.read()?;
-    speaks_there(channels.of(row.way), channel(row), report.service())?;
-    Ok(report)
+    let (headers, key) = without_key(headers);
+    let (place, channel, key) = (row.id.as_str(), channel(row), key.as_deref());
+    let event = Foreign { place, channel, key, headers: &headers, body: &row.body };
+    match hear(binding, event, channels)? {
+        Heard::Report { report, .. } => Ok(*report),
+        Heard::Skipped(why) => {
+            Err(invalid(format!("it tells of no failure by now, and can be discarded: {why}")))
+        }
+    }
 }
 
 /// The subject or topic that it came on, from its place: `nats/STREAM/SEQUENCE@TIME/SUBJECT` or
@@ -102,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_broker_says_nothing_of_another_ones_channels() {
-        let of_kafka = Channels { kafka: bridge().nats, nats: Vec::new() };
+        let of_kafka = Channels { kafka: bridge().nats, ..Channels::default() };
         let fault = again(&row(ProblemCode::Forbidden, false), &of_kafka).expect_err("not of NATS");
         assert!(fault.detail.contains("does not name it"), "{}", fault.detail);
     }

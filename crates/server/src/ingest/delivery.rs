@@ -1,13 +1,16 @@
 //! What becomes of one message of a broker: taken, put aside for people, or asked for again. It is acknowledged only
 //! after what it became is durable, so that a crash in between brings it once more and changes nothing.
 
+use super::bridge::Foreign;
+use super::channels::Channels;
 use super::fault::Fault;
-use super::message::{Binding, Message};
-use super::trust::{Channel, speaks_there};
+use super::hear::{Heard, hear, told, with_key};
+use super::message::Binding;
 use crate::clock::{Clock, SystemClock};
 use crate::supervisor::Supervisor;
-use amends_protocol::{Problem, ProblemCode, Report, Timestamp};
+use amends_protocol::{Problem, ProblemCode, Timestamp};
 use amends_store::{RejectedRow, Store};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A message that a broker has brought.
@@ -20,6 +23,8 @@ pub(crate) struct Delivery {
     pub(crate) told: String,
     /// The subject or topic that it came on.
     pub(crate) channel: String,
+    /// Its key; only Kafka's have one.
+    pub(crate) key: Option<Vec<u8>>,
     pub(crate) headers: Vec<(String, Vec<u8>)>,
     pub(crate) body: Vec<u8>,
     /// By the broker's clock.
@@ -33,6 +38,8 @@ pub(crate) enum Verdict {
     Taken { duplicate: bool },
     /// It stands where people see it.
     Rejected,
+    /// It tells of no failure.
+    Skipped,
     /// Nothing was taken; it comes again after a pause.
     Again,
 }
@@ -44,6 +51,7 @@ impl Verdict {
             Self::Taken { duplicate: false } => "taken",
             Self::Taken { duplicate: true } => "duplicate",
             Self::Rejected => "rejected",
+            Self::Skipped => "skipped",
             Self::Again => "again",
         }
     }
@@ -54,7 +62,7 @@ impl Verdict {
 pub(crate) struct Intake<S> {
     pub(crate) supervisor: Supervisor<S>,
     pub(crate) binding: Binding,
-    pub(crate) channels: Vec<Channel>,
+    pub(crate) channels: Arc<Channels>,
     /// How long settled cases are kept: a report that is older could be of a case that nobody remembers.
     pub(crate) keep_settled: Option<Duration>,
 }
@@ -63,14 +71,17 @@ impl<S: Store> Intake<S> {
     /// Takes a message, or puts it aside; returns when that is durable.
     pub(crate) async fn take(&self, delivery: &Delivery) -> Verdict {
         let now = SystemClock.now();
-        let taken = match self.read(delivery, now) {
-            Ok(report) => self.supervisor.report(report).await,
-            Err(fault) => Err(problem(fault)),
-        };
-        let verdict = match taken {
-            Ok(receipt) => Verdict::Taken { duplicate: receipt.duplicate },
-            Err(problem) if problem.retryable == Some(true) => Verdict::Again,
-            Err(problem) => self.reject(delivery, problem, now).await,
+        let verdict = match self.read(delivery, now) {
+            Ok(Heard::Report { report, .. }) => match self.supervisor.report(*report).await {
+                Ok(receipt) => Verdict::Taken { duplicate: receipt.duplicate },
+                Err(problem) if problem.retryable == Some(true) => Verdict::Again,
+                Err(problem) => self.reject(delivery, problem, now).await,
+            },
+            Ok(Heard::Skipped(why)) => {
+                tracing::debug!(place = delivery.place, why, "a message tells of no failure");
+                Verdict::Skipped
+            }
+            Err(fault) => self.reject(delivery, problem(fault), now).await,
         };
         self.supervisor.metrics().ways().delivered(self.binding.way(), verdict.word());
         verdict
@@ -82,16 +93,37 @@ impl<S: Store> Intake<S> {
         self.supervisor.metrics().ways().delivered(self.binding.way(), Verdict::Again.word());
     }
 
-    fn read(&self, delivery: &Delivery, now: Timestamp) -> Result<Report, Fault> {
-        let Delivery { channel, headers, body, .. } = delivery;
-        let report = Message { binding: self.binding, headers, body }.read()?;
-        speaks_there(&self.channels, channel, report.service())?;
-        fresh(delivery.sent_at, self.keep_settled, now)?;
-        Ok(report)
+    fn read(&self, delivery: &Delivery, now: Timestamp) -> Result<Heard, Fault> {
+        let heard = hear(self.binding, delivery.event(), &self.channels)?;
+        if matches!(heard, Heard::Report { .. }) {
+            fresh(delivery.sent_at, self.keep_settled, now)?;
+        }
+        Ok(heard)
+    }
+
+    fn rejected(&self, delivery: &Delivery, problem: &Problem, now: Timestamp) -> RejectedRow {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let told = told(self.binding, delivery.event(), &self.channels);
+        let headers = with_key(&delivery.headers, delivery.key.as_deref());
+        RejectedRow {
+            id: delivery.place.clone(),
+            way: self.binding.way(),
+            place: delivery.told.clone(),
+            source: told.source,
+            event_id: told.id,
+            saga: told.subject,
+            code: code_of(problem),
+            detail: problem.detail.clone().unwrap_or_default(),
+            headers: headers.iter().map(|(name, value)| (name.clone(), text(value))).collect(),
+            body: delivery.body.clone(),
+            cut: false,
+            rejected_at: now,
+            sent_at: delivery.sent_at,
+        }
     }
 
     async fn reject(&self, delivery: &Delivery, problem: Problem, now: Timestamp) -> Verdict {
-        let row = rejected(self.binding, delivery, &problem, now);
+        let row = self.rejected(delivery, &problem, now);
         match self.supervisor.reject(row).await {
             Ok(()) => Verdict::Rejected,
             // It comes again, and nothing is lost.
@@ -101,6 +133,13 @@ impl<S: Store> Intake<S> {
                 Verdict::Again
             }
         }
+    }
+}
+
+impl Delivery {
+    fn event(&self) -> Foreign<'_> {
+        let Self { place, channel, key, headers, body, .. } = self;
+        Foreign { place, channel, key: key.as_deref(), headers, body }
     }
 }
 
@@ -133,32 +172,6 @@ fn fresh(sent_at: Option<Timestamp>, keep: Option<Duration>, now: Timestamp) -> 
 fn code_of(problem: &Problem) -> ProblemCode {
     let found = ProblemCode::ALL.iter().find(|code| problem.is(**code));
     found.copied().unwrap_or(ProblemCode::InvalidReport)
-}
-
-fn rejected(
-    binding: Binding,
-    delivery: &Delivery,
-    problem: &Problem,
-    now: Timestamp,
-) -> RejectedRow {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let message = Message { binding, headers: &delivery.headers, body: &delivery.body };
-    let told = message.told();
-    RejectedRow {
-        id: delivery.place.clone(),
-        way: binding.way(),
-        place: delivery.told.clone(),
-        source: told.source,
-        event_id: told.id,
-        saga: told.subject,
-        code: code_of(problem),
-        detail: problem.detail.clone().unwrap_or_default(),
-        headers: delivery.headers.iter().map(|(name, value)| (name.clone(), text(value))).collect(),
-        body: delivery.body.clone(),
-        cut: false,
-        rejected_at: now,
-        sent_at: delivery.sent_at,
-    }
 }
 
 #[cfg(test)]

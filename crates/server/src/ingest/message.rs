@@ -2,7 +2,6 @@
 
 use super::envelope::{STRUCTURED, of_attributes, of_json_format};
 use super::fault::{Fault, invalid};
-#[cfg(any(feature = "kafka", feature = "nats"))]
 use amends_api::ReportWay;
 use amends_protocol::wire::cloudevents::{Mode, decode};
 use amends_protocol::{BROKER_MESSAGE_LIMIT, ProblemCode, Report, headers};
@@ -32,13 +31,24 @@ impl Binding {
     }
 
     /// The way that it is of.
-    #[cfg(any(feature = "kafka", feature = "nats"))]
     pub(crate) const fn way(self) -> ReportWay {
         match self {
             Self::Kafka => ReportWay::Kafka,
             Self::Nats => ReportWay::Nats,
         }
     }
+}
+
+/// That a message is not larger than what is taken.
+pub(super) fn check_size(body: &[u8]) -> Result<(), Fault> {
+    if body.len() <= MESSAGE_LIMIT {
+        return Ok(());
+    }
+    let detail = format!(
+        "the message has {} bytes; at most {MESSAGE_LIMIT} are taken from a broker; send less `data`, or report over HTTP",
+        body.len()
+    );
+    Err(Fault::new(ProblemCode::TooLarge, detail))
 }
 
 /// What a message says of itself.
@@ -65,14 +75,7 @@ impl<'a> Message<'a> {
     /// # Errors
     /// What is wrong with it, and how to mend it.
     pub(crate) fn read(&self) -> Result<Report, Fault> {
-        if self.body.len() > MESSAGE_LIMIT {
-            let detail = format!(
-                "the message has {} bytes; at most {MESSAGE_LIMIT} are taken from a broker; send less `data`, or report over \
-                 HTTP",
-                self.body.len()
-            );
-            return Err(Fault::new(ProblemCode::TooLarge, detail));
-        }
+        check_size(self.body)?;
         if self.body.is_empty() {
             return Err(invalid("the message is empty; a report has data with at least `code`"));
         }

@@ -1,7 +1,6 @@
 //! Who may report as whom on a broker: by the subject or topic that a message came on, which the broker guards. Pure.
 
 use super::fault::Fault;
-use amends_api::ReportWay;
 use amends_protocol::{ProblemCode, is_opaque_name};
 use std::collections::BTreeSet;
 
@@ -23,26 +22,6 @@ pub struct Channel {
     pub pattern: String,
     /// Who may.
     pub reporters: Reporters,
-}
-
-/// Who may report on what, at each broker.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Channels {
-    /// Topics of Kafka.
-    pub kafka: Vec<Channel>,
-    /// Subjects of NATS.
-    pub nats: Vec<Channel>,
-}
-
-impl Channels {
-    /// Those of one broker.
-    #[must_use]
-    pub fn of(&self, way: ReportWay) -> &[Channel] {
-        match way {
-            ReportWay::Kafka => &self.kafka,
-            ReportWay::Nats => &self.nats,
-        }
-    }
 }
 
 impl Channel {
@@ -81,6 +60,18 @@ impl Channel {
                 (Some(">"), Some(_)) => return true,
                 (Some("*"), Some(_)) => {}
                 (Some(wanted), Some(word)) if wanted == word => {}
+                _ => return false,
+            }
+        }
+    }
+
+    /// Whether something can come on both.
+    pub(crate) fn meets(&self, other: &Self) -> bool {
+        let (mut ours, mut theirs) = (self.pattern.split('.'), other.pattern.split('.'));
+        loop {
+            match (ours.next(), theirs.next()) {
+                (None, None) | (Some(">"), Some(_)) | (Some(_), Some(">")) => return true,
+                (Some(one), Some(two)) if one == two || one == "*" || two == "*" => {}
                 _ => return false,
             }
         }
@@ -145,6 +136,23 @@ mod tests {
         assert!(why.contains("does not name it"), "{why}");
         let why = speaks_there(&channels, "legacy.x", "payment").expect_err("not its").detail;
         assert!(why.contains("`payment` may not report on `legacy.x`"), "{why}");
+    }
+
+    #[test]
+    fn two_patterns_meet_where_something_can_come_on_both() {
+        let all = |pattern: &str| channel(pattern, &["*"]);
+        for (one, two, meet) in [
+            ("a.b", "a.b", true),
+            ("a.*", "*.b", true),
+            ("a.>", "a.b.c", true),
+            (">", "a.*", true),
+            ("a.*", "a.b.c", false),
+            ("a.>", "a", false),
+            ("a.b", "a.c", false),
+        ] {
+            assert_eq!(all(one).meets(&all(two)), meet, "{one} {two}");
+            assert_eq!(all(two).meets(&all(one)), meet, "{two} {one}");
+        }
     }
 
     #[test]

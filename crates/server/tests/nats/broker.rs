@@ -17,11 +17,20 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The configuration of a supervisor that reads there.
 pub fn config(folder: &Path, url: &str) -> Config {
+    config_with(folder, url, "")
+}
+
+/// The same, with more lines, and with the rulebook of the folder if there is one.
+pub fn config_with(folder: &Path, url: &str, more: &str) -> Config {
     let mut layers = Layers::defaults();
     let file = format!(
-        "[nats]\nservers = [\"{url}\"]\nack_wait = \"1s\"\n[nats.subjects]\n\"amends.reports.*\" = []\nbridge = [\"*\"]\n"
+        "[nats]\nservers = [\"{url}\"]\nack_wait = \"1s\"\n[nats.subjects]\n\"amends.reports.*\" = []\nbridge = [\"*\"]\n{more}"
     );
     layers.file(Path::new("a.toml"), &file).expect("a file");
+    let rules = folder.join("rules.yaml");
+    if rules.exists() {
+        layers.flag("rules", "rules", &rules.display().to_string());
+    }
     layers.flag("listen", "listen", "127.0.0.1:0");
     layers.flag("data", "data", &folder.join("data").display().to_string());
     Config::from_layers(&layers).expect("a valid configuration")

@@ -193,7 +193,11 @@ impl Desk {
         let open = Channel::read("reports", &["*".to_owned()]).expect("a channel");
         let app = App::new(supervisor.clone(), Rejections::default(), limits, stopping)
             .with_backups(folder.path().join("backups"))
-            .hearing(Channels { kafka: vec![open.clone()], nats: vec![open] });
+            .hearing(Channels {
+                kafka: vec![open.clone()],
+                nats: vec![open],
+                ..Channels::default()
+            });
         Self { router: router(app), script, supervisor, driver, stop, folder, limits }
     }
 

@@ -208,7 +208,8 @@ impl Assignment {
 
 fn size(delivery: &Delivery) -> usize {
     let headers = delivery.headers.iter().map(|(name, value)| name.len() + value.len());
-    delivery.body.len() + headers.sum::<usize>()
+    let key = delivery.key.as_ref().map_or(0, Vec::len);
+    delivery.body.len() + key + headers.sum::<usize>()
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ fn delivery(bytes: usize) -> Delivery {
         place: String::new(),
         told: String::new(),
         channel: "reports".to_owned(),
+        key: None,
         headers: Vec::new(),
         body: vec![0; bytes],
         sent_at: None,

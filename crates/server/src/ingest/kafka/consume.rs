@@ -195,6 +195,7 @@ fn delivery(message: &BorrowedMessage<'_>) -> Delivery {
         place: format!("kafka/{topic}/{partition}/{offset}"),
         told: format!("message {offset} of partition {partition} of the topic `{topic}`"),
         channel: topic.to_owned(),
+        key: message.key().map(<[u8]>::to_vec),
         headers: headers.collect(),
         body: message.payload().map(<[u8]>::to_vec).unwrap_or_default(),
         sent_at: sent_at.map(Timestamp),

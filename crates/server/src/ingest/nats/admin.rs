@@ -4,7 +4,7 @@ use super::connect::{Ended, connect};
 use super::settings::{Weight, covers, oddities, wanted};
 use crate::ingest::NatsOptions;
 use crate::ingest::finding::{BrokerError, Finding, Severity};
-use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, Source, StorageType};
 use async_nats::jetstream::{self, stream};
 use std::fmt;
 use std::time::Duration;
@@ -39,9 +39,18 @@ pub async fn init(options: &NatsOptions, replicas: usize) -> Result<Vec<String>,
             stream
         }
         Err(_) => {
-            let made = context.create_stream(new_stream(options, replicas)).await;
+            let wanted = new_stream(&context, options, replicas).await;
+            let made = context.create_stream(wanted.clone()).await;
+            let made = made.map_err(|error| refused(&format!("stream `{name}`"), &error))?;
             done.push(format!("stream `{name}` is made"));
-            made.map_err(|error| refused(&format!("stream `{name}`"), &error))?
+            done.extend(wanted.sources.iter().flatten().map(|source| {
+                let subject = source.filter_subject.as_deref().unwrap_or(">");
+                format!(
+                    "it copies `{subject}` from the stream `{}`, which holds that already",
+                    source.name
+                )
+            }));
+            made
         }
     };
     let durable = &options.durable;
@@ -125,12 +134,28 @@ fn refused(what: &str, why: &dyn fmt::Display) -> BrokerError {
     BrokerError::Refused(format!("{what}: {why}"))
 }
 
-/// A stream that loses nothing by itself but what is too old.
-fn new_stream(options: &NatsOptions, replicas: usize) -> Config {
+/// A stream that loses nothing by itself but what is too old. A subject lies in one stream alone: what another one holds
+/// is copied from there.
+async fn new_stream(
+    context: &jetstream::Context,
+    options: &NatsOptions,
+    replicas: usize,
+) -> Config {
+    let (mut subjects, mut sources) = (Vec::new(), Vec::new());
+    for subject in options.channels.iter().map(|channel| channel.pattern.clone()) {
+        match context.stream_by_subject(subject.clone()).await {
+            Ok(name) => {
+                let filter_subject = Some(subject);
+                sources.push(Source { name, filter_subject, ..Source::default() });
+            }
+            Err(_) => subjects.push(subject),
+        }
+    }
     Config {
         name: options.stream.clone(),
         description: Some("Reports of failures, for Amends".to_owned()),
-        subjects: options.channels.iter().map(|channel| channel.pattern.clone()).collect(),
+        subjects,
+        sources: (!sources.is_empty()).then_some(sources),
         // A work queue deletes what was acknowledged: nobody could look at it, and no second supervisor take it.
         retention: RetentionPolicy::Limits,
         storage: StorageType::File,
@@ -163,7 +188,10 @@ fn of_stream(
         );
     }
     for channel in &options.channels {
-        if !found.subjects.iter().any(|subject| covers(subject, &channel.pattern)) {
+        let copied = found.sources.iter().flatten();
+        let copied = copied.map(|source| source.filter_subject.as_deref().unwrap_or(">"));
+        let mut held = found.subjects.iter().map(String::as_str).chain(copied);
+        if !held.any(|subject| covers(subject, &channel.pattern)) {
             let text = format!(
                 "stream `{name}` does not hold `{}`: reports on it are lost",
                 channel.pattern

@@ -185,7 +185,7 @@ async fn take<S: Store>(intake: &Intake<S>, ack_wait: Duration, message: Message
         }
     };
     let told = match verdict {
-        Verdict::Taken { .. } | Verdict::Rejected => message.ack().await,
+        Verdict::Taken { .. } | Verdict::Rejected | Verdict::Skipped => message.ack().await,
         Verdict::Again => message.ack_with(AckKind::Nak(Some(pause))).await,
     };
     if let Err(error) = told {
@@ -221,6 +221,7 @@ fn read(message: &Message) -> Option<(Delivery, u32)> {
         place: format!("nats/{stream}/{sequence}@{published}/{}", message.subject),
         told: format!("message {sequence} of the stream `{stream}`, on `{}`", message.subject),
         channel: message.subject.to_string(),
+        key: None,
         headers: headers.collect(),
         body: message.payload.to_vec(),
         sent_at: Some(Timestamp(published)),
