@@ -3,9 +3,10 @@
 #[path = "wire/schemas.rs"]
 mod schemas;
 
+use amends_api::ReportWay;
 use amends_protocol::schemas::{SCHEMA_BASE, all};
 use amends_protocol::{REPORT_TYPE, Verb, headers};
-use amends_server::openapi_json;
+use amends_server::{Config, openapi_json};
 use schemas::Schemas;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -92,26 +93,31 @@ fn channels_are_the_routes_of_supervisor_and_kit() {
     let kit: BTreeSet<&str> =
         KIT_ROUTES.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
     let methods: BTreeMap<&str, String> = members(&document, "/operations")
-        .map(|(name, operation)| {
+        .filter_map(|(_, operation)| {
             let channel = operation["channel"]["$ref"].as_str().expect("a channel");
-            let method = operation["bindings"]["http"]["method"].as_str();
-            (channel, method.unwrap_or_else(|| panic!("{name} has no method")).to_lowercase())
+            Some((channel, operation["bindings"]["http"]["method"].as_str()?.to_lowercase()))
         })
         .collect();
+    let channels = Config::defaults().channels;
     for (name, channel) in members(&document, "/channels") {
         let Some(address) = channel["address"].as_str() else {
             assert_eq!(name, "answers", "an answer has no address of its own");
             continue;
         };
-        let method = &methods[format!("#/channels/{name}").as_str()];
+        let method = || &methods[format!("#/channels/{name}").as_str()];
+        let is_default = |way| channels.of(way)[0].pattern == address.replace("{service}", "*");
         match channel["servers"][0]["$ref"].as_str() {
+            Some("#/servers/kafka") => assert!(is_default(ReportWay::Kafka), "{address}"),
+            Some("#/servers/nats") => assert!(is_default(ReportWay::Nats), "{address}"),
             Some("#/servers/supervisor") => {
+                let method = method();
                 assert!(
                     api["paths"][address][method].is_object(),
                     "the API has no {method} {address}"
                 );
             }
             Some("#/servers/participant") => {
+                assert!(methods.contains_key(format!("#/channels/{name}").as_str()), "{name}");
                 assert!(kit.contains(address), "the kit has no {address}, but {kit:?}");
             }
             other => panic!("{name} is at {other:?}"),
@@ -132,6 +138,16 @@ fn an_operation_uses_messages_of_its_channels() {
     for (name, operation) in members(&document, "/operations") {
         let is_in = operation["action"] == "receive";
         let at = follow(&document, &operation["channel"])["servers"][0]["$ref"].as_str();
+        let protocols: Vec<&str> = members(operation, "/bindings").map(|(name, _)| name).collect();
+        if let Some(broker @ ("#/servers/kafka" | "#/servers/nats")) = at {
+            assert_eq!(protocols, [&broker["#/servers/".len()..]], "{name}");
+            assert!(
+                is_in && operation["reply"].is_null(),
+                "{name}: nobody is answered by a broker"
+            );
+            continue;
+        }
+        assert_eq!(protocols, ["http"], "{name}");
         let wanted = if is_in { "#/servers/supervisor" } else { "#/servers/participant" };
         assert_eq!(at, Some(wanted), "{name}: the supervisor receives at its own server only");
         for message in operation["reply"]["messages"].as_array().expect("a reply") {
@@ -148,6 +164,13 @@ fn the_words_are_those_of_the_protocol() {
     assert_eq!(document["channels"]["steps"]["parameters"]["verb"]["enum"], json!(verbs));
     let binary = &document["components"]["messages"]["reportBinary"];
     assert_eq!(binary["headers"]["properties"]["ce-type"]["const"], REPORT_TYPE);
+    let kafka = &document["components"]["messages"]["reportByKafka"];
+    let told = |message: &Value, prefix: &str| -> BTreeSet<String> {
+        let headers = members(message, "/headers/properties").map(|(name, _)| name);
+        headers.filter_map(|name| name.strip_prefix(prefix)).map(str::to_owned).collect()
+    };
+    assert_eq!(told(kafka, "ce_"), told(binary, "ce-"), "the same attributes on each way");
+    assert_eq!(kafka["headers"]["properties"]["ce_type"]["const"], REPORT_TYPE);
     let signature = &document["components"]["securitySchemes"]["signature"];
     assert_eq!(signature["name"], headers::WEBHOOK_SIGNATURE);
     let known = [

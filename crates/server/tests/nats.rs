@@ -53,6 +53,19 @@ async fn each_report_is_taken_once_however_often_and_on_which_way_it_comes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_message_of_the_protocol_page_is_a_report() {
+    let page = include_str!("../../../docs/reference/protocol.md");
+    let shown = page.split("```nats ").nth(1).and_then(|rest| rest.split("```").next());
+    let (subject, body) = shown.and_then(|shown| shown.split_once('\n')).expect("a message");
+    let broker = Broker::open().await;
+    let running = broker.supervisor().await;
+    broker.publish(subject, body).await;
+    broker.is_read().await;
+    assert_eq!(sagas(&running).await, ["order-4711"]);
+    running.stop().await.expect("ended in order");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_no_report_is_put_aside_and_holds_up_nobody() {
     let broker = Broker::open().await;
     let running = broker.supervisor().await;

@@ -3,6 +3,7 @@
 
 mod wire;
 
+use amends_api::ReportWay;
 use amends_engine::StepReading;
 use amends_protocol::schemas::SCHEMA_BASE;
 use amends_protocol::wire::{baggage, percent};
@@ -11,8 +12,8 @@ use amends_protocol::{
     REPORT_CAUSES_LIMIT, REPORT_MESSAGE_LIMIT, REPORT_SOURCE_LIMIT, StepRequest, Timestamp, Verb,
 };
 use amends_rulebook::RetryPolicy;
-use amends_server::HttpLimits;
 use amends_server::dispatch::{HttpOptions, Meaning, Signer, read_answer};
+use amends_server::{Config, HttpLimits, Tried, TriedMessage};
 use amends_service::KitConfig;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -21,7 +22,7 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
-use wire::{Happened, KEY, Schemas, differences, read_page, replay, spoilt};
+use wire::{Happened, KEY, Schemas, differences, fences, read_page, replay, spoilt};
 
 const PAGE: &str = include_str!("../../../docs/reference/protocol.md");
 const KIT_TABLE: &str = include_str!("../../service/src/history.rs");
@@ -129,6 +130,43 @@ fn every_example_is_valid() {
             }
         }
     }
+}
+
+/// A message of a broker as the page shows it: headers, an empty line, the body.
+fn message(way: &str) -> TriedMessage {
+    let shown = fences(PAGE).into_iter().find(|fence| fence.tag.split(' ').next() == Some(way));
+    let shown = shown.unwrap_or_else(|| panic!("the page shows no message of {way}"));
+    let channel = shown.tag[way.len() + 1..].to_owned();
+    let (head, body) = shown.text.split_once("\n\n").unwrap_or(("", &shown.text));
+    let headers = head.lines().map(|line| line.split_once(": ").expect("name: value"));
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
+    let (key, headers) = headers.partition::<Vec<_>, _>(|(name, _)| name == "key");
+    let key = key.into_iter().next().map(|(_, key)| key);
+    TriedMessage { channel, key, headers, body: body.as_bytes().to_vec() }
+}
+
+#[test]
+fn one_report_is_the_same_on_all_three_ways() {
+    let exchanges = read_page(PAGE);
+    let over_http = exchanges.iter().find(|one| one.request.start == "POST /v1/reports");
+    let request = &over_http.expect("the page reports").request;
+    // A message of NATS with the headers of HTTP's binary mode is read as a request of HTTP is.
+    let headers = request.headers.iter();
+    let headers = headers.map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()));
+    let channel = "amends.reports.payment".to_owned();
+    let body = request.text.clone().into_bytes();
+    let over_http = TriedMessage { channel, key: None, headers: headers.collect(), body };
+    let channels = Config::defaults().channels;
+    let read = |way, message: &TriedMessage| match channels.try_message(way, message) {
+        Tried::Report { report, bridge: None, left_out } if left_out.is_empty() => report,
+        other => panic!("{way}: {other:?}"),
+    };
+    let wanted = read(ReportWay::Nats, &over_http);
+    assert_eq!(wanted.data.history.len(), 3, "{wanted:?}");
+    assert_eq!(read(ReportWay::Nats, &message("nats")), wanted);
+    let kafka = message("kafka");
+    assert_eq!(read(ReportWay::Kafka, &kafka), wanted);
+    assert_eq!(kafka.key.as_deref(), Some(wanted.saga_id.as_str().as_bytes()));
 }
 
 #[test]

@@ -9,6 +9,6 @@ mod schemas;
 
 pub use business::KEY;
 pub use compare::{differences, spoilt};
-pub use page::read_page;
+pub use page::{fences, read_page};
 pub use replay::{Happened, replay};
 pub use schemas::Schemas;
