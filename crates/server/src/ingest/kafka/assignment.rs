@@ -4,7 +4,7 @@
 use super::watermark::Watermark;
 use crate::ingest::delivery::{Delivery, Verdict, pause_after};
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::Duration;
 
 /// Most messages that are being taken at once: a commit takes many together.
 pub(super) const IN_HAND: usize = 1_024;
@@ -43,7 +43,7 @@ struct Partition {
 #[derive(Debug, Default)]
 pub(super) struct Assignment {
     partitions: HashMap<Key, Partition>,
-    waiting: Vec<(Instant, Token, Delivery)>,
+    waiting: Vec<(Duration, Token, Delivery)>,
     in_hand: usize,
     bytes: usize,
     rounds: u64,
@@ -98,7 +98,7 @@ impl Assignment {
         token: Token,
         delivery: Delivery,
         verdict: Verdict,
-        now: Instant,
+        now: Duration,
     ) {
         self.in_hand -= 1;
         self.is_stalled &= self.in_hand >= IN_HAND / 2;
@@ -127,7 +127,7 @@ impl Assignment {
     }
 
     /// What is to be tried again now, as much as fits into the hand.
-    pub(super) fn due(&mut self, now: Instant) -> Vec<(Token, Delivery)> {
+    pub(super) fn due(&mut self, now: Duration) -> Vec<(Token, Delivery)> {
         let mut due = Vec::new();
         let mut n = 0;
         while n < self.waiting.len() && self.in_hand < IN_HAND {

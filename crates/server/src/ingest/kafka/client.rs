@@ -18,9 +18,7 @@ pub(super) fn client(options: &KafkaOptions) -> Result<ClientConfig, String> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", options.brokers.join(","));
     config.set("client.id", "amends");
-    // One that we don't know by its address only: brokers tell their own addresses.
     config.set("topic.metadata.refresh.interval.ms", LOOK_MS);
-    config.set("allow.auto.create.topics", "false");
     config.set_log_level(RDKafkaLogLevel::Warning);
     let protocol = match (options.tls, &options.sasl) {
         (false, None) => "plaintext",
@@ -64,6 +62,7 @@ pub(super) fn consumer(options: &KafkaOptions) -> Result<ClientConfig, String> {
     config.set("enable.auto.offset.store", "false");
     // `latest` would lose reports: those of a new group, of added partitions, of days without any.
     config.set("auto.offset.reset", "earliest");
+    config.set("allow.auto.create.topics", "false");
     config.set("isolation.level", "read_committed");
     config.set("queued.max.messages.kbytes", AHEAD_KIB);
     // Lag and connection are told of as often.

@@ -3,6 +3,7 @@
 
 use super::client::{consumer, subscription};
 use super::context::{Context, Ended as Done, Gone};
+use crate::clock::{Clock as _, SystemClock};
 use crate::ingest::KafkaOptions;
 use crate::ingest::delivery::{Delivery, Intake};
 use amends_protocol::Timestamp;
@@ -15,7 +16,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers as _};
 use std::sync::mpsc as threads;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::assignment::{IN_HAND, Token};
@@ -116,7 +117,7 @@ fn read(options: &KafkaOptions, context: Context, ends: &Ends) -> Result<(), End
     let topics: Vec<String> = options.channels.iter().map(subscription).collect();
     let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
     consumer.subscribe(&topics).map_err(mistake)?;
-    let mut committed = Instant::now();
+    let mut committed = SystemClock.monotonic();
     while !*ends.stops.borrow() {
         match turn(&consumer, ends) {
             Ok(()) => {}
@@ -125,8 +126,9 @@ fn read(options: &KafkaOptions, context: Context, ends: &Ends) -> Result<(), End
             }
             Err(Turned::Broken(error)) => return Err(Ended::Broken(error.to_string())),
         }
-        if committed.elapsed() >= COMMIT_EVERY {
-            committed = Instant::now();
+        let now = SystemClock.monotonic();
+        if now - committed >= COMMIT_EVERY {
+            committed = now;
             let keys = consumer.context().hand().assignment.keys();
             consumer.context().commit(&consumer, &keys);
         }
@@ -156,7 +158,7 @@ fn turn(consumer: &BaseConsumer<Context>, ends: &Ends) -> Result<(), Turned> {
         if hand.assignment.is_full() && !hand.wait(STALLED)? {
             hand.assignment.stalls();
         }
-        hand.assignment.due(Instant::now())
+        hand.assignment.due(SystemClock.monotonic())
     };
     for one in due {
         ends.to_take.blocking_send(one).map_err(|_| Turned::Gone)?;

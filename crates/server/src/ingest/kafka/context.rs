@@ -2,6 +2,7 @@
 //! of it on the thread that polls.
 
 use super::assignment::{Assignment, Key, Token};
+use crate::clock::{Clock as _, SystemClock};
 use crate::ingest::delivery::{Delivery, Verdict};
 use crate::telemetry::Ways;
 use amends_api::ReportWay;
@@ -14,7 +15,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long a partition that goes to another supervisor waits for what is being taken of it. What has not ended by then
 /// comes to the other one too, and is known there.
@@ -40,7 +41,7 @@ impl Hand {
         loop {
             match self.ended.try_recv() {
                 Ok((token, delivery, verdict)) => {
-                    self.assignment.ended(token, delivery, verdict, Instant::now());
+                    self.assignment.ended(token, delivery, verdict, SystemClock.monotonic());
                 }
                 Err(TryRecvError::Empty) => return Ok(()),
                 Err(TryRecvError::Disconnected) => return Err(Gone),
@@ -52,7 +53,7 @@ impl Hand {
     pub(super) fn wait(&mut self, patience: Duration) -> Result<bool, Gone> {
         match self.ended.recv_timeout(patience) {
             Ok((token, delivery, verdict)) => {
-                self.assignment.ended(token, delivery, verdict, Instant::now());
+                self.assignment.ended(token, delivery, verdict, SystemClock.monotonic());
                 Ok(true)
             }
             Err(RecvTimeoutError::Timeout) => Ok(false),
@@ -122,10 +123,10 @@ impl Context {
                 "partitions of Kafka were lost: this supervisor was not heard in time"
             );
         } else {
-            let until = Instant::now() + LAST_WORDS;
+            let until = SystemClock.monotonic() + LAST_WORDS;
             let mut hand = self.hand();
             while hand.assignment.is_taking(keys) {
-                let left = until.saturating_duration_since(Instant::now());
+                let left = until.saturating_sub(SystemClock.monotonic());
                 if left.is_zero() || hand.wait(left).is_err() {
                     break;
                 }
@@ -208,8 +209,8 @@ impl ConsumerContext for Context {
 
     fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         if let Rebalance::Assign(list) = rebalance {
-            // One that paused when it went away would do so for ever. Then, before anything of them is read, those pause
-            // of which nothing can be taken now.
+            // One that paused when it went away would do so for ever. Then, before anything of them is read, those
+            // pause of which nothing can be taken now.
             if let Err(error) = consumer.resume(list) {
                 tracing::debug!(%error, "a partition of Kafka does not go on");
             }

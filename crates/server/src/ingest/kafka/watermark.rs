@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[derive(Clone, Copy, Debug)]
-    enum Event {
+    enum Move {
         /// The next message, after so many that are none of ours.
         Comes(i64),
         /// One of those in hand ends.
@@ -102,26 +102,26 @@ mod tests {
         Moves,
     }
 
-    fn event() -> impl Strategy<Value = Event> {
+    fn a_move() -> impl Strategy<Value = Move> {
         prop_oneof![
-            4 => (0..4_i64).prop_map(Event::Comes),
-            4 => any::<usize>().prop_map(Event::Ends),
-            2 => Just(Event::Asks),
-            1 => Just(Event::Refuses),
-            1 => Just(Event::Moves),
+            4 => (0..4_i64).prop_map(Move::Comes),
+            4 => any::<usize>().prop_map(Move::Ends),
+            2 => Just(Move::Asks),
+            1 => Just(Move::Refuses),
+            1 => Just(Move::Moves),
         ]
     }
 
     proptest! {
         /// What the broker remembers never passes a message that nobody has settled; and in the end it passes all.
         #[test]
-        fn nothing_unsettled_is_ever_passed(events in prop::collection::vec(event(), 0..200)) {
+        fn nothing_unsettled_is_ever_passed(events in prop::collection::vec(a_move(), 0..200)) {
             let (mut mark, mut broker, mut log) = (Watermark::default(), 0_i64, Vec::new());
             let (mut settled, mut next) = (BTreeSet::new(), 0_i64);
             let mut in_hand: Vec<i64> = Vec::new();
             for event in events {
                 match event {
-                    Event::Comes(hole) => {
+                    Move::Comes(hole) => {
                         // What lies there already comes again first.
                         let again = log.iter().copied().find(|offset| *offset >= next);
                         let offset = again.unwrap_or_else(|| {
@@ -132,15 +132,15 @@ mod tests {
                         mark.received(offset);
                         in_hand.push(offset);
                     }
-                    Event::Ends(which) if !in_hand.is_empty() => {
+                    Move::Ends(which) if !in_hand.is_empty() => {
                         let offset = in_hand.swap_remove(which % in_hand.len());
                         settled.insert(offset);
                         mark.settled(offset);
                     }
-                    Event::Ends(_) => {}
-                    Event::Asks => broker = mark.ask().unwrap_or(broker),
-                    Event::Refuses => mark.refused(),
-                    Event::Moves => {
+                    Move::Ends(_) => {}
+                    Move::Asks => broker = mark.ask().unwrap_or(broker),
+                    Move::Refuses => mark.refused(),
+                    Move::Moves => {
                         (mark, next) = (Watermark::default(), broker);
                         in_hand.clear();
                     }
