@@ -14,13 +14,21 @@ use std::time::{Duration, Instant};
 /// Where `cargo xtask install` puts what `kafka/pom.xml` names.
 const PROGRAMS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/kafka");
 
-/// Starts it, and returns when it has said that it is there. The folder is made as Kafka's own tool would: without the
-/// tool, one Java less has to start.
+/// Starts it, and returns when it has said that it is there. The folder is made as Kafka's own tool would, without
+/// which one Java less has to start; only names and passwords need the tool.
 const RUN: &str = r#"
+    cluster=AmendsPrivateKafkaXXXX
     [ -d "$DIR/data" ] || {
         mkdir "$DIR/data" &&
-        printf 'version=1\nnode.id=1\ncluster.id=AmendsPrivateKafkaXXXX\n' >"$DIR/data/meta.properties" &&
-        printf '%s\nlog.dirs=%s\n' "$PROPERTIES" "$DIR/data" >"$DIR/server.properties"
+        printf '%s\nlog.dirs=%s\n' "$PROPERTIES" "$DIR/data" >"$DIR/server.properties" &&
+        if [ -n "$SCRAM" ]; then
+            printf '%s\n' "$PEM" >"$DIR/broker.pem" &&
+            printf 'listener.name.outside.ssl.keystore.location=%s\n' "$DIR/broker.pem" >>"$DIR/server.properties" &&
+            "$BIN/java" -Xmx128m -cp "$KAFKA/*" kafka.tools.StorageTool format -t "$cluster" \
+                -c "$DIR/server.properties" --add-scram "$SCRAM" </dev/null >"$DIR/format.log" 2>&1
+        else
+            printf 'version=1\nnode.id=1\ncluster.id=%s\n' "$cluster" >"$DIR/data/meta.properties"
+        fi
     } || exit 1
     : >"$DIR/server.log"
     "$BIN/java" -Xms64m -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 \
@@ -58,6 +66,17 @@ pub struct KafkaServer {
     port: u16,
 }
 
+/// Who may come by the second address of a broker, which is encrypted.
+#[derive(Clone, Copy, Debug)]
+pub struct Secured<'a> {
+    /// The broker's key (PKCS#8) and certificate, for `127.0.0.1`.
+    pub pem: &'a str,
+    /// A name, proved by SCRAM-SHA-512.
+    pub user: &'a str,
+    /// Its password.
+    pub password: &'a str,
+}
+
 impl KafkaServer {
     /// Starts it, and returns when it takes connections.
     ///
@@ -65,6 +84,19 @@ impl KafkaServer {
     /// When Java is missing, or Kafka is not installed, or it does not start; with its logs.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// Starts one that has a second address, encrypted and for one user.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    #[must_use]
+    pub fn start_secured(secured: Secured<'_>) -> Self {
+        Self::start_with(Some(secured))
+    }
+
+    fn start_with(secured: Option<Secured<'_>>) -> Self {
         let programs = PathBuf::from(PROGRAMS);
         assert!(
             programs.join("installed").exists(),
@@ -73,7 +105,7 @@ impl KafkaServer {
         let mut why = String::new();
         for _ in 0..TRIES {
             let port = free_ports();
-            let environment = environment(port);
+            let environment = environment(port, secured);
             match PrivateServer::try_start(&KAFKA, &environment) {
                 Ok(server) => return Self { server, port },
                 Err(log) if log.contains("Address already in use") => why = log,
@@ -93,6 +125,12 @@ impl KafkaServer {
     #[must_use]
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// The second address of one that is secured.
+    #[must_use]
+    pub fn secured_address(&self) -> String {
+        format!("127.0.0.1:{}", self.port + 2)
     }
 
     /// Makes a topic. It takes a second: a Java is started for it.
@@ -163,7 +201,7 @@ impl KafkaServer {
             .args(["sh", "-c", RUN])
             .env("BIN", self.server.programs())
             .env("DIR", self.server.folder())
-            .envs(environment(self.port))
+            .envs(environment(self.port, None))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -173,18 +211,30 @@ impl KafkaServer {
     }
 }
 
-fn environment(port: u16) -> [(&'static str, String); 2] {
-    [("PROPERTIES", properties(port)), ("KAFKA", PROGRAMS.to_owned())]
+fn environment(port: u16, secured: Option<Secured<'_>>) -> [(&'static str, String); 4] {
+    let scram = secured.map(|Secured { user, password, .. }| {
+        format!("SCRAM-SHA-512=[name={user},password={password}]")
+    });
+    [
+        ("PROPERTIES", properties(port, secured.is_some())),
+        ("KAFKA", PROGRAMS.to_owned()),
+        ("SCRAM", scram.unwrap_or_default()),
+        ("PEM", secured.map(|secured| secured.pem.to_owned()).unwrap_or_default()),
+    ]
 }
 
 /// What it is told. One that was killed may come back after its session's end, and so may members of groups that were.
-fn properties(port: u16) -> String {
+fn properties(port: u16, is_secured: bool) -> String {
     let controllers = port + 1;
+    let (outside, second) = match is_secured {
+        false => (String::new(), ""),
+        true => (format!(",OUTSIDE://127.0.0.1:{}", port + 2), SECOND),
+    };
     format!(
         "process.roles=broker,controller
 node.id=1
-listeners=BROKER://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controllers}
-listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=BROKER://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controllers}{outside}
+listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT,OUTSIDE:SASL_SSL
 inter.broker.listener.name=BROKER
 controller.listener.names=CONTROLLER
 controller.quorum.voters=1@127.0.0.1:{controllers}
@@ -198,20 +248,26 @@ transaction.state.log.num.partitions=1
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 group.initial.rebalance.delay.ms=0
-group.min.session.timeout.ms=1000"
+group.min.session.timeout.ms=1000{second}"
     )
 }
 
-/// A free port with a free one after it. Below those that systems give to whoever asks for any: one that is started
+/// What the second address needs besides.
+const SECOND: &str = "
+sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.outside.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.outside.ssl.keystore.type=PEM";
+
+/// A free port with two free ones after it. Below those that systems give to whoever asks for any: one that is started
 /// again finds its own as it left it.
 fn free_ports() -> u16 {
     static TRIED: AtomicU16 = AtomicU16::new(0);
-    let first = u16::try_from(std::process::id() % 5_000).unwrap_or_default();
+    let first = u16::try_from(std::process::id() % 4_000).unwrap_or_default();
     let is_free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
     loop {
         let tried = TRIED.fetch_add(1, Ordering::Relaxed);
-        let port = 20_000 + 2 * ((first + tried) % 5_000);
-        if is_free(port) && is_free(port + 1) {
+        let port = 20_000 + 3 * ((first + tried) % 4_000);
+        if (port..port + 3).all(is_free) {
             return port;
         }
     }

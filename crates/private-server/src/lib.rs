@@ -6,7 +6,7 @@ mod nats;
 mod postgres;
 mod programs;
 
-pub use kafka::KafkaServer;
+pub use kafka::{KafkaServer, Secured};
 pub use nats::NatsServer;
 pub use postgres::{POSTGRES, PostgresServer};
 

@@ -209,6 +209,30 @@ async fn while_nothing_can_be_stored_messages_wait_and_partitions_pause() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_comes_by_tls_with_a_name_and_a_password() {
+    let (broker, authority) = Broker::secured("secured").await;
+    let running =
+        start(broker.secured_config(&authority, "not-the-password")).await.expect("started");
+    broker.report(1);
+    let connected = "amends_broker_connected{way=\"kafka\"}";
+    let refused =
+        check(&broker.secured_config(&authority, "not-the-password").kafka.expect("set"), None)
+            .await;
+    let why = refused.expect_err("not let in").to_string();
+    assert!(why.contains("uthentication"), "{why}");
+    assert_eq!(metric(&running, connected).await, 0);
+    running.stop().await.expect("ended in order");
+    let config = broker.secured_config(&authority, "correct-horse-1");
+    let findings = check(config.kafka.as_ref().expect("set"), None).await.expect("let in");
+    assert!(findings.iter().all(|one| one.severity != Severity::Error), "{findings:#?}");
+    let running = start(config).await.expect("started");
+    broker.is_read().await;
+    assert_eq!(sagas(&running).await, named([1]));
+    until("it is told", async || metric(&running, connected).await == 1).await;
+    running.stop().await.expect("ended in order");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_kafka_has_removed_unread_is_told() {
     let broker = Broker::shared("removed", 1).await;
     let running = broker.supervisor("a").await;

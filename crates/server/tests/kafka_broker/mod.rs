@@ -1,6 +1,6 @@
 //! A Kafka with topics of one story, what publishes there, and supervisors that read it.
 
-use amends_private_server::KafkaServer;
+use amends_private_server::{KafkaServer, Secured};
 use amends_protocol::Problem;
 use amends_server::config::Layers;
 use amends_server::kafka::{KafkaLag, lag};
@@ -76,6 +76,40 @@ impl Broker {
         Self::on(Server::Own(KafkaServer::start()), story).with_topics(partitions).await
     }
 
+    /// On a server that is encrypted and asks for a name; with its authority.
+    pub async fn secured(story: &str) -> (Self, String) {
+        let authority = rcgen::KeyPair::generate().expect("a key");
+        let mut params = rcgen::CertificateParams::new(Vec::new()).expect("parameters");
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let root = params.self_signed(&authority).expect("signed").pem();
+        let issuer = rcgen::Issuer::new(params, authority);
+        let own = rcgen::KeyPair::generate().expect("a key");
+        let params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("a name");
+        let certificate = params.signed_by(&own, &issuer).expect("signed").pem();
+        let pem = own.serialize_pem() + &certificate;
+        let server = KafkaServer::start_secured(Secured {
+            pem: &pem,
+            user: "amends",
+            password: "correct-horse-1",
+        });
+        (Self::on(Server::Own(server), story).with_topics(1).await, root)
+    }
+
+    /// The configuration of a supervisor that comes by the encrypted address.
+    pub fn secured_config(&self, authority: &str, password: &str) -> Config {
+        let put = |name: &str, text: &str| {
+            let file = self.folder.path().join(name);
+            std::fs::write(&file, text).expect("written");
+            file.display().to_string()
+        };
+        let (authority, password) = (put("ca.pem", authority), put(password, password));
+        self.config_with(
+            "a",
+            &self.server.secured_address(),
+            &format!("tls = true\nauthorities = \"{authority}\"\nuser = \"amends\"\npassword_file = \"{password}\"\n"),
+        )
+    }
+
     /// Without topics.
     pub fn bare(story: &str) -> Self {
         Self::on(Server::Shared(KafkaServer::shared()), story)
@@ -137,10 +171,13 @@ impl Broker {
 
     /// The configuration of a supervisor that reads there.
     pub fn config(&self, name: &str) -> Config {
+        self.config_with(name, &self.server.address(), "")
+    }
+
+    fn config_with(&self, name: &str, address: &str, more: &str) -> Config {
         let mut layers = Layers::defaults();
         let file = format!(
-            "[kafka]\nbrokers = [\"{}\"]\ngroup = \"{}\"\nsession_timeout = \"6s\"\n[kafka.topics]\n\"{}\" = []\n\"{}\" = [\"*\"]\n",
-            self.server.address(),
+            "[kafka]\nbrokers = [\"{address}\"]\ngroup = \"{}\"\nsession_timeout = \"6s\"\n{more}[kafka.topics]\n\"{}\" = []\n\"{}\" = [\"*\"]\n",
             self.group,
             self.topic("*"),
             self.topic("bridge"),
