@@ -60,11 +60,18 @@ pub(crate) fn fits(bytes: usize, data: &str) -> Result<(), String> {
 
 /// Says what makes a report too large for whoever takes no more than `limit` bytes.
 pub(crate) fn too_large(bytes: usize, limit: usize, data: &str) -> String {
-    let largest = match largest_part(data) {
+    format!(
+        "the report has {bytes} bytes, and a message of the broker at most {limit}{}",
+        in_it(data)
+    )
+}
+
+/// The part to make smaller, to go behind how many bytes there are.
+pub(crate) fn in_it(data: &str) -> String {
+    match largest_part(data) {
         Some((name, size)) => format!("; `{name}` has {size} of them: make it smaller"),
         None => String::new(),
-    };
-    format!("the report has {bytes} bytes, and a message of the broker at most {limit}{largest}")
+    }
 }
 
 /// The member of the data that takes the most room, and its bytes. Of the business fields it is one of them, since the

@@ -220,7 +220,8 @@
 //! # }
 //! ```
 //!
-//! Any other broker is a [`ReportSink`] of the service's own.
+//! With the feature `kafka` it is a topic of Apache Kafka, by `KafkaSink` and `KafkaConfig`. Any other broker is a
+//! [`ReportSink`] of the service's own.
 //!
 //! # Which failure caused which
 //!
@@ -241,7 +242,7 @@ mod calls;
 mod certificates;
 mod config;
 mod context;
-#[cfg(feature = "nats")]
+#[cfg(any(feature = "kafka", feature = "nats"))]
 mod event;
 mod failure;
 mod forward;
@@ -249,6 +250,8 @@ mod guarded;
 mod history;
 mod history_page;
 mod inner;
+#[cfg(feature = "kafka")]
+mod kafka_sink;
 mod kit;
 #[cfg(feature = "tower")]
 mod layer;
@@ -287,6 +290,8 @@ pub use certificates::{CertificateError, Certificates, OwnCertificate};
 pub use config::{KitConfig, KitError};
 pub use context::{ActionContext, Effect};
 pub use failure::{CallFailed, Failure, Refusal};
+#[cfg(feature = "kafka")]
+pub use kafka_sink::{KafkaConfig, KafkaLogin, KafkaSink, SaslMechanism};
 pub use kit::Kit;
 #[cfg(feature = "tower")]
 pub use layer::{CallLayer, RecordedClient};

@@ -11,6 +11,8 @@ mod documented;
 mod fence;
 mod forward;
 mod group;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod local;
 mod nats;
 mod outbox;
