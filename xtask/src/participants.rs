@@ -1,5 +1,5 @@
-//! Brings what the participants in other languages, the chart, and the tools, brokers and identity providers of the tests
-//! need, by their lock files.
+//! Brings what the participants in other languages, the chart, and the tools, brokers and identity providers of the
+//! tests need, by their lock files.
 //! Only this part of the test command asks package registries, so that no test does; and only when a lock file is
 //! newer than what is there.
 
