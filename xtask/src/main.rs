@@ -15,6 +15,7 @@ mod openapi;
 mod participants;
 mod purity;
 mod ratchet;
+mod release;
 mod schemas;
 mod sim;
 mod sources;

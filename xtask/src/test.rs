@@ -2,6 +2,7 @@
 //! last, so that the output ends with their summary and the count. Installs nothing but the participants' packages.
 
 use crate::participants;
+use crate::release::BROKERS;
 use crate::sources::root;
 use crate::supply;
 use anyhow::{Context, bail};
@@ -16,9 +17,6 @@ struct Count {
     passed: u64,
     failed: u64,
 }
-
-/// What builds for a release have, and quick ones of every day leave out.
-pub const BROKERS: &str = "amends/kafka,amends/nats";
 
 /// Runs all parts; fails if one did.
 pub fn run() -> anyhow::Result<()> {

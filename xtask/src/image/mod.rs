@@ -9,8 +9,8 @@ mod tar;
 #[cfg(test)]
 mod tests;
 
+use crate::release::BROKERS;
 use crate::sources::root;
-use crate::test::BROKERS;
 use anyhow::{Context, bail};
 use blobs::{Blobs, Layer};
 use flate2::Compression;

@@ -10,11 +10,16 @@ const TAKEN: &[(&str, &str)] = &[
     ("Apache-2.0", "www.apache.org/licenses"),
     ("MIT", "permission is hereby granted, free of charge"),
     ("ISC", "permission to use, copy, modify, and/or distribute this software for any"),
+    ("BSD-2-Clause", "redistribution and use in source and binary forms"),
     ("BSD-3-Clause", "redistribution and use in source and binary forms"),
     ("Unicode-3.0", "unicode license v3"),
     ("Zlib", "freely, subject to the following restrictions"),
     ("CDLA-Permissive-2.0", "community data license agreement - permissive"),
 ];
+
+/// Where the licences of a library lie that a crate's package brings, and does not tell of at its top.
+const BROUGHT: &[(&str, &str)] =
+    &[("rdkafka-sys", "librdkafka/LICENSES.txt"), ("zstd-sys", "zstd/LICENSE")];
 
 /// The licences that a crate is taken under: as few as its expression demands, by our order.
 pub fn chosen(crate_: &Shipped) -> anyhow::Result<Vec<&'static str>> {
@@ -41,6 +46,18 @@ pub fn texts(crate_: &Shipped, licence: &str) -> anyhow::Result<Vec<String>> {
 /// What a package wants to be said with it, by the licence Apache-2.0.
 pub fn notices(crate_: &Shipped) -> anyhow::Result<Vec<String>> {
     files(crate_, &["NOTICE"])
+}
+
+/// The texts of a library of others that the crate's package brings, and that is linked with it.
+pub fn brought(crate_: &Shipped) -> anyhow::Result<Vec<String>> {
+    let files = BROUGHT.iter().filter(|(name, _)| *name == crate_.id.name);
+    let read = |(_, file): &(&str, &str)| {
+        let path = crate_.folder.join(file);
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(tidied(&text))
+    };
+    files.map(read).collect()
 }
 
 /// The texts of the files at the top of the package whose names begin so.

@@ -6,6 +6,7 @@ mod licences;
 pub mod notices;
 pub mod sbom;
 
+use crate::release::BROKERS;
 use crate::sources::root;
 use anyhow::{Context, bail};
 use serde_json::Value;
@@ -45,11 +46,12 @@ impl Shipped {
     }
 }
 
-/// All of them, sorted: what is linked into the binary, not what only builds or tests it.
+/// All of them, sorted: what is linked into the binary of a release, not what only builds or tests it.
 fn shipped() -> anyhow::Result<Vec<Shipped>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .args(["metadata", "--format-version", "1", "--locked", "--filter-platform", PLATFORM])
+        .args(["--features", BROKERS])
         .current_dir(root())
         .output()
         .context("cannot run cargo")?;

@@ -10,7 +10,7 @@ const FILE: &str = "THIRD-PARTY-NOTICES.txt";
 const HEAD: &str = "\
 Third-party notices of Amends
 
-The binary `amends` is made of these crates. Of licences that a crate offers as alternatives one is taken, and its text
+The binary `amends` of a release is made of these crates. Of licences that a crate offers as alternatives one is taken, and its text
 stands here. Made by `cargo xtask notices` out of Cargo.lock and the packages; a test holds it to them.
 
 SQLite, which the crate libsqlite3-sys brings, is in the public domain. mimalloc, which the crate libmimalloc-sys
@@ -55,6 +55,11 @@ fn made(shipped: &[Shipped]) -> anyhow::Result<String> {
         for (text, names) in &gathered(&crates, licences::notices)? {
             told(&mut out, names, text);
         }
+    }
+    let all: Vec<&Shipped> = shipped.iter().collect();
+    let _ = write!(out, "\n{}\nLibraries of others, which crates bring\n", "=".repeat(80));
+    for (text, names) in &gathered(&all, licences::brought)? {
+        told(&mut out, names, text);
     }
     Ok(out)
 }
