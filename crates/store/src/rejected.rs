@@ -9,8 +9,9 @@ use std::future::Future;
 /// A message that could not be taken as a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RejectedRow {
-    /// Its place at the broker: `nats/STREAM/SEQUENCE@TIME/SUBJECT` (with the time that the stream took it, in
-    /// milliseconds) or `kafka/TOPIC/PARTITION/OFFSET`. The key: a message that is delivered again is the same row.
+    /// Its place at the broker: `nats/STREAM/SEQUENCE@TIME/SUBJECT` or `kafka/TOPIC/PARTITION/OFFSET@TIME`, with the
+    /// message's time there in milliseconds. The key: a message that is delivered again is the same row, and one of a
+    /// stream or topic that was made anew is another.
     pub id: String,
     /// How it came.
     pub way: ReportWay,

@@ -39,7 +39,7 @@ pub(crate) fn again(row: &RejectedRow, channels: &Channels) -> Result<Report, Fa
 }
 
 /// The subject or topic that it came on, from its place: `nats/STREAM/SEQUENCE@TIME/SUBJECT` or
-/// `kafka/TOPIC/PARTITION/OFFSET`. A subject may hold a `/`.
+/// `kafka/TOPIC/PARTITION/OFFSET@TIME`. A subject may hold a `/`.
 fn channel(row: &RejectedRow) -> &str {
     let mut parts = row.id.splitn(4, '/');
     let part = match row.way {
@@ -125,7 +125,7 @@ mod tests {
         for (way, id, found) in [
             (ReportWay::Nats, "nats/S/1@5/a.b", "a.b"),
             (ReportWay::Nats, "nats/S/1/a/b.c", "a/b.c"),
-            (ReportWay::Kafka, "kafka/reports/3/42", "reports"),
+            (ReportWay::Kafka, "kafka/reports/3/42@5", "reports"),
             (ReportWay::Nats, "nats", ""),
         ] {
             assert_eq!(of(way, id), found, "{id}");

@@ -17,7 +17,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) struct Delivery {
     /// Where it lies there, never twice the same: `nats/REPORTS/17@1764414000000/amends.reports.payment`,
-    /// `kafka/reports/3/42`.
+    /// `kafka/reports/3/42@1764414000000`.
     pub(crate) place: String,
     /// The same in words.
     pub(crate) told: String,

@@ -194,7 +194,8 @@ fn delivery(message: &BorrowedMessage<'_>) -> Delivery {
     // Before 1970 was no Kafka: it is a producer's mistake, and says nothing.
     let sent_at = message.timestamp().to_millis().filter(|millis| *millis > 0);
     Delivery {
-        place: format!("kafka/{topic}/{partition}/{offset}"),
+        // With its time: a topic that was deleted and made anew counts from 0 again.
+        place: format!("kafka/{topic}/{partition}/{offset}@{}", sent_at.unwrap_or(0)),
         told: format!("message {offset} of partition {partition} of the topic `{topic}`"),
         channel: topic.to_owned(),
         key: message.key().map(<[u8]>::to_vec),
