@@ -60,6 +60,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 const ALLOWED_IN_TESTS: &[(&str, &[&str])] = &[
     ("amends-server", &["amends-private-server", "amends-service"]),
     ("amends-service", &["amends-private-server"]),
+    ("amends-store", &["amends-private-server"]),
     ("amends", &["amends-private-server"]),
 ];
 

@@ -8,7 +8,7 @@ use crate::{
     StoreError,
     partitions::partition_of,
     tables::{
-        key::{case_number, row_key},
+        key::{case_number, case_of, row_key},
         written::{Named, WRITING, Why},
     },
 };
@@ -84,9 +84,9 @@ impl<'w> Rows<'w> {
         let of_cases = self.cases.values().map(|row| partition_of(row.saga.as_str()));
         let of_sagas = self.sagas.keys().map(|saga| partition_of(saga));
         let partitions: BTreeSet<i16> = of_cases.chain(of_sagas).collect();
-        let reports = self.reports.keys().map(|key| key >> 20);
-        let steps = self.steps.keys().chain(self.attempts.keys().map(|(step, _)| step));
-        let ids: BTreeSet<i64> = reports.chain(steps.map(|key| key >> 20)).collect();
+        let keys = self.reports.keys().chain(self.steps.keys());
+        let keys = keys.chain(self.attempts.keys().map(|(step, _)| step));
+        let ids: BTreeSet<i64> = keys.map(|key| case_of(*key).0.cast_signed()).collect();
         let told = ids.into_iter().filter(|id| !self.cases.contains_key(id));
         (partitions.into_iter().collect(), told.collect())
     }

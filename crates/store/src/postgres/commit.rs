@@ -40,7 +40,7 @@ macro_rules! fence {
 const FENCE: &str = concat!(fence!(), " SELECT ok FROM fence");
 
 /// Rows that may not be changed in some of their columns are compared, and what is left out by that is a conflict.
-const COMMIT: &str = concat!(
+pub(super) const COMMIT: &str = concat!(
     fence!(),
     ", known AS MATERIALIZED (SELECT count(*) AS n FROM cases WHERE id = ANY($5::bigint[])),
      new_cases AS (

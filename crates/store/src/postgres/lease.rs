@@ -76,6 +76,12 @@ impl Me {
         }
     }
 
+    /// Forgets nodes that died long ago: one that is not known is dead as well.
+    pub(super) fn forget_the_dead(session: &Session) -> Result<(), StoreError> {
+        let sql = "DELETE FROM node WHERE alive_until < clock_timestamp() - interval '1 day'";
+        session.batch(sql).map_err(database("forget nodes that died long ago"))
+    }
+
     /// Says that it lives no more, so that nobody has to wait for that.
     pub(super) fn leave(&self, session: &Session) -> Result<(), StoreError> {
         let left = session.run(async |line| {

@@ -44,10 +44,11 @@ impl Base {
         session::reach(&connects, "of the test", session::COMMITTING).expect("connects")
     }
 
-    /// The same, which gives an answer up after so long.
-    pub(super) fn session_that_waits(&self, limit: std::time::Duration) -> Session {
+    /// One that gives an answer up after so long, and whose server notices nothing of that.
+    pub(super) fn session_that_is_cut_off_after(&self, limit: Duration) -> Session {
         let connects = self.options("beside").connect().expect("an address");
-        let kind = session::Kind { limit, ..session::COMMITTING };
+        let settings = &[("search_path", "amends,pg_catalog")];
+        let kind = session::Kind { settings, limit };
         session::reach(&connects, "of the test", kind).expect("connects")
     }
 
@@ -150,6 +151,22 @@ async fn a_node_that_has_just_come_takes_nothing_of_a_dead_one() {
 }
 
 #[tokio::test]
+async fn nodes_that_died_long_ago_are_forgotten_and_hold_nothing() {
+    let base = Base::new();
+    drop(base.store("one"));
+    base.sql(
+        "INSERT INTO node (id, incarnation, alive_until, version)
+         SELECT 'pod-' || n, gen_random_uuid(), clock_timestamp() - make_interval(hours => 20 + n), 1
+         FROM generate_series(1, 6) AS n; UPDATE lease SET owner = 'pod-6'",
+    );
+    let two = base.store("two");
+    assert_eq!(base.number("SELECT count(*) FROM node WHERE id LIKE 'pod-%'"), 3);
+    assert_eq!(two.claim(1).await.expect("asks"), [], "it has just come");
+    base.sql("UPDATE node SET since = since - interval '1 hour' WHERE id = 'two'");
+    assert_eq!(two.claim(1).await.expect("claims").len(), 1);
+}
+
+#[tokio::test]
 async fn an_orderly_end_gives_everything_back_at_once() {
     let base = Base::new();
     let one = base.store("one");
@@ -199,6 +216,26 @@ async fn what_the_server_has_cut_off_is_raised_and_goes_on() {
     assert_eq!(store.load().await.expect("loads").epoch, raised.epoch);
     store.commit(batch(raised, whole(case(2)))).await.expect("commits");
     assert_eq!(ids(&store).await, [1, 2]);
+}
+
+/// Whatever the planner thinks of tables that were empty when it first looked.
+#[test]
+fn what_the_loop_asks_for_is_found_by_indexes() {
+    use crate::tables::{lookup::UNANSWERED, prune::PRUNABLE};
+    let base = Base::new();
+    drop(base.store("one"));
+    let session = base.session();
+    let asked = [super::commit::COMMIT, PRUNABLE, UNANSWERED];
+    for (name, sql) in ["commit", "prunable", "unanswered"].into_iter().zip(asked) {
+        let sql = super::tables::in_its_words(sql);
+        session.batch(&format!("PREPARE {name} AS {sql}")).expect("prepares");
+        let count = (1..).take_while(|n| sql.contains(&format!("${n}"))).count();
+        let nothing = vec!["NULL"; count].join(", ");
+        let explain = format!("EXPLAIN EXECUTE {name}({nothing})");
+        let plan = collect(&session, &explain, &[], |row| column::<String>(row, 0));
+        let plan = plan.expect("explains").join("\n");
+        assert!(!plan.contains("Seq Scan") && plan.contains("Index"), "{name}: {plan}");
+    }
 }
 
 #[test]

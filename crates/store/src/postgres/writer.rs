@@ -41,6 +41,7 @@ impl PgWriter {
         let session = session::reach(&connects, &place, session::COMMITTING)?;
         schema::greet(&session, &place)?;
         schema::migrate(&session, &place)?;
+        Me::forget_the_dead(&session)?;
         let incarnation = session
             .text("SELECT gen_random_uuid()::text")
             .map_err(database("draw what tells this process from others"))?;

@@ -1,6 +1,9 @@
 //! Checks the audit of a folder's store from outside.
 
-use super::connection::{self, FILE_NAME, read_error};
+use super::{
+    connection::{self, FILE_NAME},
+    tables::read_error,
+};
 use crate::{StoreError, tables::chain};
 use amends_api::audit::{ChainLink, ChainReport};
 use std::path::Path;

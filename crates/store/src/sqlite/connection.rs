@@ -1,15 +1,8 @@
 //! Opens the file: lock, permissions, settings of a connection, and schema migrations. It reads and writes no rows.
 
-use super::{audit_begin, scrub};
-use crate::{
-    StoreError,
-    tables::{
-        Columns, Dialect, Read, Tables, Value, ValueRef,
-        rows::READ_LIMIT_SECONDS,
-        written::{Unwritten, Why},
-    },
-};
-use rusqlite::{Connection, ErrorCode, OpenFlags, Row, TransactionBehavior, params_from_iter};
+use super::audit_begin;
+use crate::StoreError;
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::{
     cmp::Ordering,
     fs::{self, File, OpenOptions, TryLockError},
@@ -53,70 +46,6 @@ const READER_CACHE_KIB: i64 = 16 * 1024;
 
 pub(crate) fn database(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> StoreError {
     move |source| StoreError::Database { doing, source: source.into() }
-}
-
-/// What it means that something can't be read.
-pub(crate) fn read_error(source: rusqlite::Error) -> StoreError {
-    if source.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) {
-        return StoreError::TooSlow { seconds: READ_LIMIT_SECONDS };
-    }
-    StoreError::Database { doing: "read the store", source: source.into() }
-}
-
-/// What it means that something was not written.
-pub(crate) fn unwritten(source: rusqlite::Error) -> Unwritten {
-    let why = match source.sqlite_error_code() {
-        Some(ErrorCode::ConstraintViolation) => Why::Taken,
-        Some(ErrorCode::TooBig) => Why::TooLong,
-        _ => Why::Failed,
-    };
-    Unwritten { why, source: source.into() }
-}
-
-impl Columns for Row<'_> {
-    fn value(&self, index: usize) -> Result<ValueRef<'_>, StoreError> {
-        self.get_ref(index).map_err(read_error)
-    }
-
-    fn name(&self, index: usize) -> &str {
-        self.as_ref().column_name(index).unwrap_or("a column")
-    }
-}
-
-pub(crate) const DIALECT: Dialect = Dialect {
-    place_in: "instr",
-    like: "LIKE",
-    numbers: "SELECT value FROM json_each(?)",
-    customer: "json_extract(CASE WHEN json_valid(c.memo) THEN c.memo ELSE '{}' END, '$.business.customer')",
-    amounts: "json_each(CASE WHEN json_valid(c.memo) THEN c.memo ELSE '{}' END, '$.business.order') a",
-    message: "json_extract(s.memo, '$.message')",
-    part_of: "json_extract(s.memo, '$.part_of')",
-};
-
-impl Tables for Connection {
-    fn dialect(&self) -> &'static Dialect {
-        &DIALECT
-    }
-
-    fn each(&self, sql: &str, values: &[Value], read: Read<'_>) -> Result<(), StoreError> {
-        let mut statement = self.prepare_cached(sql).map_err(read_error)?;
-        let mut rows = statement.query(params_from_iter(values)).map_err(read_error)?;
-        while let Some(row) = rows.next().map_err(read_error)? {
-            read(row)?;
-        }
-        Ok(())
-    }
-
-    fn execute(&self, sql: &str, values: &[Value]) -> Result<usize, Unwritten> {
-        let statement = self.prepare_cached(sql);
-        statement
-            .and_then(|mut statement| statement.execute(params_from_iter(values)))
-            .map_err(unwritten)
-    }
-
-    fn note_erased(&self) -> Result<(), StoreError> {
-        scrub::mark(self, true)
-    }
 }
 
 pub(crate) fn file<'p>(

@@ -16,6 +16,7 @@ mod lease;
 pub(crate) mod raw;
 mod reader;
 mod scrub;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod upkeep;
@@ -23,10 +24,10 @@ mod write;
 mod writer;
 
 pub use audit::verify_audit;
-#[cfg(test)]
-pub(crate) use connection::DIALECT;
 pub use connection::FILE_NAME;
 pub use inspect::{StoreSeen, copy_store, inspect};
+#[cfg(test)]
+pub(crate) use tables::DIALECT;
 #[cfg(feature = "postgres")]
 pub(crate) use upkeep::new_file;
 

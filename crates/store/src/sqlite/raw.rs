@@ -1,6 +1,6 @@
 //! Rows that somebody has mended, or that can't be: whether they would read, and what of them can be kept.
 
-use super::connection;
+use super::{connection, tables::read_error};
 use crate::{
     RawCase, RawRow, RawValue, StoreError,
     tables::{
@@ -19,7 +19,7 @@ use std::sync::Arc;
 pub(crate) fn read(raw: &RawCase) -> Result<StoredCase, StoreError> {
     let name = || format!("case `{}`", raw.id);
     let wrong = |what: String| StoreError::Corrupt { row: name(), what };
-    let mut conn = Connection::open_in_memory().map_err(connection::read_error)?;
+    let mut conn = Connection::open_in_memory().map_err(read_error)?;
     connection::migrate(&mut conn)?;
     for row in &raw.rows {
         insert(&conn, raw.id, row).map_err(wrong)?;

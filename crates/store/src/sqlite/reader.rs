@@ -1,6 +1,6 @@
 //! A read-only connection for everything that people ask.
 
-use super::connection::{open_reader, read_error};
+use super::{connection::open_reader, tables::read_error};
 use crate::{StoreError, tables::rows::READ_LIMIT_SECONDS, threads::Reader};
 use rusqlite::Connection;
 use std::{

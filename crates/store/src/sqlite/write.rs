@@ -2,7 +2,7 @@
 //!
 //! INVARIANT: every JSON text has been read back into its row before it is written. What is acknowledged can be read.
 
-use super::connection::unwritten;
+use super::tables::unwritten;
 use crate::{
     StoreError,
     tables::{

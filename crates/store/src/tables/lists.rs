@@ -61,9 +61,10 @@ pub(crate) fn steps(
 ) -> Result<RowPage<ListedStep>, StoreError> {
     let limit = page.rows();
     let found = found_steps(conn, filter, List::Steps.read(page)?, limit + 1)?;
-    page_of(List::Steps, found, limit, FoundStep::place, |found| {
-        records::listed_step(conn, found.row, found.saga, found.rulebook)
-    })
+    let of_case = |found: FoundStep| Ok((found.row, found.saga, found.rulebook));
+    let page = page_of(List::Steps, found, limit, FoundStep::place, of_case)?;
+    let items = records::listed_steps(conn, page.items)?;
+    Ok(RowPage { items, next: page.next, searched_until: page.searched_until })
 }
 
 fn found_steps(

@@ -1,5 +1,5 @@
-//! Gathers the rows that belong together: a case of a list, one case with everything, one step with its tries. What
-//! they mean to people is said elsewhere.
+//! Gathers the rows that belong together: one case with everything, steps of a list, one step with its tries. What they
+//! mean to people is said elsewhere.
 
 use super::{
     Tables,
@@ -7,12 +7,12 @@ use super::{
     collect,
     gathered::{case_by_id, with_rows},
     key::{case_number, key_range, row_key},
-    one,
-    rows::{ATTEMPT_COLUMNS, STEP_COLUMNS, attempt_row, collect_readable, column, step_row},
+    rows::{ATTEMPT_COLUMNS, STEP_COLUMNS, attempt_row, collect_readable, column, step_row, text},
 };
 use crate::{AuditEntry, CaseRecord, ListedStep, StepRecord, StoreError};
 use amends_engine::{AttemptRow, RulebookRef, StepRow};
 use amends_protocol::{CaseId, SagaId, StepId};
+use rustc_hash::FxHashMap;
 
 /// Most acts that come with one case; the list of acts has them all.
 const ACTS_OF_CASE: i64 = 1000;
@@ -25,16 +25,36 @@ pub(crate) fn case(conn: &dyn Tables, id: CaseId) -> Result<Option<CaseRecord>, 
     Ok(Some(CaseRecord { stored, attempts, acts: acts_of(conn, id)? }))
 }
 
-/// A step of a list.
-pub(crate) fn listed_step(
+/// A step with its saga and the rulebook version of its case.
+pub(crate) type StepOfCase = (StepRow, SagaId, Option<RulebookRef>);
+
+/// Steps of a list, in their order: the reports that they name are looked up for all at once.
+pub(crate) fn listed_steps(
     conn: &dyn Tables,
-    step: StepRow,
-    saga: SagaId,
-    rulebook: Option<RulebookRef>,
-) -> Result<ListedStep, StoreError> {
-    let because = report_ids(conn, step.id.case, &step.extra.because)?;
-    let would_have_asked = report_ids(conn, step.id.case, &step.extra.would_have_asked)?;
-    Ok(ListedStep { step, saga, rulebook, because, would_have_asked })
+    found: Vec<StepOfCase>,
+) -> Result<Vec<ListedStep>, StoreError> {
+    let mut keys = Vec::new();
+    for (step, ..) in &found {
+        for position in step.extra.because.iter().chain(&step.extra.would_have_asked) {
+            keys.push(row_key(step.id.case, *position)?.to_string());
+        }
+    }
+    let sql = format!("SELECT key, id FROM reports WHERE key IN ({})", conn.dialect().numbers);
+    let keys = text(&format!("[{}]", keys.join(",")));
+    let ids = collect(conn, &sql, &[keys], |row| {
+        Ok((column::<i64>(row, 0)?, column::<String>(row, 1)?))
+    })?;
+    let ids: FxHashMap<i64, String> = ids.into_iter().collect();
+    let named = |case: CaseId, positions: &[u32]| {
+        let keys = positions.iter().filter_map(|position| row_key(case, *position).ok());
+        keys.filter_map(|key| ids.get(&key).cloned()).collect::<Vec<String>>()
+    };
+    let listed = found.into_iter().map(|(step, saga, rulebook)| {
+        let because = named(step.id.case, &step.extra.because);
+        let would_have_asked = named(step.id.case, &step.extra.would_have_asked);
+        ListedStep { step, saga, rulebook, because, would_have_asked }
+    });
+    Ok(listed.collect())
 }
 
 /// All that is stored of one step.
@@ -55,27 +75,13 @@ pub(crate) fn step(conn: &dyn Tables, id: StepId) -> Result<Option<StepRecord>, 
         tries.append(&mut attempts(conn, (key, key))?);
         others.extend(Some(other).filter(|other| other.id != row.id));
     }
-    let listed = listed_step(conn, row, case.saga, case.rulebook)?;
-    Ok(Some(StepRecord { listed, others, attempts: tries }))
+    let listed = listed_steps(conn, vec![(row, case.saga, case.rulebook)])?.pop();
+    Ok(listed.map(|listed| StepRecord { listed, others, attempts: tries }))
 }
 
 /// Whether a step's id asks for another row with it: the whole step, by its own id.
 fn is_step_of(row: &StepRow, other: &StepRow, id: StepId) -> bool {
     id.part.is_none() && row.extra.part_of.is_none() && other.ordinal_of_step() == row.id.ordinal
-}
-
-fn report_ids(
-    conn: &dyn Tables,
-    case: CaseId,
-    positions: &[u32],
-) -> Result<Vec<String>, StoreError> {
-    let mut ids = Vec::with_capacity(positions.len());
-    for &position in positions {
-        let key = [row_key(case, position)?.into()];
-        let sql = "SELECT id FROM reports WHERE key = ?1";
-        ids.extend(one(conn, sql, &key, |row| column::<String>(row, 0))?);
-    }
-    Ok(ids)
 }
 
 /// Stored tries of the steps in a range of keys.
