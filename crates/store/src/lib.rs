@@ -8,6 +8,8 @@ mod archive;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod credentials;
+#[cfg(test)]
+mod differential_tests;
 mod error;
 mod filter;
 #[cfg(feature = "fuzz")]

@@ -8,7 +8,7 @@ use amends_engine::{Memory, MemoryConflict};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 #[derive(Clone, Default)]
-struct Shared(Arc<Mutex<Memory>>);
+pub(crate) struct Shared(Arc<Mutex<Memory>>);
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Memory> {

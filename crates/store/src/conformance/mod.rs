@@ -7,8 +7,10 @@
 
 pub mod audit;
 pub mod chain;
+pub mod commands;
 pub mod counts;
 pub mod credentials;
+pub mod differential;
 pub mod erasures;
 pub mod leases;
 pub mod lists;
