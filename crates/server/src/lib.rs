@@ -23,6 +23,7 @@ mod http;
 mod identity;
 mod ingest;
 mod key_files;
+mod leases;
 mod listening;
 mod mailbox;
 mod memory;

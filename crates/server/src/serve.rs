@@ -21,7 +21,7 @@ use crate::telemetry::{LogWriter, export};
 use crate::tls::watch as watch_certificate;
 use crate::withheld::Withheld;
 use amends_api::ReportWay;
-use amends_store::{SqliteOptions, SqliteStore, StoreError};
+use amends_store::{AnyStore, SqliteOptions, SqliteStore, StoreError};
 use futures_util::future::join_all;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -74,7 +74,7 @@ pub struct Running {
     /// Whether they speak `https`.
     pub secure: bool,
     /// The handle for programs that host it.
-    pub supervisor: Supervisor<SqliteStore>,
+    pub supervisor: Supervisor<AnyStore>,
     grace: Duration,
     stopping: watch::Sender<bool>,
     looks: Vec<mpsc::Sender<()>>,
@@ -99,7 +99,7 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     let listening = Listening::bind(&config).await?;
     let address = listening.address();
     let insecure = warn(&config, &listening)?;
-    let store = SqliteStore::open(&config.data, &SqliteOptions::default())?;
+    let store = AnyStore::from(SqliteStore::open(&config.data, &SqliteOptions::default())?);
     let (outbound, callbacks) = outbound(&config);
     let mut access = Access::open(&store, &config.access, &listening.all())
         .await?
@@ -162,7 +162,7 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
 /// Removes what is kept long enough.
 fn remove_old(
     config: &Config,
-    supervisor: &Supervisor<SqliteStore>,
+    supervisor: &Supervisor<AnyStore>,
     stops: &watch::Receiver<bool>,
 ) -> Vec<JoinHandle<()>> {
     let mut upkeep = Vec::new();
@@ -192,7 +192,7 @@ impl Keeper {
     /// Once a minute, and when it is asked to: reads the tokens that stand in files, and writes down which were used.
     async fn keep(
         self,
-        supervisor: Supervisor<SqliteStore>,
+        supervisor: Supervisor<AnyStore>,
         mut asked: mpsc::Receiver<()>,
         mut stops: watch::Receiver<bool>,
     ) {
@@ -249,7 +249,7 @@ fn warn(config: &Config, listening: &Listening) -> Result<Option<String>, Listen
 /// Looks at the files of rulebooks and of our certificate every now and then; what is given first asks for a look.
 fn watch_files(
     config: &Config,
-    supervisor: &Supervisor<SqliteStore>,
+    supervisor: &Supervisor<AnyStore>,
     listening: &Listening,
     books: Option<Books>,
     stops: &watch::Receiver<bool>,
@@ -274,7 +274,7 @@ fn watch_files(
 async fn books(
     path: &Path,
     config: &Config,
-    supervisor: &Supervisor<SqliteStore>,
+    supervisor: &Supervisor<AnyStore>,
     rejections: &Rejections,
 ) -> Result<Books, String> {
     let mut books = Books::new(path.to_owned(), rejections.clone())
@@ -293,7 +293,7 @@ fn outbound(config: &Config) -> (HttpOutbound, Option<Arc<str>>) {
 }
 
 /// Sends spans, if there is somebody who gathers them.
-fn export_spans(config: &Config, supervisor: &Supervisor<SqliteStore>) -> Option<Exporter> {
+fn export_spans(config: &Config, supervisor: &Supervisor<AnyStore>) -> Option<Exporter> {
     let endpoint = config.traces.clone()?;
     let metrics = supervisor.metrics().clone();
     let spans = supervisor.traces().open(metrics.clone())?;
@@ -306,7 +306,7 @@ fn export_spans(config: &Config, supervisor: &Supervisor<SqliteStore>) -> Option
 }
 
 /// Says of bridges to whose reports nobody listens, and which nobody reads.
-fn warn_of_bridges(config: &Config, supervisor: &Supervisor<SqliteStore>) {
+fn warn_of_bridges(config: &Config, supervisor: &Supervisor<AnyStore>) {
     let books = supervisor.active_books();
     for bridge in &config.channels.bridges {
         let unheard = bridge.unheard(books.iter().map(|book| &**book));
@@ -328,7 +328,7 @@ fn warn_of_bridges(config: &Config, supervisor: &Supervisor<SqliteStore>) {
 /// Takes reports from brokers, if any are named.
 fn subscribe(
     config: &Config,
-    supervisor: &Supervisor<SqliteStore>,
+    supervisor: &Supervisor<AnyStore>,
     stops: &watch::Receiver<bool>,
 ) -> Vec<JoinHandle<()>> {
     #[cfg(any(feature = "kafka", feature = "nats"))]
@@ -364,7 +364,7 @@ fn subscribe(
 fn tell_alerts(
     config: &Config,
     address: SocketAddr,
-    supervisor: &Supervisor<SqliteStore>,
+    supervisor: &Supervisor<AnyStore>,
     stops: watch::Receiver<bool>,
 ) -> Option<JoinHandle<()>> {
     let mut options = AlertOptions { withheld: config.withheld.clone(), ..config.alerts.clone() };

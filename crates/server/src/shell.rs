@@ -6,6 +6,7 @@
 
 use crate::arrivals::Arrival;
 use crate::clock::Clock;
+use crate::leases::{self, Beating};
 use crate::mailbox::{self, Inbox, Shared};
 use crate::memory::{self, MemoryGauge};
 use crate::open_case_queries::{OpenCaseQueries, OpenCaseQuery};
@@ -99,13 +100,16 @@ pub struct Driver<S, O, C> {
     /// How long the commit of what is released next has taken.
     commit_took: Option<Duration>,
     stopped: bool,
+    _beating: Beating,
 }
 
 impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
-    /// Loads the open cases and starts the loop on the current runtime. The second value ends when the loop has ended.
+    /// Holds the store, loads the open cases and starts the loop on the current runtime. The second value ends when the
+    /// loop has ended and the store is given back.
     ///
     /// # Errors
-    /// When the store cannot be read; nothing is running then.
+    /// [`StoreError::NotHeld`] as long as another node lives that holds the store, or when the store cannot be read;
+    /// nothing is running then.
     pub async fn start(
         store: S,
         outbound: O,
@@ -120,6 +124,8 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             rejected: RejectedShown::new(store.rejected_count().await?, options.rejected),
             ..Shared::default()
         });
+        let beating = Beating::begin(store.clone(), Arc::clone(&shared));
+        leases::hold(&store).await?;
         let supervisor = Supervisor::new(store.clone(), mailbox, Arc::clone(&shared));
         let now = clock.now();
         let hour_ago = Timestamp(now.0.saturating_sub(WINDOW_MS));
@@ -155,6 +161,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             desk: OpenCaseQueries::new(options.objective),
             commit_took: None,
             stopped: false,
+            _beating: beating,
         };
         driver.show_loaded();
         driver.read_a_page().await?;
@@ -206,6 +213,10 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             }
         }
         self.shared.ready.store(false, Ordering::Release);
+        // Whoever waits to take over need not wait until we count as dead.
+        if let Err(error) = self.store.release(vec![Partition::default()]).await {
+            tracing::warn!(%error, "the store can't be given back; others take over when we count as dead");
+        }
     }
 
     /// What the clocks say now. A wall clock that jumps is reported.
@@ -447,7 +458,7 @@ enum Came {
 
 /// Loads after a fault: no commit of unknown end may land over what is loaded.
 async fn load_anew<S: Store>(store: &S) -> Result<Loaded, StoreError> {
-    store.raise().await?;
+    leases::hold(store).await?;
     store.load().await
 }
 

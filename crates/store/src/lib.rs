@@ -4,6 +4,7 @@
 //! A store gives back what it was given and decides nothing: it knows no rule, starts no step and reads no clock to
 //! fill a row. All SQL of the product is in this crate.
 
+mod any;
 mod archive;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
@@ -30,6 +31,7 @@ mod tables;
 mod threads;
 mod upkeep;
 
+pub use any::AnyStore;
 pub use archive::{
     Archive, AuditEnds, AuditEntry, CaseRecord, ListedCase, ListedStep, RowPage, Settlements,
     StepRecord,

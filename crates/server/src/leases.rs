@@ -1,0 +1,58 @@
+//! What the loop holds of its store: said to be alive while the loop turns, held before anything is loaded, given back
+//! at the end. Who may write is decided by the store.
+
+use crate::mailbox::Shared;
+use amends_engine::{Epoch, Partition};
+use amends_store::{Lease, Leases, StoreError};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+/// Time between two beats.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// Age of a turn from which on the loop no longer counts as alive: then others may take over. It must be less than what
+/// a store waits for a beat.
+const LONGEST_TURN: Duration = Duration::from_secs(3);
+
+/// Says to the store that we live, as long as the loop turns. Ends when dropped.
+#[derive(Debug)]
+pub(crate) struct Beating(JoinHandle<()>);
+
+impl Beating {
+    pub(crate) fn begin(store: impl Leases, shared: Arc<Shared>) -> Self {
+        Self(tokio::spawn(async move {
+            let mut failed = false;
+            loop {
+                if shared.heartbeat.age() < LONGEST_TURN {
+                    let beaten = store.beat().await;
+                    // Told once: whoever can't beat can't commit either, and that is told each time.
+                    if let (Err(error), false) = (&beaten, failed) {
+                        tracing::warn!(%error, "the store can't be told that we live; others may take over");
+                    }
+                    failed = beaten.is_err();
+                }
+                tokio::time::sleep(BEAT).await;
+            }
+        }))
+    }
+}
+
+impl Drop for Beating {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Holds all that the loop works on, in a new epoch if it was held before.
+///
+/// # Errors
+/// [`StoreError::NotHeld`] as long as another node lives that holds it; otherwise when the store can't be written.
+pub(crate) async fn hold(store: &impl Leases) -> Result<(), StoreError> {
+    let is_ours = |lease: &Lease| lease.partition == Partition::default();
+    let raised = store.raise().await?;
+    if raised.iter().any(is_ours) || store.claim(usize::MAX).await?.iter().any(is_ours) {
+        return Ok(());
+    }
+    Err(StoreError::NotHeld { partition: Partition::default(), epoch: Epoch::default() })
+}
