@@ -15,6 +15,7 @@ pub(crate) fn store_problem(error: StoreError) -> Problem {
         | StoreError::Unusable { .. }
         | StoreError::Closed => ProblemCode::Unavailable,
         StoreError::Locked { .. }
+        | StoreError::Moved { .. }
         | StoreError::NewerSchema { .. }
         | StoreError::OlderSchema { .. }
         | StoreError::ForeignFile { .. }

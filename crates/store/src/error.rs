@@ -23,6 +23,16 @@ pub enum StoreError {
         /// The node's name.
         node: String,
     },
+    /// The store of this directory was moved into a database.
+    #[error(
+        "the store in `{}` was moved into PostgreSQL: start with `cluster.database`; `{}` says where it is, and how to come back to this one", .dir.display(), .mark.display()
+    )]
+    Moved {
+        /// The store's directory.
+        dir: PathBuf,
+        /// The file that says so.
+        mark: PathBuf,
+    },
     /// A database that can't be reached, or can't be one of a store.
     #[error("the database {database} can't be used: {why}")]
     Unusable {

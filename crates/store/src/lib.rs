@@ -21,6 +21,8 @@ mod ledger;
 #[cfg(test)]
 mod memory_tests;
 #[cfg(feature = "postgres")]
+mod moving;
+#[cfg(feature = "postgres")]
 mod partitions;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -44,6 +46,8 @@ pub use filter::{
 pub use holding::{FieldValue, Holding, HoldingPage, HoldingPlace, ListedErasure};
 pub use leases::{Lease, Leases};
 pub use ledger::Ledger;
+#[cfg(feature = "postgres")]
+pub use moving::{Moving, StoreMoved, TableMoved, move_store};
 #[cfg(feature = "postgres")]
 pub use postgres::{
     LeasesSeen, PostgresOptions, PostgresSeen, PostgresStore, PostgresTls, TableSeen,

@@ -22,7 +22,8 @@ const LOCK_ALL: &str = "SELECT partition FROM lease ORDER BY partition FOR UPDAT
 const CLAIM: &str = "
     WITH me AS MATERIALIZED (
       SELECT since <= clock_timestamp() - make_interval(secs => $3) AS settled
-      FROM node WHERE id = $1 AND incarnation = $2::uuid AND alive_until > clock_timestamp()),
+      FROM node WHERE id = $1 AND incarnation = $2::uuid AND alive_until > clock_timestamp()
+        AND NOT EXISTS (SELECT FROM marks WHERE name = 'moving')),
     free AS MATERIALIZED (
       SELECT l.partition FROM lease l, me
       WHERE l.owner IS NULL OR l.owner = $1

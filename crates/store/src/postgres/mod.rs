@@ -18,8 +18,8 @@ mod options;
 #[cfg(test)]
 mod races_tests;
 mod reader;
-mod schema;
-mod session;
+pub(crate) mod schema;
+pub(crate) mod session;
 mod status;
 mod tables;
 #[cfg(test)]

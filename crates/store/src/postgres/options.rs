@@ -44,7 +44,8 @@ impl PostgresOptions {
     }
 
     /// For messages: `` `database` at `host` ``.
-    pub(super) fn place(&self) -> String {
+    #[must_use]
+    pub fn place(&self) -> String {
         match self.parsed() {
             Ok(parsed) => {
                 let socket = parsed.get_socket().map(|path| path.display().to_string());
@@ -60,7 +61,7 @@ impl PostgresOptions {
     }
 
     /// As the driver has it.
-    pub(super) fn connect(&self) -> Result<PgConnectOptions, StoreError> {
+    pub(crate) fn connect(&self) -> Result<PgConnectOptions, StoreError> {
         let unusable = |why: String| StoreError::Unusable { database: self.place(), why };
         let name_is_plain = |name: &str| {
             let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');

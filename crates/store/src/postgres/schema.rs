@@ -114,3 +114,18 @@ pub(crate) fn refuse_other(session: &Session) -> Result<bool, StoreError> {
         Some(found) => Err(StoreError::OlderSchema { found, known }),
     }
 }
+
+/// Refuses a database into which a store is being moved.
+pub(crate) fn refuse_moving(session: &Session, place: &str) -> Result<(), StoreError> {
+    let moving = session.run(async |line| {
+        sqlx::query("SELECT FROM marks WHERE name = 'moving'").fetch_optional(line).await
+    });
+    match moving.map_err(database("look whether the store is whole"))? {
+        None => Ok(()),
+        Some(_) => Err(StoreError::Unusable {
+            database: place.to_owned(),
+            why: "a store is being moved into it and is not whole yet; have `amends migrate` go on"
+                .to_owned(),
+        }),
+    }
+}

@@ -52,6 +52,17 @@ pub(crate) const COPYING: Kind = Kind {
     settings: &[("search_path", "amends,pg_catalog"), ("default_transaction_read_only", "on")],
     limit: Duration::from_secs(60),
 };
+/// To move a store into the database: whoever waits is a person, and the last statement looks through all tables.
+pub(crate) const MOVING: Kind = Kind {
+    settings: &[
+        ("search_path", "amends,pg_catalog"),
+        ("statement_timeout", "15min"),
+        ("lock_timeout", "8s"),
+        ("idle_in_transaction_session_timeout", "1min"),
+        ("client_connection_check_interval", "2s"),
+    ],
+    limit: Duration::from_secs(16 * 60),
+};
 /// To show that a node lives. That need not survive a crash of the server, after which everybody begins anew.
 pub(crate) const BEATING: Kind = Kind {
     settings: &[

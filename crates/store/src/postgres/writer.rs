@@ -41,6 +41,7 @@ impl PgWriter {
         let session = session::reach(&connects, &place, session::COMMITTING)?;
         schema::greet(&session, &place)?;
         schema::migrate(&session, &place)?;
+        schema::refuse_moving(&session, &place)?;
         Me::forget_the_dead(&session)?;
         let incarnation = session
             .text("SELECT gen_random_uuid()::text")

@@ -6,13 +6,14 @@ mod audit_begin;
 #[cfg(test)]
 mod audit_tests;
 mod checkpoint;
-mod connection;
+pub(crate) mod connection;
 #[cfg(test)]
 mod damage_tests;
 #[cfg(test)]
 mod erase_tests;
 mod inspect;
 mod lease;
+pub(crate) mod moved;
 pub(crate) mod raw;
 mod reader;
 mod scrub;
@@ -79,10 +80,12 @@ impl SqliteStore {
     /// Opens the store in a directory, or begins one there. The file is [`FILE_NAME`], readable by its owner alone.
     ///
     /// # Errors
-    /// [`StoreError::Locked`] when another supervisor (or another call) has it open; [`StoreError::NewerSchema`] when
-    /// a newer version wrote it; otherwise what the system or SQLite says.
+    /// [`StoreError::Locked`] when another supervisor (or another call) has it open; [`StoreError::Moved`] when its
+    /// cases are in a database now; [`StoreError::NewerSchema`] when a newer version wrote it; otherwise what the system
+    /// or SQLite says.
     pub fn open(dir: &Path, options: &SqliteOptions) -> Result<Self, StoreError> {
         let lock = connection::lock_directory(dir)?;
+        moved::refuse(dir)?;
         let path = dir.join(FILE_NAME);
         let conn = connection::open_writer(&path)?;
         let checkpointer = Checkpointer::start(&path, &conn)?;
