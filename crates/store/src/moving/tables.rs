@@ -69,6 +69,14 @@ impl Table {
         quoted(&self.columns[..self.key])
     }
 
+    /// Which of its rows go: all but the marks of a move itself.
+    pub(crate) fn ours(&self) -> &'static str {
+        match self.name {
+            "marks" => "name NOT IN ('moving', 'moved')",
+            _ => "true",
+        }
+    }
+
     /// What people call one of its rows.
     pub(crate) fn row_name(&self, row: &[Cell]) -> String {
         let cell = |cell: &Cell| match cell {

@@ -121,7 +121,7 @@ impl Target {
             "SELECT {} FROM {} WHERE {} ORDER BY {} LIMIT 1",
             carried(key),
             table.name,
-            ours(table),
+            table.ours(),
             key.iter().map(|(name, _)| format!("\"{name}\" DESC")).collect::<Vec<_>>().join(", ")
         );
         let row = self
@@ -210,7 +210,7 @@ impl Target {
             "SELECT {} FROM {} WHERE {} {begins} ORDER BY {names} LIMIT {PAGE}",
             carried(table.columns),
             table.name,
-            ours(table)
+            table.ours()
         );
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for cell in after.unwrap_or_default().iter().take(table.key) {
@@ -263,14 +263,6 @@ impl Target {
 fn carried(columns: &[(&str, Kind)]) -> String {
     let cast = |(name, kind): &(&str, Kind)| format!("\"{name}\"::{}", kind.carried());
     columns.iter().map(cast).collect::<Vec<_>>().join(", ")
-}
-
-/// All rows but the marks of the move itself.
-fn ours(table: &Table) -> &'static str {
-    match table.name {
-        "marks" => "name NOT IN ('moving', 'moved')",
-        _ => "true",
-    }
 }
 
 fn cells(columns: &[(&str, Kind)], row: &PgRow) -> sqlx::Result<Row> {
