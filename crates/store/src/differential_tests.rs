@@ -2,7 +2,8 @@
 
 use crate::conformance::differential::{ledgers_agree, stores_agree};
 use crate::memory_tests::Shared;
-use crate::{SqliteOptions, SqliteStore};
+use crate::{PostgresOptions, PostgresStore, SqliteOptions, SqliteStore};
+use amends_private_server::PostgresServer;
 use tempfile::TempDir;
 
 /// Commands of each seed.
@@ -22,6 +23,26 @@ async fn the_store_of_simulations_answers_as_sqlite_does() {
         ledgers_agree(seed, COMMANDS, ("memory", Shared::default()), ("SQLite", store)).await;
     }
     println!("{} commands, 0 differences", seeds.count() * COMMANDS);
+}
+
+fn postgres() -> PostgresStore {
+    let options = PostgresOptions::new(&PostgresServer::shared().new_database(), "one");
+    PostgresStore::open(&options).expect("opens")
+}
+
+#[tokio::test]
+async fn postgres_answers_as_sqlite_does() {
+    let seeds = 1..=5;
+    for seed in seeds.clone() {
+        let (_folder, store) = sqlite();
+        stores_agree(seed, COMMANDS, ("SQLite", store), ("PostgreSQL", postgres())).await;
+    }
+    println!("{} commands, 0 differences", seeds.count() * COMMANDS);
+}
+
+#[tokio::test]
+async fn the_store_of_simulations_answers_as_postgres_does() {
+    ledgers_agree(11, COMMANDS, ("memory", Shared::default()), ("PostgreSQL", postgres())).await;
 }
 
 /// What differs between two stores of one kind is no difference of kinds.
