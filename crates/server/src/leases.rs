@@ -44,6 +44,32 @@ impl Drop for Beating {
     }
 }
 
+/// Waits until no other supervisor holds the store, and holds it.
+///
+/// # Errors
+/// When the store can't be written.
+pub(crate) async fn until_held(store: &impl Leases) -> Result<(), StoreError> {
+    let mut waits = false;
+    loop {
+        match hold(store).await {
+            Err(StoreError::NotHeld { .. } | StoreError::NodeInUse { .. }) => {
+                if !waits {
+                    tracing::info!(
+                        "another supervisor works on the store, or did a moment ago; this one waits until it is gone"
+                    );
+                }
+                waits = true;
+                tokio::time::sleep(BEAT).await;
+            }
+            Ok(()) if waits => {
+                tracing::info!("the store is held now");
+                return Ok(());
+            }
+            held => return held,
+        }
+    }
+}
+
 /// Holds all that the loop works on, in a new epoch if it was held before.
 ///
 /// # Errors

@@ -7,6 +7,8 @@ mod arrivals;
 pub mod books;
 mod bulk;
 mod clock;
+#[cfg(feature = "postgres")]
+mod cluster;
 pub mod config;
 mod connections;
 mod console;
@@ -53,6 +55,8 @@ pub use self::http::{App, HttpLimits, openapi_json};
 pub use alerts::AlertOptions;
 pub use amends_node::EffectResult;
 pub use clock::{Clock, SystemClock};
+#[cfg(feature = "postgres")]
+pub use cluster::ClusterOptions;
 pub use config::{Config, ConfigError};
 pub use event_stream::{EventStream, EventSubscription};
 pub use identity::IdentityOptions;

@@ -11,6 +11,7 @@ use crate::http::App;
 use crate::identity::Believed;
 #[cfg(any(feature = "kafka", feature = "nats"))]
 use crate::ingest::{Binding, Intake};
+use crate::leases;
 use crate::listening::{ListenError, Listening, scheme};
 use crate::open_files::raise_open_files;
 use crate::retention;
@@ -99,7 +100,8 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     let listening = Listening::bind(&config).await?;
     let address = listening.address();
     let insecure = warn(&config, &listening)?;
-    let store = AnyStore::from(SqliteStore::open(&config.data, &SqliteOptions::default())?);
+    let store = open_store(&config).await?;
+    leases::until_held(&store).await?;
     let (outbound, callbacks) = outbound(&config);
     let mut access = Access::open(&store, &config.access, &listening.all())
         .await?
@@ -157,6 +159,17 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
         hearing,
         exporter,
     })
+}
+
+/// Opens the store that the configuration names.
+async fn open_store(config: &Config) -> Result<AnyStore, StoreError> {
+    #[cfg(feature = "postgres")]
+    if let Some(cluster) = config.cluster.clone() {
+        // It waits for a network.
+        let opened = tokio::task::spawn_blocking(move || cluster.open()).await;
+        return Ok(opened.unwrap_or(Err(StoreError::Closed))?.into());
+    }
+    Ok(SqliteStore::open(&config.data, &SqliteOptions::default())?.into())
 }
 
 /// Removes what is kept long enough.
@@ -451,7 +464,17 @@ impl Running {
 pub async fn serve(config: Config) -> Result<(), ServeError> {
     let mut signals = Signals::new(config.exit_with_parent).map_err(ServeError::Signals)?;
     raise_open_files();
-    let running = start(config).await?;
+    let mut starting = std::pin::pin!(start(config));
+    // It may wait for another supervisor to end.
+    let running = loop {
+        tokio::select! {
+            started = &mut starting => break started?,
+            signal = signals.next() => if let Signal::Stop(why) = signal {
+                tracing::info!("stopping before it has started: {why}");
+                return Ok(());
+            },
+        }
+    };
     // By the way of the log: a reader of standard error that has stopped must not stop this.
     let scheme = scheme(running.secure);
     let mut told = format!("listening on {scheme}://{}", running.address);

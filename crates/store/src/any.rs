@@ -13,11 +13,17 @@ use amends_engine::{ErasedRow, ErasureRow, SagaRow, StoredCase};
 use amends_protocol::{CaseId, SagaId, StepId, Timestamp};
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
+#[cfg(feature = "postgres")]
+use crate::PostgresStore;
+
 /// A store of one of the kinds that this build knows. Clones share it.
 #[derive(Clone, Debug)]
 pub enum AnyStore {
     /// In one SQLite file.
     Sqlite(SqliteStore),
+    /// In a database of PostgreSQL.
+    #[cfg(feature = "postgres")]
+    Postgres(PostgresStore),
 }
 
 impl From<SqliteStore> for AnyStore {
@@ -26,11 +32,20 @@ impl From<SqliteStore> for AnyStore {
     }
 }
 
+#[cfg(feature = "postgres")]
+impl From<PostgresStore> for AnyStore {
+    fn from(store: PostgresStore) -> Self {
+        Self::Postgres(store)
+    }
+}
+
 /// Asks the store that there is.
 macro_rules! ask {
     ($any:ident.$role:ident($($argument:expr),*)) => {
         match $any {
             Self::Sqlite(store) => store.$role($($argument),*).await,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => store.$role($($argument),*).await,
         }
     };
 }
@@ -48,6 +63,8 @@ impl Ledger for AnyStore {
         // A store of its own has an `open`, too, which makes one.
         match self {
             Self::Sqlite(store) => Ledger::open(store, after, most).await,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => Ledger::open(store, after, most).await,
         }
     }
 

@@ -69,6 +69,7 @@ fn configured() -> Vec<Secret> {
         secret("the proxy's password", "proxy-pass/2718=281"),
         secret("what proves us to the identity provider", "client~secret~of~amends~31415"),
         secret("what shows us the keys of an issuer", "jwks-reader-token-16180339"),
+        secret("the password of a database", "database#pass-27182818"),
         secret("the private key of a client certificate", private_key_line()),
         secret("a token in the address of a webhook", "0a1b2c3d4e5f60718293a4b5"),
         secret("the address of a chat", "/services/T0AB/B0CD/Zk3mQ9xT1vB7"),
@@ -308,8 +309,10 @@ fn configure(here: &Path, town: &Town, secrets: &[Secret]) {
     let proxy = file("proxy", &format!("ops:{}", of("the proxy's password")));
     let idp = file("idp", of("what proves us to the identity provider"));
     let jwks = file("jwks", of("what shows us the keys of an issuer"));
+    let database = file("database", &format!("{}\n", of("the password of a database")));
     let watcher = file("watcher", of("a token of the configuration"));
-    let text = settings(&Files { keys, pay, proxy, idp, jwks, watcher, client, key }, town, &of);
+    let text =
+        settings(&Files { keys, pay, proxy, idp, jwks, database, watcher, client, key }, town, &of);
     file("amends.toml", &text);
     file("rules.yaml", &RULES.replace("TOWN", &town.address));
     std::fs::create_dir(here.join("credentials")).expect("a folder");
@@ -323,6 +326,7 @@ struct Files {
     proxy: String,
     idp: String,
     jwks: String,
+    database: String,
     watcher: String,
     client: PathBuf,
     key: PathBuf,
@@ -330,9 +334,11 @@ struct Files {
 
 /// The configuration file.
 fn settings<'s>(files: &Files, town: &Town, of: &impl Fn(&'static str) -> &'s str) -> String {
-    let Files { keys, pay, proxy, idp, jwks, watcher, client, key } = files;
+    let Files { keys, pay, proxy, idp, jwks, database, watcher, client, key } = files;
     format!(
         r#"
+[cluster]
+password_file = "{database}"
 [signing_keys]
 orders = ["{first}", "{next}"]
 hooks = {{ file = "{keys}" }}

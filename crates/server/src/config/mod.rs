@@ -4,6 +4,7 @@
 
 mod access;
 mod channels;
+mod cluster;
 mod error;
 mod identity;
 mod kafka;
@@ -20,6 +21,8 @@ pub use layers::{DEFAULT_CONFIG, Layers, Origin};
 
 use crate::access::AccessOptions;
 use crate::alerts::AlertOptions;
+#[cfg(feature = "postgres")]
+use crate::cluster::ClusterOptions;
 use crate::dispatch::{HttpOptions, Signer};
 use crate::http::HttpLimits;
 use crate::identity::IdentityOptions;
@@ -47,8 +50,11 @@ pub struct Config {
     pub tls: Option<TlsOptions>,
     /// Names by which we are reached, besides those that nobody outside can have.
     pub hosts: Vec<String>,
-    /// Folder of the store.
+    /// Folder of the store, and of backups.
     pub data: PathBuf,
+    /// The database that cases are kept in; none: a file in `data`.
+    #[cfg(feature = "postgres")]
+    pub cluster: Option<ClusterOptions>,
     /// A rulebook file or a folder of them; none means that they come over the API only.
     pub rules: Option<PathBuf>,
     /// How often the rulebook files are looked at; zero never looks.
@@ -118,12 +124,16 @@ impl Config {
         let traces = traces(&mut read);
         let rules = read.text("rules");
         let of_services = read.text("listen_services");
+        #[cfg(not(feature = "postgres"))]
+        cluster::read(&mut read);
         let config = Self {
             listen: read.text("listen"),
             listen_services: (!of_services.is_empty()).then_some(of_services),
             tls: tls::read(&mut read),
             hosts: read.list("hosts"),
             data: read.text("data").into(),
+            #[cfg(feature = "postgres")]
+            cluster: cluster::read(&mut read),
             rules: (!rules.is_empty()).then(|| rules.into()),
             reload_every: read.duration("reload.every"),
             driver,

@@ -1,10 +1,12 @@
 //! What of the configuration is never shown, by its value. A key that holds something secret gets a line here.
 
+use super::cluster::{DATABASE, passwords};
 use super::layers::{Layers, TOKENS};
 use super::value::{GivenKeys, Reader, Stands};
 use crate::withheld::{NotWithheld, Withheld};
 use std::path::Path;
 use toml::Value;
+use url::Url;
 
 /// Variables with addresses of proxies, which may hold a password.
 const PROXIES: [&str; 6] =
@@ -76,9 +78,16 @@ fn of_key(withheld: &Withheld, key: &str, value: &Value) -> Result<(), NotWithhe
         "kafka.key" | "kafka.certificate" | "nats.key" | "nats.certificate" if !text.is_empty() => {
             withheld.add_private_keys(Path::new(text))
         }
-        "kafka.password_file" | "nats.credentials" | "nats.password_file" if !text.is_empty() => {
+        "cluster.password_file" | "kafka.password_file" | "nats.credentials" | "nats.password_file"
+            if !text.is_empty() =>
+        {
             withheld.add_file(Path::new(text))
         }
+        // None should be there; whoever writes one nevertheless is told without repeating it.
+        DATABASE => match Url::parse(text) {
+            Ok(url) => passwords(&url).try_for_each(|password| withheld.add(&password)),
+            Err(_) => withheld.add_address(text, false),
+        },
         key if key.ends_with("client_secret") => withheld.add(text),
         key if key.ends_with("secret_file") && !text.is_empty() => {
             withheld.add_file(Path::new(text))
