@@ -350,6 +350,9 @@ const ALONE: &[&str] = &[
     "nats init",
     "nats check",
     "nats lag",
+    // They look at a store of their own.
+    "store status",
+    "migrate",
     // They ask nobody.
     "context list",
     "context show",

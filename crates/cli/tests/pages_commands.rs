@@ -33,6 +33,8 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("demo", "has tests of its own"),
     ("kafka", "no Kafka runs here; `cli_kafka.rs` has one"),
     ("nats", "no NATS runs here; `cli_nats.rs` has one"),
+    ("migrate", "no PostgreSQL runs here; `cli_migrate.rs` has one"),
+    ("store status", "the same"),
     ("report rejected show", "nothing was rejected here; `cli_rejected.rs` has such messages"),
     ("report rejected retry r-", "nothing was rejected here; `cli_rejected.rs` has such messages"),
     ("report rejected discard", "nothing was rejected here; `cli_rejected.rs` has such messages"),

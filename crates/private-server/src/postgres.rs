@@ -3,6 +3,7 @@
 
 use crate::{PrivateServer, Recipe};
 use std::path::Path;
+use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -35,6 +36,12 @@ impl PostgresServer {
     #[must_use]
     pub fn socket(&self) -> &Path {
         self.0.folder()
+    }
+
+    /// One of its programs, e.g. `pg_dump`; it takes the addresses that [`Self::new_database`] gives.
+    #[must_use]
+    pub fn program(&self, name: &str) -> Command {
+        self.0.program(name)
     }
 
     /// The address of an empty database that nobody else uses.

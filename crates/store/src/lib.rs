@@ -50,13 +50,14 @@ pub use ledger::Ledger;
 pub use moving::{Moving, StoreMoved, TableMoved, move_store};
 #[cfg(feature = "postgres")]
 pub use postgres::{
-    LeasesSeen, PostgresOptions, PostgresSeen, PostgresStore, PostgresTls, TableSeen,
+    LeasesSeen, PostgresOptions, PostgresSeen, PostgresStore, PostgresTls, ServerSeen, TableSeen,
 };
 pub use rejected::{
     ListedRejected, Rejected, RejectedFilter, RejectedKept, RejectedLimits, RejectedRow,
 };
 pub use sqlite::{
-    FILE_NAME, SqliteOptions, SqliteStore, StoreSeen, copy_store, inspect, verify_audit,
+    FILE_NAME, SqliteOptions, SqliteSeen, SqliteStore, StoreSeen, copy_store, inspect,
+    sqlite_status, verify_audit,
 };
 pub use upkeep::{BulkRow, SettledBefore, Upkeep};
 

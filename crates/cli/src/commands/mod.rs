@@ -20,6 +20,8 @@ mod events;
 mod export;
 #[cfg(feature = "kafka")]
 mod kafka;
+#[cfg(feature = "postgres")]
+mod migrate;
 #[cfg(feature = "nats")]
 mod nats;
 mod openapi;
@@ -31,6 +33,7 @@ mod sagas;
 mod serve;
 mod services;
 mod sessions;
+mod store;
 mod tokens;
 mod top;
 mod upgrade;
@@ -122,6 +125,12 @@ enum Command {
     #[cfg(feature = "nats")]
     #[command(subcommand)]
     Nats(nats::NatsCommand),
+    /// See what kind of store there is, and who holds it
+    #[command(subcommand)]
+    Store(store::StoreCommand),
+    /// Move the store of a stopped supervisor from its folder into PostgreSQL
+    #[cfg(feature = "postgres")]
+    Migrate(Box<migrate::MigrateOptions>),
     /// Copy the store of a running or a stopped supervisor into one file
     Backup(backup::BackupOptions),
     /// See what this version would change in a store, before it is started on it
@@ -167,6 +176,9 @@ pub fn run(arguments: Arguments) -> Outcome<Exit> {
         Command::Kafka(command) => kafka::run(command)?,
         #[cfg(feature = "nats")]
         Command::Nats(command) => nats::run(command)?,
+        Command::Store(command) => store::run(command)?,
+        #[cfg(feature = "postgres")]
+        Command::Migrate(options) => migrate::run(*options)?,
         Command::Backup(options) => backup::run(options)?,
         Command::Upgrade(command) => upgrade::run(command)?,
         Command::Config(command) => config::run(command)?,
@@ -205,9 +217,9 @@ fn block_on_all<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
 }
 
 // The pages describe the whole program.
-#[cfg(all(test, feature = "demo", feature = "kafka", feature = "nats"))]
+#[cfg(all(test, feature = "demo", feature = "kafka", feature = "nats", feature = "postgres"))]
 #[path = "pages_test.rs"]
 mod pages;
-#[cfg(all(test, feature = "demo", feature = "kafka", feature = "nats"))]
+#[cfg(all(test, feature = "demo", feature = "kafka", feature = "nats", feature = "postgres"))]
 #[path = "reference_test.rs"]
 mod reference;

@@ -78,7 +78,10 @@ fn of_key(withheld: &Withheld, key: &str, value: &Value) -> Result<(), NotWithhe
         "kafka.key" | "kafka.certificate" | "nats.key" | "nats.certificate" if !text.is_empty() => {
             withheld.add_private_keys(Path::new(text))
         }
-        "cluster.password_file" | "kafka.password_file" | "nats.credentials" | "nats.password_file"
+        "cluster.password_file"
+        | "kafka.password_file"
+        | "nats.credentials"
+        | "nats.password_file"
             if !text.is_empty() =>
         {
             withheld.add_file(Path::new(text))

@@ -10,6 +10,7 @@ mod batch_rows;
 mod columns;
 mod commit;
 mod copy;
+mod examine;
 #[cfg(test)]
 mod figures_tests;
 mod heart;
@@ -26,6 +27,7 @@ mod tables;
 mod tests;
 mod writer;
 
+pub use examine::ServerSeen;
 pub use options::{PostgresOptions, PostgresTls};
 pub use status::{LeasesSeen, PostgresSeen, TableSeen};
 
@@ -105,6 +107,15 @@ impl PostgresStore {
             session.close();
             seen
         })
+    }
+
+    /// Looks at the server of a database, for whoever wants to know whether a store does well there. Changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Unusable`] when it can't be reached, else what PostgreSQL says.
+    pub fn examine(options: &PostgresOptions) -> Result<ServerSeen, StoreError> {
+        let options = options.clone();
+        on_a_thread(move || examine::examine(&options))
     }
 }
 

@@ -25,6 +25,56 @@ pub struct StoreSeen {
     pub damage: Option<String>,
 }
 
+/// What a store in a folder is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SqliteSeen {
+    /// Version of its tables.
+    pub schema: i64,
+    /// Length of the file, without its log.
+    pub bytes: u64,
+    /// A supervisor has it open.
+    pub in_use: bool,
+    /// It was moved into a database, and no supervisor starts on it.
+    pub moved: bool,
+    /// Its tables by name, with their rows.
+    pub rows: Vec<(String, u64)>,
+}
+
+/// Looks at what the store of a folder is made of, beside a supervisor that may be using it; none if there is no store.
+/// Counts all rows, so it takes as long as the file is large.
+///
+/// # Errors
+/// As [`inspect`].
+pub fn sqlite_status(dir: &Path) -> Result<Option<SqliteSeen>, StoreError> {
+    let path = dir.join(FILE_NAME);
+    let Ok(metadata) = path.metadata() else { return Ok(None) };
+    let conn = connection::open_reader(&path)?;
+    connection::refuse_foreign(&conn, &path)?;
+    let schema = connection::version(&conn)?;
+    if schema > SCHEMA {
+        return Err(StoreError::NewerSchema { found: schema, known: SCHEMA });
+    }
+    let reading = || connection::database("read the store");
+    let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY name";
+    let mut tables = conn.prepare(tables).map_err(reading())?;
+    let names = tables.query_map([], |row| row.get::<_, String>(0)).map_err(reading())?;
+    let mut rows = Vec::new();
+    for name in names {
+        let name = name.map_err(reading())?;
+        let count: i64 = conn
+            .query_row(&format!("SELECT count(*) FROM \"{name}\""), [], |row| row.get(0))
+            .map_err(reading())?;
+        rows.push((name, count.cast_unsigned()));
+    }
+    Ok(Some(SqliteSeen {
+        schema,
+        bytes: metadata.len(),
+        in_use: connection::is_locked(dir),
+        moved: super::moved::refuse(dir).is_err(),
+        rows,
+    }))
+}
+
 /// Copies the store of a folder into another, empty one, beside a supervisor that may be using it. The copy opens as a
 /// store; nothing of the original changes, whatever version wrote it.
 ///

@@ -26,7 +26,7 @@ mod writer;
 
 pub use audit::verify_audit;
 pub use connection::FILE_NAME;
-pub use inspect::{StoreSeen, copy_store, inspect};
+pub use inspect::{SqliteSeen, StoreSeen, copy_store, inspect, sqlite_status};
 #[cfg(test)]
 pub(crate) use tables::DIALECT;
 #[cfg(feature = "postgres")]

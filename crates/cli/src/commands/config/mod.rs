@@ -30,7 +30,7 @@ pub(super) fn run(command: ConfigCommand) -> Outcome {
 }
 
 /// The layers that a command line adds. Flags win over the environment, that over the file, that over the defaults.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub struct ConfigArguments {
     /// A rulebook file, or a folder of them
     #[arg(long, value_name = "PATH")]
@@ -107,6 +107,24 @@ impl ConfigArguments {
             layers.flag(name, key, "true");
         }
         Ok((layers, mistakes))
+    }
+
+    /// Those of a configuration file alone, for a command that has flags of its own.
+    #[cfg(feature = "postgres")]
+    pub fn of_file(config: Option<PathBuf>) -> Self {
+        Self { config, ..Self::default() }
+    }
+
+    /// The checked configuration, with more flags laid over it: each with the key that it sets.
+    #[cfg(feature = "postgres")]
+    pub fn read_with(&self, flags: &[(&str, &str, Option<&str>)]) -> Outcome<Config> {
+        let mut layers = self.layers()?;
+        for (flag, key, text) in flags {
+            if let Some(text) = text {
+                layers.flag(flag, key, text);
+            }
+        }
+        Config::from_layers(&layers).map_err(|wrong| findings(&wrong))
     }
 
     /// All layers, unchecked values included.

@@ -209,7 +209,7 @@ fn free(_place: &Path) -> std::io::Result<u64> {
 }
 
 /// `12.3 GiB`.
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     #[allow(clippy::cast_precision_loss)] // one digit after the point
     let bytes = bytes as f64;
     match bytes {

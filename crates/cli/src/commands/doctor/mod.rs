@@ -4,6 +4,8 @@
 mod access;
 #[cfg(any(feature = "kafka", feature = "nats"))]
 mod brokers;
+#[cfg(feature = "postgres")]
+mod database;
 mod machine;
 mod network;
 
@@ -12,6 +14,7 @@ use super::{Connection, block_on};
 use crate::failure::{Failure, Outcome};
 use crate::moment::now;
 use crate::output;
+use amends_server::Config;
 use amends_server::dispatch::{HttpOptions, Probe};
 use serde::Serialize;
 
@@ -78,7 +81,7 @@ pub(super) fn run(options: DoctorOptions) -> Outcome {
             found.extend(machine::inbound(&config, now()));
             found.extend(machine::outbound(&config));
             found.extend(machine::rules(&config, &mut services));
-            found.push(machine::store(&config));
+            found.extend(store(&config));
             found.push(machine::disk(&config));
             #[cfg(any(feature = "kafka", feature = "nats"))]
             found.extend(block_on(async { Ok(brokers::look(&config).await) })?);
@@ -106,6 +109,15 @@ pub(super) fn run(options: DoctorOptions) -> Outcome {
         true => Err(Failure::Findings),
         false => Ok(()),
     }
+}
+
+/// Where cases are kept.
+fn store(config: &Config) -> Vec<Finding> {
+    #[cfg(feature = "postgres")]
+    if let Some(cluster) = &config.cluster {
+        return database::look(cluster);
+    }
+    vec![machine::store(config)]
 }
 
 /// `✓ ok    disk space      12.3 GiB are free`, and below it how to mend it.

@@ -1,0 +1,192 @@
+//! The database that cases are kept in, where it is not a file: its server, the store there, and what a supervisor
+//! needs of both.
+
+use super::Finding;
+use amends_server::ClusterOptions;
+use amends_store::{PostgresSeen, PostgresStore, ServerSeen};
+
+/// The oldest version that has what is used.
+const OLDEST: i64 = 14_00_00;
+/// A clock that differs by more is wrong, in milliseconds.
+const CLOCK_LIMIT: i64 = 500;
+
+pub(super) fn look(cluster: &ClusterOptions) -> Vec<Finding> {
+    let place = cluster.database.place();
+    let options = match cluster.with_password() {
+        Ok(options) => options,
+        Err(error) => {
+            return vec![Finding::fail(
+                "database",
+                error.to_string(),
+                "check `cluster.password_file`",
+            )];
+        }
+    };
+    let server = match PostgresStore::examine(&options) {
+        Ok(server) => server,
+        Err(error) => {
+            let why = error.to_string();
+            // What PgBouncer says to settings that it does not know.
+            let help = match why.contains("unsupported startup parameter") {
+                true => {
+                    "a pooler is in between; give the address of the server itself, or have it pool by session"
+                }
+                false => {
+                    "check `[cluster]`, and that the server takes connections from here (`pg_hba.conf`)"
+                }
+            };
+            return vec![Finding::fail("database", why, help)];
+        }
+    };
+    let mut found = of_server(&server, &place);
+    found.push(match PostgresStore::status(&options) {
+        Ok(None) => Finding::warn(
+            "store",
+            format!("there is none in the database {place} yet"),
+            "`amends serve` begins one; `amends migrate` brings one from a folder",
+        ),
+        Ok(Some(seen)) => of_store(&seen, &place),
+        Err(error) => {
+            Finding::fail("store", error.to_string(), "`amends store status` may tell more")
+        }
+    });
+    found
+}
+
+fn of_server(seen: &ServerSeen, place: &str) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let version = format!("the database {place} is of PostgreSQL {}", seen.version);
+    found.push(match seen.version_number >= OLDEST {
+        true => Finding::ok("database", version),
+        false => Finding::fail("database", version, "14 or newer is needed"),
+    });
+    if seen.is_standby {
+        let help = "give the address of the primary";
+        found.push(Finding::fail("database", "it is a standby, which takes no writes", help));
+    }
+    found.push(durability(seen));
+    if !seen.keeps_settings {
+        found.push(Finding::fail(
+            "database pooler",
+            "a connection forgets what it was told: a pooler in transaction mode is in between",
+            "give the address of the server itself, or have the pooler pool by session",
+        ));
+    }
+    let free = seen.connections - seen.connections_in_use;
+    let text = format!(
+        "{} of {} connections are in use, and a supervisor needs {}",
+        seen.connections_in_use, seen.connections, seen.connections_needed
+    );
+    // Beside this one another may wait to take over.
+    found.push(match free >= 2 * seen.connections_needed {
+        true => Finding::ok("database connections", text),
+        false => {
+            Finding::warn("database connections", text, "raise `max_connections` of the server")
+        }
+    });
+    let text = format!(
+        "the server's clock differs by {} ms (a round trip takes {} ms)",
+        seen.clock_ahead_ms,
+        seen.round_trip.as_millis()
+    );
+    let unsure = i64::try_from(seen.round_trip.as_millis() / 2).unwrap_or(i64::MAX);
+    found.push(match seen.clock_ahead_ms.abs().saturating_sub(unsure) > CLOCK_LIMIT {
+        true => {
+            Finding::warn("database clock", text, "have both machines ask the same time servers")
+        }
+        false => Finding::ok("database clock", text),
+    });
+    found
+}
+
+/// Whether what is acknowledged survives, and what.
+fn durability(seen: &ServerSeen) -> Finding {
+    let check = "database durability";
+    let help = "docs/guides/postgres.md tells what each setting means for acknowledged reports";
+    if seen.synchronous_commit == "off" {
+        let text = "`synchronous_commit` is off: a crash of the server loses what was acknowledged";
+        return Finding::fail(check, text, "switch it on, at least for this database");
+    }
+    if !seen.survives_crashes {
+        let text =
+            "`fsync` or `full_page_writes` is off: a crash of its machine can destroy the store";
+        return Finding::warn(check, text, help);
+    }
+    match (seen.synchronous_standbys.as_str(), seen.synchronous_commit.as_str()) {
+        ("", _) | (_, "local") => Finding::ok(
+            check,
+            "commits are on the server's disk; no standby is waited for, so losing that disk loses the last of them",
+        ),
+        (standbys, level) => Finding::ok(
+            check,
+            format!(
+                "commits wait for the disk and for `{standbys}` (`synchronous_commit` is {level})"
+            ),
+        ),
+    }
+}
+
+fn of_store(seen: &PostgresSeen, place: &str) -> Finding {
+    let holders = seen.leases.iter().filter_map(|lease| {
+        let word = if lease.is_alive { "works on it" } else { "held it and is silent" };
+        lease.node.as_ref().map(|node| format!("`{node}` {word}"))
+    });
+    let holders = holders.collect::<Vec<_>>().join(", ");
+    let used = if holders.is_empty() { "nobody works on it".to_owned() } else { holders };
+    let size = super::machine::size(seen.bytes);
+    Finding::ok("store", format!("{place} holds {} cases in {size}; {used}", seen.cases))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn good() -> ServerSeen {
+        ServerSeen {
+            version: "15.18".to_owned(),
+            version_number: 15_00_18,
+            is_standby: false,
+            synchronous_commit: "on".to_owned(),
+            synchronous_standbys: String::new(),
+            survives_crashes: true,
+            connections: 97,
+            connections_in_use: 3,
+            connections_needed: 4,
+            keeps_settings: true,
+            clock_ahead_ms: 2,
+            round_trip: Duration::from_millis(1),
+        }
+    }
+
+    fn told(seen: &ServerSeen) -> Vec<String> {
+        let found = of_server(seen, "`amends` at `db`");
+        let bad = found.iter().filter(|finding| finding.help.is_some());
+        bad.map(super::super::line).collect()
+    }
+
+    #[test]
+    fn a_server_that_does_well_has_no_findings() {
+        assert_eq!(told(&good()), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn what_a_server_lacks_is_told_with_its_mend() {
+        type Spoil = fn(&mut ServerSeen);
+        let wrong: [(Spoil, &str); 7] = [
+            (|seen| seen.version_number = 13_00_09, "✗ fail  database: "),
+            (|seen| seen.is_standby = true, "✗ fail  database: it is a standby"),
+            (|seen| seen.synchronous_commit = "off".to_owned(), "✗ fail  database durability: "),
+            (|seen| seen.survives_crashes = false, "! warn  database durability: "),
+            (|seen| seen.keeps_settings = false, "✗ fail  database pooler: "),
+            (|seen| seen.connections_in_use = 90, "! warn  database connections: 90 of 97"),
+            (|seen| seen.clock_ahead_ms = -900, "! warn  database clock: "),
+        ];
+        for (spoil, text) in wrong {
+            let mut seen = good();
+            spoil(&mut seen);
+            let told = told(&seen);
+            assert!(told.len() == 1 && told[0].starts_with(text), "{text}: {told:?}");
+        }
+    }
+}
