@@ -1,7 +1,6 @@
 //! Who is killed when: a plan made from the seed, and its execution while the customers order. "When" is how many orders
 //! have been answered, not a point in time, so that a slow machine meets the same plan. It judges nothing.
 
-use crate::broker::BrokerKind;
 use crate::process::START_LIMIT;
 use crate::progress::Progress;
 use crate::shop::Shop;
@@ -24,14 +23,17 @@ pub(crate) enum Victim {
     Service(&'static str),
     Supervisor,
     Broker(&'static str),
+    /// The database that the supervisor keeps its cases in.
+    Database,
+    /// The supervisor's connections to it.
+    Connections,
 }
 
 impl Victim {
     /// All of them.
-    fn all(services: &[&'static str], broker: Option<BrokerKind>) -> Vec<Self> {
+    fn all(services: &[&'static str], besides: &[Self]) -> Vec<Self> {
         let services = services.iter().copied().map(Self::Service);
-        let broker = broker.map(|kind| Self::Broker(kind.name()));
-        services.chain([Self::Supervisor]).chain(broker).collect()
+        services.chain([Self::Supervisor]).chain(besides.iter().copied()).collect()
     }
 }
 
@@ -40,6 +42,8 @@ impl fmt::Display for Victim {
         f.write_str(match self {
             Self::Service(name) | Self::Broker(name) => name,
             Self::Supervisor => "supervisor",
+            Self::Database => "database",
+            Self::Connections => "connections",
         })
     }
 }
@@ -52,11 +56,11 @@ pub(crate) struct Kill {
     pub(crate) after_orders: u32,
 }
 
-/// Kills of random processes. Each is drawn once before any is drawn again.
+/// Kills of random processes, and of others besides services and supervisor. Each is drawn once before any is drawn again.
 #[must_use]
 pub(crate) fn of_anybody(
     services: &[&'static str],
-    broker: Option<BrokerKind>,
+    besides: &[Victim],
     seed: u64,
     orders: u32,
     times: u32,
@@ -65,7 +69,7 @@ pub(crate) fn of_anybody(
     let mut bag = Vec::new();
     let victims = (0..times).map(|_| {
         if bag.is_empty() {
-            bag = Victim::all(services, broker);
+            bag = Victim::all(services, besides);
         }
         bag.swap_remove(rng.below(bag.len() as u64) as usize)
     });
@@ -163,6 +167,13 @@ async fn strike(
                 returning.spawn(async move { supervisor.revive().await });
                 met
             }
+            Victim::Database => {
+                let database = Arc::clone(shop.database().context("there is no database")?);
+                let met = database.kill().await;
+                returning.spawn(async move { database.revive().await });
+                met
+            }
+            Victim::Connections => shop.database().context("there is no database")?.sever().await?,
             Victim::Broker(name) => {
                 let broker = shop.broker().with_context(|| format!("there is no {name}"))?;
                 let broker = Arc::clone(broker.process());
@@ -190,20 +201,14 @@ mod tests {
 
     #[test]
     fn the_same_seed_kills_the_same_processes_at_the_same_points() {
-        assert_eq!(
-            of_anybody(&SERVICES, None, 7, 300, 24),
-            of_anybody(&SERVICES, None, 7, 300, 24)
-        );
-        assert_ne!(
-            of_anybody(&SERVICES, None, 7, 300, 24),
-            of_anybody(&SERVICES, None, 8, 300, 24)
-        );
+        assert_eq!(of_anybody(&SERVICES, &[], 7, 300, 24), of_anybody(&SERVICES, &[], 7, 300, 24));
+        assert_ne!(of_anybody(&SERVICES, &[], 7, 300, 24), of_anybody(&SERVICES, &[], 8, 300, 24));
     }
 
     #[test]
     fn everybody_is_killed_and_the_kills_are_spread_over_the_run() {
         for (seed, orders, times) in (0..50).flat_map(|seed| [(seed, 300, 24), (seed, 3, 7)]) {
-            let plan = of_anybody(&SERVICES, None, seed, orders, times);
+            let plan = of_anybody(&SERVICES, &[], seed, orders, times);
             assert_eq!(plan.len(), times as usize);
             let met: BTreeSet<_> = plan.iter().take(7).map(|kill| kill.victim).collect();
             assert_eq!(met.len(), 7, "seed {seed}: {plan:?}");
@@ -220,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_broker_is_killed_like_anybody_else() {
-        let plan = of_anybody(&SERVICES, Some(BrokerKind::Nats), 7, 300, 24);
+        let plan = of_anybody(&SERVICES, &[Victim::Broker("nats")], 7, 300, 24);
         let met: BTreeSet<_> = plan.iter().take(8).map(|kill| kill.victim).collect();
         assert!(met.len() == 8 && met.contains(&Victim::Broker("nats")), "{plan:?}");
     }

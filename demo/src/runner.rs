@@ -4,9 +4,10 @@ use crate::attacks::{self, Attack};
 use crate::cases::Cases;
 use crate::chaos;
 use crate::customers::place_all;
+use crate::database::StoreKind;
 use crate::deploys::{self, GatewayCount};
 use crate::folder::Folder;
-use crate::kills::{self, Killed};
+use crate::kills::{self, Killed, Victim};
 use crate::options::DemoOptions;
 use crate::progress::Progress;
 use crate::published::{self, PublishedCount};
@@ -108,8 +109,12 @@ async fn carry_out(
         None => business.rulebook.to_owned(),
     };
     let ruled = (business, rulebook.as_str());
-    let extras =
-        Extras { gateways: options.gateways, secure: options.secure, broker: options.broker };
+    let extras = Extras {
+        gateways: options.gateways,
+        secure: options.secure,
+        broker: options.broker,
+        store: options.store,
+    };
     let shop = Shop::open_with(exe, folder, ruled, &orders, extras).await?;
     progress.say(&format!("console: {}", shop.console()?));
     if let Some(broker) = shop.broker() {
@@ -206,6 +211,16 @@ async fn do_business(
     })
 }
 
+/// Who is killed besides services and supervisor.
+fn besides(options: &DemoOptions) -> Vec<Victim> {
+    let broker = options.broker.map(|kind| Victim::Broker(kind.name()));
+    let database: &[Victim] = match options.store {
+        StoreKind::Sqlite => &[],
+        StoreKind::Postgres => &[Victim::Database, Victim::Connections],
+    };
+    broker.into_iter().chain(database.iter().copied()).collect()
+}
+
 /// Every case, as far as the supervisor tells them.
 async fn told_cases(shop: &Shop, limit: Duration, mishaps: &mut Vec<String>) -> Cases {
     let cases = tokio::time::timeout(limit, shop.cases()).await;
@@ -270,7 +285,8 @@ async fn place_and_disturb(
     let plan = match options.chaos {
         true => {
             let services: Vec<_> = shop.business().names().collect();
-            kills::of_anybody(&services, options.broker, seed, options.orders, options.kills)
+            let besides = besides(options);
+            kills::of_anybody(&services, &besides, seed, options.orders, options.kills)
         }
         false => kills::of_supervisor(seed, options.orders, options.kill_supervisor),
     };

@@ -6,6 +6,7 @@ use crate::broker::{Broker, BrokerKind};
 use crate::business::Business;
 use crate::cases::{self, Cases};
 use crate::client::{Client, NoAnswer};
+use crate::database::{Database, StoreKind};
 use crate::gateway::Gateway;
 use crate::invariants::Findings;
 use crate::process::{Role, ServiceProcess};
@@ -52,6 +53,7 @@ pub struct Shop {
     gateways: BTreeMap<&'static str, Gateway>,
     supervisor: Arc<SupervisorProcess>,
     broker: Option<Broker>,
+    database: Option<Arc<Database>>,
     mishaps: Mutex<mpsc::Receiver<String>>,
 }
 
@@ -64,6 +66,8 @@ pub struct Extras {
     pub secure: bool,
     /// A broker, to which the services publish their reports.
     pub broker: Option<BrokerKind>,
+    /// Where the supervisor keeps its cases.
+    pub store: StoreKind,
 }
 
 /// How a customer saw an order end.
@@ -161,7 +165,10 @@ impl Shop {
         };
         let configured = broker.as_ref().map(|broker| broker.configuration().to_owned());
         let configuration = configured.or_else(|| secured.as_ref().map(Secured::configuration));
-        let supervisor = SupervisorProcess::start(exe, folder, &rules, configuration).await?;
+        let database = Database::of(extras.store, folder).await?;
+        let environment = database.as_deref().map_or_else(Vec::new, Database::environment);
+        let supervisor =
+            SupervisorProcess::start(exe, folder, &rules, configuration, environment).await?;
         let broker_address = broker.as_ref().map(Broker::address);
         let addresses =
             Addresses { supervisor: supervisor.url(), services: addresses, broker: broker_address };
@@ -179,6 +186,7 @@ impl Shop {
             gateways,
             supervisor,
             broker,
+            database,
             mishaps: Mutex::new(mishaps),
         })
     }
@@ -233,6 +241,11 @@ impl Shop {
     /// The broker that reports go by; none if it was opened without.
     pub(crate) fn broker(&self) -> Option<&Broker> {
         self.broker.as_ref()
+    }
+
+    /// The database that the supervisor keeps its cases in; none if that is a file.
+    pub(crate) fn database(&self) -> Option<&Arc<Database>> {
+        self.database.as_ref()
     }
 
     /// Places an order as its customer would: again and again under the same saga id and request id, as long as nobody
@@ -350,6 +363,9 @@ impl Shop {
         self.supervisor.end().await;
         if let Some(broker) = &self.broker {
             broker.process().kill().await;
+        }
+        if let Some(database) = &self.database {
+            database.kill().await;
         }
     }
 

@@ -7,9 +7,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::{Mutex, oneshot};
+use tokio::time::Instant;
+
+/// The pause before it is started again while its database is away.
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// The supervisor as a process.
 pub struct SupervisorProcess {
@@ -17,13 +22,15 @@ pub struct SupervisorProcess {
     folder: PathBuf,
     rules: PathBuf,
     configuration: Option<PathBuf>,
+    environment: Vec<(&'static str, String)>,
     /// `http://127.0.0.1:4711`; none before it has listened.
     url: OnceLock<String>,
     running: Mutex<Option<(Child, ChildStdin)>>,
 }
 
 impl SupervisorProcess {
-    /// Starts the supervisor with a rulebook, perhaps with a configuration, and waits until it listens.
+    /// Starts the supervisor with a rulebook, perhaps with a configuration and with more of it in its environment, and
+    /// waits until it listens.
     ///
     /// # Errors
     /// When the process can't be started or doesn't come up.
@@ -32,12 +39,14 @@ impl SupervisorProcess {
         folder: &Path,
         rules: &Path,
         configuration: Option<PathBuf>,
+        environment: Vec<(&'static str, String)>,
     ) -> anyhow::Result<Arc<Self>> {
         let supervisor = Arc::new(Self {
             exe: exe.to_owned(),
             folder: folder.to_owned(),
             rules: rules.to_owned(),
             configuration,
+            environment,
             url: OnceLock::new(),
             running: Mutex::default(),
         });
@@ -68,11 +77,28 @@ impl SupervisorProcess {
     pub async fn revive(&self) -> anyhow::Result<()> {
         let mut running = self.running.lock().await;
         if running.is_none() {
-            *running = Some(
-                self.spawn().await.context("the supervisor doesn't come up after it was killed")?,
-            );
+            let deadline = Instant::now() + START_LIMIT;
+            *running = Some(loop {
+                match self.spawn().await {
+                    Ok(started) => break started,
+                    // Its database may be down as well.
+                    Err(_) if self.has_database() && Instant::now() < deadline => {
+                        tokio::time::sleep(AGAIN).await;
+                    }
+                    Err(why) => {
+                        return Err(
+                            why.context("the supervisor doesn't come up after it was killed")
+                        );
+                    }
+                }
+            });
         }
         Ok(())
+    }
+
+    /// Whether it keeps its cases in a database, which may be away.
+    fn has_database(&self) -> bool {
+        !self.environment.is_empty()
     }
 
     /// Asks it to end, and kills it if it doesn't.
@@ -96,6 +122,7 @@ impl SupervisorProcess {
                     .iter()
                     .flat_map(|file| [OsStr::new("--config"), file.as_os_str()]),
             )
+            .envs(self.environment.iter().map(|(name, value)| (*name, value.as_str())))
             .arg("--exit-with-parent")
             .stdin(Stdio::piped())
             .stdout(open_log(&self.folder.join("supervisor.out"))?)
