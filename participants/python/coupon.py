@@ -4,7 +4,7 @@ In this order: the business, the tables, the two databases, requests that come, 
 supervisor, what goes on beside them, the wire. To make it yours, replace the business and keep the rest. What belongs
 together is one transaction; nothing else of this process runs meanwhile, since nothing in it waits for the network."""
 import asyncio, base64, contextlib, email.utils, hashlib, hmac, json, os, re, secrets, signal, sqlite3, sys, time
-import traceback, uuid
+import importlib, traceback, uuid
 from urllib.parse import quote, unquote
 from aiohttp import ClientError, ClientTimeout, request as exchange, web
 from multidict import CIMultiDict  # comes with aiohttp
@@ -13,6 +13,7 @@ NAME = "coupon"  # as the rulebook calls this service
 HOST, _, PORT = os.environ.get("COUPON_LISTEN", "127.0.0.1:7103").rpartition(":")  # port 0 takes a free one
 DATABASE = os.environ.get("COUPON_DATABASE", "coupon.sqlite")  # a file, or postgres://…
 SUPERVISOR = os.environ.get("SUPERVISOR_URL", "http://127.0.0.1:7100")
+BROKER = importlib.import_module("broker") if os.environ.get("REPORTS_TO") else None  # takes reports, if there is one
 TOKEN_FILE = os.environ.get("SUPERVISOR_TOKEN_FILE")
 PRINTER = os.environ.get("PRINTER_URL", "http://127.0.0.1:7199")
 KEYS = [base64.b64decode(key.removeprefix("whsec_")) for key in os.environ.get("SIGNING_KEYS", "").split()]
@@ -460,8 +461,10 @@ def known(headers):
     with open(TOKEN_FILE) as file: return headers | {"Authorization": f"Bearer {file.read().strip()}"}
 
 async def tell_report(report):
-    headers = known({"Content-Type": "application/cloudevents+json"})
-    status, said, text = await post(f"{SUPERVISOR}/v1/reports", headers, report["event"])
+    if BROKER: status, said, text = await BROKER.publish(NAME, report["saga"], report["id"], report["event"])
+    else:
+        headers = known({"Content-Type": "application/cloudevents+json"})
+        status, said, text = await post(f"{SUPERVISOR}/v1/reports", headers, report["event"])
     what = f"report `{report['id']}` of saga `{report['saga']}`: {status} {text[:500]}"
     if status in (200, 202):
         one("DELETE FROM outbox WHERE seq = ?", report["seq"])
@@ -469,7 +472,7 @@ async def tell_report(report):
         shout(f"THE SUPERVISOR REFUSED A REPORT, AND NOBODY ACTS ON IT; the next start tries it once more: {what}")
         one("UPDATE outbox SET refused = ? WHERE seq = ?", f"{status} {text[:500]}", report["seq"])
     else:
-        if status in (401, 403, 404): shout(f"REPORTS DO NOT GET THROUGH; check the supervisor's address: {what}")
+        if status in (401, 403, 404): shout(f"REPORTS DO NOT GET THROUGH; check where they go: {what}")
         one("UPDATE outbox SET due = now_s() + ? WHERE seq = ?", pause_s(report["tries"], said), report["seq"])
 
 async def tell_outcome(owed):

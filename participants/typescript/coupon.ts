@@ -15,6 +15,7 @@ const { COUPON_LISTEN = "127.0.0.1:7103", SIGNING_KEYS = "", UNDO_TAKES_S = "0",
 const { COUPON_DATABASE = "coupon.sqlite" } = process.env; // a file, or postgres://…
 const { SUPERVISOR_URL = "http://127.0.0.1:7100", PRINTER_URL = "http://127.0.0.1:7199" } = process.env;
 const { SUPERVISOR_TOKEN_FILE } = process.env;
+const BROKER = process.env.REPORTS_TO ? await import("./broker.ts") : undefined; // takes reports, if there is one
 const KEYS = SIGNING_KEYS.split(" ").filter(Boolean).map((key) => Buffer.from(key.replace(/^whsec_/, ""), "base64"));
 if (!KEYS.every(({ length }) => length >= 24 && length <= 64)) throw new Error("a key has 24 to 64 bytes");
 const NAME = "coupon"; // as the rulebook calls this service
@@ -549,7 +550,8 @@ function known(headers: Record<string, string>): Record<string, string> {
 }
 async function tellReport({ id, seq, saga, event, tries }: Row): Promise<void> {
   const headers = known({ "Content-Type": "application/cloudevents+json" });
-  const said = await post(`${SUPERVISOR_URL}/v1/reports`, headers, event);
+  const taking = BROKER ? BROKER.publish(NAME, saga, id, event) : post(`${SUPERVISOR_URL}/v1/reports`, headers, event);
+  const said = await taking;
   const what = `report \`${id}\` of saga \`${saga}\`: ${said.status} ${said.text.slice(0, 500)}`;
   if (said.status === 200 || said.status === 202) {
     await db.one("DELETE FROM outbox WHERE seq = ?", seq);
@@ -558,7 +560,7 @@ async function tellReport({ id, seq, saga, event, tries }: Row): Promise<void> {
     await db.one("UPDATE outbox SET refused = ? WHERE seq = ?", `${said.status} ${said.text.slice(0, 500)}`, seq);
   } else {
     const isLost = [401, 403, 404].includes(said.status);
-    if (isLost) shout(`REPORTS DO NOT GET THROUGH; check the supervisor's address: ${what}`);
+    if (isLost) shout(`REPORTS DO NOT GET THROUGH; check where they go: ${what}`);
     await db.one("UPDATE outbox SET due = now_s() + ? WHERE seq = ?", pauseS(tries, said), seq);
   }
 }

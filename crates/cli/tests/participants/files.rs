@@ -49,8 +49,14 @@ fn a_participant_is_short_enough_to_be_read() {
         for entry in std::fs::read_dir(language.folder()).expect("a folder").flatten() {
             let path = entry.path();
             if path.extension().is_some_and(|e| e == "py" || e == "ts" || e == "sql") {
+                // Of use with a broker alone, and read by whoever has one.
+                let is_extra = path.file_stem().is_some_and(|stem| stem == "broker");
                 let text = std::fs::read_to_string(&path).expect("text");
-                lines += text.lines().count();
+                if is_extra {
+                    assert!(text.lines().count() < 80, "{} is no small extra", path.display());
+                } else {
+                    lines += text.lines().count();
+                }
                 let wide = text.lines().find(|line| line.chars().count() > 120);
                 assert_eq!(wide, None, "a line of {} is too long", path.display());
             }
