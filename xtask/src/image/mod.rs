@@ -23,6 +23,8 @@ use std::process::Command;
 
 /// Who the program is within a container: nobody's number on any machine, as in `deploy/kubernetes`.
 const USER: u32 = 65532;
+/// The authorities that are believed.
+const AUTHORITIES: &str = "etc/ssl/certs/ca-certificates.crt";
 /// Where it keeps its store.
 const DATA: &str = "var/lib/amends";
 
@@ -212,7 +214,8 @@ fn config(
         "config": {
             "User": format!("{USER}:{USER}"),
             "ExposedPorts": { "7100/tcp": {}, "7101/tcp": {} },
-            "Env": ["PATH=/usr/local/bin"],
+            // Without it OpenSSL, by which Kafka is reached, looks for them where there are none.
+            "Env": ["PATH=/usr/local/bin", format!("SSL_CERT_FILE=/{AUTHORITIES}")],
             "Entrypoint": ["/usr/local/bin/amends"],
             "Cmd": ["serve"],
             // The store's folder is `amends-data` below, unless the configuration names another.

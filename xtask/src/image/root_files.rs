@@ -1,7 +1,7 @@
 //! The root file system of the image: what the program needs and nothing else. No shell, no package manager.
 
 use super::tar::{Tree, What, add};
-use super::{DATA, USER, libraries};
+use super::{AUTHORITIES, DATA, USER, libraries};
 use crate::sources::root;
 use crate::supply;
 use anyhow::{Context, bail};
@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The authorities of the package `ca-certificates`: not those that somebody has added to this machine.
-const AUTHORITIES: &str = "/usr/share/ca-certificates/mozilla";
+const OF_PACKAGE: &str = "/usr/share/ca-certificates/mozilla";
 
 /// Loader and libraries, authorities, who the users are: what changes less often than the program.
 pub fn base(program: &Path) -> anyhow::Result<Tree> {
@@ -34,7 +34,7 @@ pub fn base(program: &Path) -> anyhow::Result<Tree> {
         let rights = format!("usr/share/doc/{name}/copyright");
         file(&mut tree, &rights, read(&Path::new("/").join(&rights))?);
     }
-    file(&mut tree, "etc/ssl/certs/ca-certificates.crt", authorities()?);
+    file(&mut tree, AUTHORITIES, authorities()?);
     file(&mut tree, "etc/nsswitch.conf", b"hosts: files dns\n".to_vec());
     let nobody = "/usr/sbin/nologin";
     let users =
@@ -59,8 +59,8 @@ pub fn program(binary: Vec<u8>) -> anyhow::Result<Tree> {
 
 /// All of them in one file, in the order of their names.
 fn authorities() -> anyhow::Result<Vec<u8>> {
-    let listed = fs::read_dir(AUTHORITIES)
-        .with_context(|| format!("cannot read {AUTHORITIES}; install `ca-certificates`"))?;
+    let listed = fs::read_dir(OF_PACKAGE)
+        .with_context(|| format!("cannot read {OF_PACKAGE}; install `ca-certificates`"))?;
     let mut paths: Vec<PathBuf> =
         listed.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<_>>()?;
     paths.sort();

@@ -120,8 +120,9 @@ fn what_is_in_it_is_what_its_index_says() {
     assert_eq!(config["created"], "2023-11-14T22:13:20Z");
 
     assert!(!within.join("bin").exists() && !within.join("usr/bin").exists(), "there is a shell");
-    let authorities =
-        fs::read_to_string(within.join("etc/ssl/certs/ca-certificates.crt")).expect("authorities");
+    let variables = config["config"]["Env"].as_array().expect("variables");
+    let named = variables.iter().find_map(|one| one.as_str()?.strip_prefix("SSL_CERT_FILE=/"));
+    let authorities = fs::read_to_string(within.join(named.expect("a file"))).expect("authorities");
     assert!(authorities.matches("BEGIN CERTIFICATE").count() > 100);
     let data = fs::metadata(within.join("var/lib/amends")).expect("its folder");
     assert_eq!(data.mode() & 0o7777, 0o700);
