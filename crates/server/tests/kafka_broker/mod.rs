@@ -81,10 +81,14 @@ impl Broker {
         let authority = rcgen::KeyPair::generate().expect("a key");
         let mut params = rcgen::CertificateParams::new(Vec::new()).expect("parameters");
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        // One of the same name as its authority would pass for self-signed.
+        params.distinguished_name.push(rcgen::DnType::CommonName, "authority");
         let root = params.self_signed(&authority).expect("signed").pem();
         let issuer = rcgen::Issuer::new(params, authority);
         let own = rcgen::KeyPair::generate().expect("a key");
-        let params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("a name");
+        let mut params =
+            rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("a name");
+        params.distinguished_name.push(rcgen::DnType::CommonName, "broker");
         let certificate = params.signed_by(&own, &issuer).expect("signed").pem();
         let pem = own.serialize_pem() + &certificate;
         let server = KafkaServer::start_secured(Secured {

@@ -16,6 +16,8 @@ use std::time::Duration;
 
 /// Longest time for a word with the brokers.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Most that the library says in that time.
+const SAID: usize = 1_000;
 
 /// What waits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -97,15 +99,20 @@ async fn blocking<T: Send + 'static>(
     done.unwrap_or_else(|error| Err(BrokerError::Refused(error.to_string())))
 }
 
-/// Remembers the last that the library said of what is wrong: its answers only say that time is over.
+/// Remembers what the library said of what is wrong: its answers only say that time is over.
 #[derive(Debug, Default)]
 struct Heard(Mutex<String>);
 
 impl ClientContext for Heard {
     fn log(&self, _: RDKafkaLogLevel, _: &str, _: &str) {}
 
-    fn error(&self, _: KafkaError, reason: &str) {
-        reason.clone_into(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    fn error(&self, error: KafkaError, reason: &str) {
+        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // That all are away is said besides, whatever the reason is.
+        let is_all = error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown);
+        if heard.is_empty() || !is_all {
+            reason.clone_into(&mut heard);
+        }
     }
 }
 
@@ -120,8 +127,10 @@ fn connect(options: &KafkaOptions) -> Result<(BaseConsumer<Heard>, Metadata), Br
     match consumer.fetch_metadata(None, PATIENCE) {
         Ok(metadata) => Ok((consumer, metadata)),
         Err(error) => {
-            // What it has said lies in its queue.
-            let _ = consumer.poll(Duration::ZERO);
+            // What it has said lies in its queue, among lines for a log.
+            for _ in 0..SAID {
+                let _ = consumer.poll(Duration::ZERO);
+            }
             let heard = consumer.context().0.lock().unwrap_or_else(PoisonError::into_inner).clone();
             Err(BrokerError::Away(if heard.is_empty() { error.to_string() } else { heard }))
         }
