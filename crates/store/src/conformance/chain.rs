@@ -41,7 +41,7 @@ fn chained(entry: &AuditEntry) -> ChainedAct {
     }
 }
 
-pub(super) async fn checked(store: &impl Store) -> ChainReport {
+pub(crate) async fn checked(store: &impl Store) -> ChainReport {
     let ends = store.audit_ends().await.expect("reads");
     let mut check = ChainCheck::new(ends.removed, None);
     for entry in oldest_first(store).await {

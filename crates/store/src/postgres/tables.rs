@@ -190,6 +190,10 @@ impl Tables for Session {
         Ok(usize::try_from(changed.rows_affected()).unwrap_or(usize::MAX))
     }
 
+    fn kept<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        storable(text)
+    }
+
     fn cases_of_reports(&self, keys: &[ReportKey]) -> Result<Vec<Option<CaseId>>, StoreError> {
         let mut cases = vec![None; keys.len()];
         if keys.is_empty() {

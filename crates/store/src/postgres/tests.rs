@@ -9,12 +9,13 @@ use crate::{
     StoreError,
     conformance::{
         Place,
+        chain::checked,
         sample::{FromRow, act, attempt, case, done, settled, whole},
         unsettled,
     },
     tables::{collect, one, rows::column},
 };
-use amends_engine::{Batch, CaseRow, Partition, Write};
+use amends_engine::{ActRow, Batch, CaseRow, Partition, Write};
 use amends_private_server::PostgresServer;
 use amends_protocol::CaseId;
 use std::{
@@ -323,7 +324,11 @@ async fn a_text_with_nul_is_stored_all_the_same() {
     let store = base.store("one");
     let held = store.claim(1).await.expect("holds")[0];
     let row = CaseRow { message: Some("a\0b".into()), ..case(1) };
-    store.commit(batch(held, whole(row))).await.expect("commits");
+    let said = ActRow { reason: "c\0d".into(), ..act("waive", Some(CaseId(1)), None) };
+    let writes = [whole(row), vec![Write::from_act(said)]].concat();
+    store.commit(batch(held, writes)).await.expect("commits");
     let stored = store.case(CaseId(1)).await.expect("reads").expect("there").stored;
     assert_eq!(stored.case.message.as_deref(), Some("a\u{fffd}b"));
+    let chain = checked(&store).await;
+    assert_eq!((chain.broken, chain.entries), (None, 1), "a digest is of what is kept");
 }

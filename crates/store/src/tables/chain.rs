@@ -51,16 +51,19 @@ impl ChainWriter {
             }
         };
         let step = row.step.map(|step| step.to_string());
+        // The digest is of what stands there, so that it can be verified.
+        let kept = |text: &str| conn.kept(text).into_owned();
+        let reason = kept(&row.reason);
         let entry = ChainedAct {
             number,
             at: row.at,
-            actor: row.actor.name.to_string(),
-            principal: row.actor.principal.as_deref().map(str::to_owned),
-            address: row.actor.address.as_deref().map(str::to_owned),
-            act: row.act.to_string(),
+            actor: kept(&row.actor.name),
+            principal: row.actor.principal.as_deref().map(kept),
+            address: row.actor.address.as_deref().map(kept),
+            act: kept(&row.act),
             case: case.map(|case| case.to_string()),
             step: step.clone(),
-            reason: Content::Text(row.reason.to_string()),
+            reason: Content::Text(reason.clone()),
             detail: Content::Text(detail.to_owned()),
         };
         let digest = entry.digest(last.digest);
@@ -71,7 +74,7 @@ impl ChainWriter {
             entry.principal.into(),
             entry.address.into(),
             entry.act.into(),
-            text(&row.reason),
+            reason.into(),
             case.map(case_number).transpose()?.into(),
             step.into(),
             text(detail),

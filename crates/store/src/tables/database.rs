@@ -7,6 +7,7 @@ use super::{
 use crate::StoreError;
 use amends_protocol::{CaseId, ReportKey, SagaId};
 use rusqlite::types::FromSql;
+use std::borrow::Cow;
 
 pub(crate) use rusqlite::types::{Value, ValueRef};
 
@@ -131,6 +132,11 @@ pub(crate) trait Tables {
             self.execute("DELETE FROM cases WHERE id = ?1", &[id.into()])?;
         }
         Ok(())
+    }
+
+    /// A text as it is kept, for whatever is made of it beside.
+    fn kept<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        Cow::Borrowed(text)
     }
 
     /// Notes that business data goes with this transaction, for a database that has to overwrite it.
