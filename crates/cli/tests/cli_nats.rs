@@ -203,3 +203,69 @@ fn killed_between_commit_and_acknowledgement_it_knows_the_report_when_it_comes_a
     let listed = supervisor.run(&["export", "--format", "ndjson"]).exits(0).stdout;
     assert_eq!(listed.lines().count(), 2, "each once: {listed}");
 }
+
+const BRIDGE: &str = r#"
+[bridges.payment]
+subjects = ["payment.events"]
+when = { "/status" = "FAILED" }
+saga = "/orderId"
+source = "payment"
+code = { at = "/error", values = { CARD_DECLINED = "card-declined" } }
+data = { couponId = "/coupon" }
+"#;
+
+const SHOP: &str = r#"
+rulebook: shop
+services:
+  payment: { actions: { charge: { effect: none, calls: [coupon.redeem] } } }
+  coupon: { url: "http://127.0.0.1:1", actions: { redeem: { compensation: release } } }
+rules:
+  - { on: payment/card-declined, compensate: [coupon.redeem] }
+"#;
+
+#[test]
+fn an_event_in_other_words_is_tried_before_anything_runs() {
+    let folder = scratch();
+    write(folder.path(), "amends.toml", BRIDGE);
+    write(folder.path(), "shop.yaml", SHOP);
+    let tries = |event: &str, more: &[&str]| {
+        write(folder.path(), "event.json", event);
+        nats(
+            folder.path(),
+            &[&["try", "--rules", "shop.yaml", "--file", "event.json"][..], more].concat(),
+        )
+    };
+    let failed = r#"{"orderId":"order-17","status":"FAILED","error":"CARD_DECLINED"}"#;
+    let told = tries(failed, &[]).exits(0).stdout;
+    for says in [
+        "the bridge `payment` makes this report of it",
+        "left out: `data.couponId`: `/coupon` is not there",
+        "report payment/card-declined in rulebook shop",
+        "coupon.redeem",
+    ] {
+        assert!(told.contains(says), "{says}: {told}");
+    }
+    let told = tries(failed, &["--subject", "payment.events", "--json"]).exits(0).json();
+    assert_eq!(told["report"]["subject"], "order-17", "{told}");
+    assert_eq!(told["bridge"], "payment", "{told}");
+    assert!(told["explained"]["plan"].to_string().contains("coupon.redeem"), "{told}");
+    let paid = tries(&failed.replace("FAILED", "PAID"), &[]).exits(0).stdout;
+    assert!(paid.contains("is skipped: `/status`"), "{paid}");
+    let odd = tries(&failed.replace("CARD_DECLINED", "FRAUD"), &[]).exits(1).stdout;
+    assert!(
+        odd.contains("put aside for people (invalid-report)") && odd.contains("FRAUD"),
+        "{odd}"
+    );
+    let foreign = tries(failed, &["--subject", "elsewhere"]).exits(1).stdout;
+    assert!(foreign.contains("put aside"), "{foreign}");
+    write(folder.path(), "shop.yaml", &SHOP.replace("payment/card-declined", "payment/fraud"));
+    let unheard = tries(failed, &[]).exits(1).stdout;
+    assert!(unheard.contains("No rule answers it"), "{unheard}");
+    let mut check = command();
+    check.current_dir(folder.path()).args(["config", "check", "--config", "amends.toml"]);
+    let warned = finish(check.args(["--rules", "shop.yaml"])).exits(0).stderr;
+    assert!(warned.contains("no rule answers `payment/card-declined`"), "{warned}");
+    write(folder.path(), "amends.toml", &BRIDGE.replace("\"/orderId\"", "\"orderId\""));
+    let wrong = tries(failed, &[]).exits(1).stderr;
+    assert!(wrong.contains("bridges.payment") && wrong.contains("say where it stands"), "{wrong}");
+}

@@ -354,6 +354,8 @@ const ALONE: &[&str] = &[
     "store status",
     "migrate",
     // They ask nobody.
+    "nats try",
+    "kafka try",
     "context list",
     "context show",
     "context use",

@@ -3,8 +3,10 @@
 use super::block_on;
 use super::brokers::{failure, print};
 use super::config::ConfigArguments;
+use super::try_message::{self, TryOptions};
 use crate::failure::{Failure, Outcome};
 use crate::output;
+use amends_api::ReportWay;
 use amends_server::kafka;
 use amends_server::{Config, KafkaOptions};
 use serde_json::json;
@@ -22,6 +24,21 @@ pub enum KafkaCommand {
         /// Print JSON
         #[arg(long)]
         json: bool,
+    },
+    /// See what would become of a message: the report that it makes, and what the rulebooks would do
+    #[command(
+        after_help = "Example:\n  amends kafka try --config amends.toml --rules shop.yaml --topic payment.events --key order-17 --file event.json\n\n\
+It connects to nobody. Exit code 1 if the message would be put aside, or if no rule answers its report."
+    )]
+    Try {
+        #[command(flatten)]
+        message: TryOptions,
+        /// Where it came [default: the only one that a bridge reads]
+        #[arg(long)]
+        topic: Option<String>,
+        /// Its key
+        #[arg(long)]
+        key: Option<String>,
     },
     /// See how many messages wait there
     #[command(after_help = "Example:\n  amends kafka lag --config amends.toml --json")]
@@ -43,6 +60,9 @@ pub(super) fn run(command: KafkaCommand) -> Outcome {
                 kafka::check(&options, keep).await.map_err(|error| failure(&options.brokers, error))
             })?;
             print(&findings, json)
+        }
+        KafkaCommand::Try { message, topic, key } => {
+            try_message::run(&message, ReportWay::Kafka, topic.as_deref(), key.as_deref())
         }
         KafkaCommand::Lag { config, json } => lag(&config, json),
     }

@@ -36,6 +36,8 @@ mod sessions;
 mod store;
 mod tokens;
 mod top;
+#[cfg(any(feature = "kafka", feature = "nats"))]
+mod try_message;
 mod upgrade;
 mod whoami;
 

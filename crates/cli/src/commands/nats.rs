@@ -3,8 +3,10 @@
 use super::block_on;
 use super::brokers::{failure, print};
 use super::config::ConfigArguments;
+use super::try_message::{self, TryOptions};
 use crate::failure::{Failure, Outcome};
 use crate::output;
+use amends_api::ReportWay;
 use amends_server::nats;
 use amends_server::{Config, NatsOptions};
 use serde_json::json;
@@ -32,6 +34,18 @@ pub enum NatsCommand {
         #[arg(long)]
         json: bool,
     },
+    /// See what would become of a message: the report that it makes, and what the rulebooks would do
+    #[command(
+        after_help = "Example:\n  amends nats try --config amends.toml --rules shop.yaml --subject payment.failed --file event.json\n\n\
+It connects to nobody. Exit code 1 if the message would be put aside, or if no rule answers its report."
+    )]
+    Try {
+        #[command(flatten)]
+        message: TryOptions,
+        /// Where it came [default: the only one that a bridge reads]
+        #[arg(long)]
+        subject: Option<String>,
+    },
     /// See how many messages wait there
     #[command(after_help = "Example:\n  amends nats lag --config amends.toml --json")]
     Lag {
@@ -55,6 +69,9 @@ pub(super) fn run(command: NatsCommand) -> Outcome {
             done.iter().try_for_each(|line| output::line(line))
         }
         NatsCommand::Check { config, json } => check(&config, json),
+        NatsCommand::Try { message, subject } => {
+            try_message::run(&message, ReportWay::Nats, subject.as_deref(), None)
+        }
         NatsCommand::Lag { config, json } => {
             let (_, options) = there(&config)?;
             let lag = block_on(async {

@@ -98,6 +98,9 @@ impl Found {
         if self.is_partial || books.is_empty() {
             return;
         }
+        for bridge in &config.channels.bridges {
+            self.warnings.extend(bridge.unheard(books.iter().map(|book| &**book)));
+        }
         let unused = destinations.unused(books.iter().map(|book| &**book), own);
         self.warnings.extend(unused.into_iter().map(|key| {
             format!("`{key}` is named by no rulebook; take it out, or name it in the rulebook that needs it")

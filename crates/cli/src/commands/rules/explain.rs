@@ -8,7 +8,7 @@ use amends_protocol::Report;
 use amends_rulebook::{Considered, Rulebook, Stage, Want};
 use amends_workbench::{Explanation, explain, strangers};
 use anyhow::anyhow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Options of `rules explain`.
@@ -27,32 +27,40 @@ pub struct ExplainOptions {
 }
 
 pub(super) fn run(options: &ExplainOptions) -> Outcome {
-    let books = super::read_good(&options.rules)?;
     let report = options.report.read(Some("explained"))?;
     if !report.data.caused_by.is_empty() {
         output::tell(
             "note: it names a cause, so in a case it would follow its root's rule; explained as a root",
         );
     }
-    let book = owner(&books, &report)?;
-    let strangers = strangers(book, &report);
-    if !strangers.actions.is_empty() {
-        return Err(Failure::Usage(strangers.actions.join("\n")));
-    }
-    for stranger in &strangers.reporters {
-        output::tell(&format!("note: {stranger}"));
-    }
-    let explained = explain(book, &report);
+    let (book, explained) = explain_report(&options.rules, &report)?;
     if options.json {
-        return output::json(&explained.to_json(book));
+        return output::json(&explained.to_json(&book));
     }
-    print(book, &explained)?;
+    print(&book, &explained)?;
     let changes = &explained.changes;
     if changes.is_empty() {
         return Ok(());
     }
     output::line("\nwhat would change it:")?;
     changes.iter().try_for_each(|change| output::line(&format!("- {change}")))
+}
+
+/// What the rulebooks of a path would do about a report.
+pub(crate) fn explain_report(
+    rules: &Path,
+    report: &Report,
+) -> Outcome<(Arc<Rulebook>, Explanation)> {
+    let books = super::read_good(rules)?;
+    let book = owner(&books, report)?;
+    let strangers = strangers(book, report);
+    if !strangers.actions.is_empty() {
+        return Err(Failure::Usage(strangers.actions.join("\n")));
+    }
+    for stranger in &strangers.reporters {
+        output::tell(&format!("note: {stranger}"));
+    }
+    Ok((Arc::clone(book), explain(book, report)))
 }
 
 /// The rulebook that the reporting service belongs to. One alone also answers for strangers, by its default rule.
@@ -66,7 +74,7 @@ fn owner<'a>(books: &'a [Arc<Rulebook>], report: &Report) -> Outcome<&'a Arc<Rul
     }
 }
 
-fn print(book: &Rulebook, explained: &Explanation) -> Outcome {
+pub(crate) fn print(book: &Rulebook, explained: &Explanation) -> Outcome {
     output::line(&format!("report {} in rulebook {}\n", explained.report, book.name()))?;
     let considered = &explained.considered;
     let mut grid = Grid::new(&["", "rule", "because"]);

@@ -7,7 +7,7 @@ mod check;
 mod derive;
 mod diff;
 mod drift;
-mod explain;
+pub(super) mod explain;
 mod fmt;
 mod graph;
 mod hits;
