@@ -1,7 +1,10 @@
 //! Reports by Apache Kafka, on a real broker: each is compensated once, whatever is repeated, broken, moved or away.
 #![cfg(feature = "kafka")]
 
+#[path = "kafka/bridged.rs"]
+mod bridged;
 mod kafka_broker;
+mod shop;
 
 use amends_server::kafka::{check, lag};
 use amends_server::{Severity, start};

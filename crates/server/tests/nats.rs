@@ -11,6 +11,7 @@ mod broker;
 mod let_in;
 #[path = "nats/settings.rs"]
 mod settings;
+mod shop;
 
 use amends_private_server::NatsServer;
 use amends_server::nats::{check, lag};

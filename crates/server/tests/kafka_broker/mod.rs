@@ -44,6 +44,8 @@ impl Deref for Server {
 pub struct Broker {
     pub server: Server,
     pub group: String,
+    /// More lines of the configuration.
+    pub more: String,
     story: String,
     folder: TempDir,
     producer: BaseProducer<Acknowledged>,
@@ -124,6 +126,7 @@ impl Broker {
         client.set("bootstrap.servers", server.address()).set("acks", "all");
         Self {
             group: format!("{story}-group"),
+            more: String::new(),
             story: story.to_owned(),
             folder: tempfile::tempdir().expect("a folder"),
             producer: client.create_with_context(Acknowledged).expect("a producer"),
@@ -140,7 +143,7 @@ impl Broker {
 
     pub fn topic(&self, name: &str) -> String {
         match name {
-            "bridge" => format!("{}.bridge", self.story),
+            "bridge" | "events" => format!("{}.{name}", self.story),
             service => format!("{}.reports.{service}", self.story),
         }
     }
@@ -181,12 +184,17 @@ impl Broker {
     fn config_with(&self, name: &str, address: &str, more: &str) -> Config {
         let mut layers = Layers::defaults();
         let file = format!(
-            "[kafka]\nbrokers = [\"{address}\"]\ngroup = \"{}\"\nsession_timeout = \"6s\"\n{more}[kafka.topics]\n\"{}\" = []\n\"{}\" = [\"*\"]\n",
+            "[kafka]\nbrokers = [\"{address}\"]\ngroup = \"{}\"\nsession_timeout = \"6s\"\n{more}[kafka.topics]\n\"{}\" = []\n\"{}\" = [\"*\"]\n{}",
             self.group,
             self.topic("*"),
             self.topic("bridge"),
+            self.more,
         );
         layers.file(Path::new("a.toml"), &file).expect("a file");
+        let rules = self.folder.path().join("rules.yaml");
+        if rules.exists() {
+            layers.flag("rules", "rules", &rules.display().to_string());
+        }
         layers.flag("listen", "listen", "127.0.0.1:0");
         layers.flag("data", "data", &self.folder.path().join(name).display().to_string());
         Config::from_layers(&layers).expect("a valid configuration")
@@ -194,6 +202,10 @@ impl Broker {
 
     pub fn options(&self) -> KafkaOptions {
         self.config("a").kafka.expect("configured")
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The file of a supervisor's store.
