@@ -1,5 +1,5 @@
-//! `amends nats try`, `amends kafka try`: what would become of a message: the report that it is or that a bridge makes of
-//! it, and what the rulebooks would do. Connects to nobody.
+//! `amends nats try`, `amends kafka try`: what would become of a message: the report that it is or that a bridge makes
+//! of it, and what the rulebooks would do. Connects to nobody.
 
 use super::config::ConfigArguments;
 use super::rules::explain::{self, explain_report};

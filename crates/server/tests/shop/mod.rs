@@ -1,5 +1,5 @@
-//! A shop whose payment service publishes its failures in words of its own, as services of Spring commonly do, and whose
-//! coupon service knows nothing of us.
+//! A shop whose payment service publishes its failures in words of its own, as services of Spring commonly do, and
+//! whose coupon service knows nothing of us.
 
 #![allow(dead_code)] // each test file uses its own part
 

@@ -1,7 +1,7 @@
 //! Bridges as people write them: `[bridges.NAME]`. All mistakes are found at once, each with what helps.
 
 use super::mapping::{Bridge, Field};
-use super::place::Place;
+use super::place::EventPlace;
 use crate::ingest::trust::Channel;
 use amends_engine::SUPERVISOR;
 use amends_protocol::{NAME_RULE, is_opaque_name};
@@ -90,7 +90,7 @@ impl Reading {
             topics,
             subjects,
             when: self.when(),
-            saga: saga.unwrap_or(Place::Channel),
+            saga: saga.unwrap_or(EventPlace::Channel),
             source: source.unwrap_or_else(none),
             code: code.unwrap_or_else(none),
             id: self.place("id"),
@@ -175,7 +175,7 @@ impl Reading {
         }
     }
 
-    fn when(&mut self) -> Vec<(Place, Vec<Json>)> {
+    fn when(&mut self) -> Vec<(EventPlace, Vec<Json>)> {
         let Some(given) = self.table.get("when").cloned() else { return Vec::new() };
         let Value::Table(given) = given else {
             self.wrong.push(
@@ -195,7 +195,7 @@ impl Reading {
                     "`when`: what `{place}` is compared with must be a text, a whole number, true or false, or a list of them"
                 ));
             }
-            match Place::read(&place) {
+            match EventPlace::read(&place) {
                 Ok(Some(place)) => when.push((place, values)),
                 Ok(None) => self.wrong.push(format!("`when`: `{place}` is no place; {PLACES}")),
                 Err(why) => self.wrong.push(format!("`when`: {why}")),
@@ -206,13 +206,13 @@ impl Reading {
         when
     }
 
-    fn place(&mut self, key: &str) -> Option<Place> {
+    fn place(&mut self, key: &str) -> Option<EventPlace> {
         let given = self.table.get(key)?.clone();
         let Value::String(text) = given else {
             self.wrong.push(format!("`{key}` must be a place in quotes; {PLACES}"));
             return None;
         };
-        let read = Place::read(&text);
+        let read = EventPlace::read(&text);
         if let Ok(None) = read {
             self.wrong.push(format!(
                 "`{key}` is `{text}`, the same in each event; say where it stands: {PLACES}"
@@ -226,7 +226,7 @@ impl Reading {
 
     fn field(&mut self, key: &str, check: fn(&str) -> Result<(), String>) -> Option<Field> {
         let field = match self.table.get(key)?.clone() {
-            Value::String(text) => match Place::read(&text) {
+            Value::String(text) => match EventPlace::read(&text) {
                 Ok(Some(place)) => Some(Field::At(place)),
                 Ok(None) => Some(Field::Fixed(text)),
                 Err(why) => {
@@ -257,7 +257,7 @@ impl Reading {
                 "`{key}.{known}` is not known; there are `at`, `values` and `otherwise`"
             ));
         }
-        let at = match table.get("at").and_then(Value::as_str).map(Place::read) {
+        let at = match table.get("at").and_then(Value::as_str).map(EventPlace::read) {
             Some(Ok(Some(place))) => Some(place),
             Some(Err(why)) => {
                 self.wrong.push(format!("`{key}.at`: {why}"));
@@ -290,7 +290,7 @@ impl Reading {
         Some(Field::Worded { at, values, otherwise })
     }
 
-    fn data(&mut self) -> Vec<(Vec<String>, Place)> {
+    fn data(&mut self) -> Vec<(Vec<String>, EventPlace)> {
         let Some(given) = self.table.get("data").cloned() else { return Vec::new() };
         let mut data = Vec::new();
         match given {
@@ -302,13 +302,18 @@ impl Reading {
         data
     }
 
-    fn fields(&mut self, path: &[String], table: &Table, data: &mut Vec<(Vec<String>, Place)>) {
+    fn fields(
+        &mut self,
+        path: &[String],
+        table: &Table,
+        data: &mut Vec<(Vec<String>, EventPlace)>,
+    ) {
         for (name, value) in table {
             let path = [path, std::slice::from_ref(name)].concat();
             let shown = path.join(".");
             match value {
                 Value::Table(inner) => self.fields(&path, inner, data),
-                Value::String(text) => match Place::read(text) {
+                Value::String(text) => match EventPlace::read(text) {
                     Ok(Some(place)) => data.push((path, place)),
                     Ok(None) => {
                         self.wrong.push(format!("`data.{shown}` is `{text}`, no place; {PLACES}"));

@@ -1,6 +1,6 @@
 //! A bridge, and what it makes of an event: a report, or nothing if the event tells of no failure.
 
-use super::place::{Foreign, Looked, Place};
+use super::place::{EventPlace, Foreign, Looked};
 use crate::ingest::check;
 use crate::ingest::fault::{Fault, invalid};
 use crate::ingest::trust::{Channel, speaks_there};
@@ -22,19 +22,19 @@ pub struct Bridge {
     /// The subjects of NATS, likewise.
     pub(super) subjects: Vec<Channel>,
     /// What holds for events that tell of a failure; all of it. Places outside of the body come first.
-    pub(super) when: Vec<(Place, Vec<Value>)>,
-    pub(super) saga: Place,
+    pub(super) when: Vec<(EventPlace, Vec<Value>)>,
+    pub(super) saga: EventPlace,
     pub(super) source: Field,
     pub(super) code: Field,
-    pub(super) id: Option<Place>,
+    pub(super) id: Option<EventPlace>,
     pub(super) action: Option<Field>,
     pub(super) entry: Option<Field>,
     pub(super) caller: Option<Field>,
-    pub(super) request_id: Option<Place>,
-    pub(super) time: Option<Place>,
-    pub(super) message: Option<Place>,
+    pub(super) request_id: Option<EventPlace>,
+    pub(super) time: Option<EventPlace>,
+    pub(super) message: Option<EventPlace>,
     /// Fields of the report's data, by their path in it.
-    pub(super) data: Vec<(Vec<String>, Place)>,
+    pub(super) data: Vec<(Vec<String>, EventPlace)>,
 }
 
 /// A text of the report.
@@ -43,9 +43,9 @@ pub(super) enum Field {
     /// The same in each.
     Fixed(String),
     /// As the event says.
-    At(Place),
+    At(EventPlace),
     /// As the event says, in words of ours.
-    Worded { at: Place, values: BTreeMap<String, String>, otherwise: Option<String> },
+    Worded { at: EventPlace, values: BTreeMap<String, String>, otherwise: Option<String> },
 }
 
 /// What a bridge makes of an event.
@@ -237,7 +237,7 @@ impl Bridge {
 
 impl Field {
     /// Where it is read, if it is.
-    pub(super) fn place(&self) -> Option<&Place> {
+    pub(super) fn place(&self) -> Option<&EventPlace> {
         match self {
             Self::Fixed(_) => None,
             Self::At(place) | Self::Worded { at: place, .. } => Some(place),
@@ -257,7 +257,7 @@ impl Field {
 
     /// What it says in this event; none if nothing stands there.
     fn read(&self, looked: &Looked<'_>, name: &str) -> Result<Option<String>, Fault> {
-        let text = |place: &Place| -> Result<Option<String>, Fault> {
+        let text = |place: &EventPlace| -> Result<Option<String>, Fault> {
             looked.value(place)?.map(|found| text(name, place, &found)).transpose()
         };
         match self {
@@ -280,7 +280,7 @@ impl Field {
 }
 
 /// What a report can't be without.
-fn needed(looked: &Looked<'_>, name: &str, place: &Place) -> Result<String, Fault> {
+fn needed(looked: &Looked<'_>, name: &str, place: &EventPlace) -> Result<String, Fault> {
     match looked.value(place)? {
         Some(found) => text(name, place, &found),
         None => Err(invalid(format!("`{name}`: `{place}` is not there"))),
@@ -292,7 +292,7 @@ fn missing(name: &str, field: &Field) -> Fault {
     invalid(format!("`{name}`: `{place}` is not there"))
 }
 
-fn text(name: &str, place: &Place, found: &Value) -> Result<String, Fault> {
+fn text(name: &str, place: &EventPlace, found: &Value) -> Result<String, Fault> {
     scalar(found).ok_or_else(|| {
         let found = shown(found);
         invalid(format!("`{name}`, from `{place}`, is {found}; it must be a text or a number"))

@@ -1,5 +1,5 @@
-//! Reads failure events that services publish already, in words of their own, as reports. A bridge says where in such an
-//! event a report's parts stand; it guesses nothing, and trusts an event no more than one of ours. Pure.
+//! Reads failure events that services publish already, in words of their own, as reports. A bridge says where in such
+//! an event a report's parts stand; it guesses nothing, and trusts an event no more than one of ours. Pure.
 
 mod given;
 mod mapping;

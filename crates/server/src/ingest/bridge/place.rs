@@ -20,7 +20,7 @@ pub(crate) struct Foreign<'a> {
 
 /// Where something stands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Place {
+pub(super) enum EventPlace {
     /// In the body, by a JSON Pointer (RFC 6901); an empty one is the whole.
     Body(String),
     /// In the key of a message, likewise; an empty one is the whole, as text.
@@ -31,7 +31,7 @@ pub(super) enum Place {
     Channel,
 }
 
-impl Place {
+impl EventPlace {
     /// Reads a place; none if the text is written as none is.
     ///
     /// # Errors
@@ -66,7 +66,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for EventPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Body(pointer) => f.write_str(pointer),
@@ -104,18 +104,18 @@ impl<'a> Looked<'a> {
     ///
     /// # Errors
     /// The body can't be read at all.
-    pub(super) fn value(&self, place: &Place) -> Result<Option<Value>, Fault> {
+    pub(super) fn value(&self, place: &EventPlace) -> Result<Option<Value>, Fault> {
         let found = match place {
-            Place::Body(pointer) => self.body()?.pointer(pointer).cloned(),
-            Place::Key(pointer) if pointer.is_empty() => self.event.key.and_then(text),
-            Place::Key(pointer) => self.key().pointer(pointer).cloned(),
-            Place::Header(name) => {
+            EventPlace::Body(pointer) => self.body()?.pointer(pointer).cloned(),
+            EventPlace::Key(pointer) if pointer.is_empty() => self.event.key.and_then(text),
+            EventPlace::Key(pointer) => self.key().pointer(pointer).cloned(),
+            EventPlace::Header(name) => {
                 let mut named =
                     self.event.headers.iter().filter(|(given, _)| given.eq_ignore_ascii_case(name));
                 // Of several, Kafka's clients take the last.
                 named.next_back().and_then(|(_, value)| text(value))
             }
-            Place::Channel => Some(Value::String(self.event.channel.to_owned())),
+            EventPlace::Channel => Some(Value::String(self.event.channel.to_owned())),
         };
         Ok(found.filter(|value| !value.is_null()))
     }

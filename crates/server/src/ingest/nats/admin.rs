@@ -134,8 +134,8 @@ fn refused(what: &str, why: &dyn fmt::Display) -> BrokerError {
     BrokerError::Refused(format!("{what}: {why}"))
 }
 
-/// A stream that loses nothing by itself but what is too old. A subject lies in one stream alone: what another one holds
-/// is copied from there.
+/// A stream that loses nothing by itself but what is too old. A subject lies in one stream alone: what another one
+/// holds is copied from there.
 async fn new_stream(
     context: &jetstream::Context,
     options: &NatsOptions,
