@@ -32,7 +32,7 @@ fn sets() -> Vec<(String, PathBuf)> {
         .map(|path| (path.file_stem().expect("a name").to_string_lossy().into_owned(), path))
         .collect();
     all.sort();
-    assert!(all.len() >= 4, "{all:?}");
+    assert!(all.len() >= 5, "{all:?}");
     all
 }
 
@@ -189,6 +189,8 @@ fn lay_out(folder: &Path, documents: &[Value]) {
     }
     file("cluster/token", "0123456789abcdef0123456789abcdef\n");
     file("cluster/ca.crt", CERTIFICATE);
+    file("database/password", "correct-horse\n");
+    file("database/ca.crt", CERTIFICATE);
     file("secrets/amends-signing/payments", SIGNING_KEY);
     std::fs::create_dir_all(folder.join("rules")).expect("ours");
 }
@@ -233,7 +235,8 @@ fn every_pod_has_what_it_mounts_and_can_do_no_more_than_it_must() {
         let documents = of_set(&name);
         let pod = pod(&documents);
         let container = &pod["containers"][0];
-        let claims = of_kind(&documents, "StatefulSet")["spec"].get("volumeClaimTemplates");
+        let sets = documents.iter().find(|one| one["kind"] == "StatefulSet");
+        let claims = sets.and_then(|set| set["spec"].get("volumeClaimTemplates"));
         let mut there = texts(&pod["volumes"], "/name");
         there.extend(claims.map(|claims| texts(claims, "/metadata/name")).unwrap_or_default());
         assert_eq!(texts(&container["volumeMounts"], "/name"), there, "{name}");
@@ -298,6 +301,12 @@ fn values_that_can_not_work_are_refused() {
     for (values, says) in [
         ("replicas: 2", "'/replicas': value must be 1"),
         ("store: etcd", "'/store': value must be"),
+        ("store: postgres", "'/postgres/database': minLength"),
+        (
+            "{ store: postgres, postgres: { database: \"postgres://amends:secret@db/amends\" } }",
+            "'/postgres/database'",
+        ),
+        ("{ store: postgres, replicas: 2 }", "'/replicas': value must be 1"),
         ("replicaCount: 1", "'replicaCount' not allowed"),
         ("tls: { certManager: { enabled: true } }", "'/tls/certManager/issuerName'"),
         (

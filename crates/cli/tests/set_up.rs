@@ -225,6 +225,9 @@ const UNITS: [(&str, &str); 3] = [
     ("amends-backup.timer", include_str!("../../../deploy/systemd/amends-backup.timer")),
 ];
 
+/// What is put beside the first for a store in PostgreSQL.
+const FOR_POSTGRES: &str = include_str!("../../../deploy/systemd/amends.service.d/postgres.conf");
+
 /// systemd reads the units; where there is no systemd, this says nothing of that.
 #[test]
 fn systemd_takes_the_units() {
@@ -234,6 +237,9 @@ fn systemd_takes_the_units() {
         let unit = unit.replace("/usr/local/bin/amends", env!("CARGO_BIN_EXE_amends"));
         write(folder.path(), name, &unit)
     });
+    let part = folder.path().join("amends.service.d");
+    std::fs::create_dir(&part).expect("ours");
+    write(&part, "postgres.conf", FOR_POSTGRES);
     let Ok(verified) = Command::new("systemd-analyze").arg("verify").args(paths).output() else {
         return;
     };

@@ -1,6 +1,7 @@
-{{/* The name of everything: the release's, so that `helm install amends …` makes what deploy/kubernetes has. */}}
+{{/* The name of everything: the release's, so that `helm install amends …` makes what deploy/kubernetes has. The name of a
+     pod is longer by 17, and that of a node in a database is at most 40. */}}
 {{- define "amends.name" -}}
-{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- .Release.Name | trunc 23 | trimSuffix "-" -}}
 {{- end -}}
 
 {{- define "amends.selector" -}}
@@ -54,6 +55,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if include "amends.rules" . -}}
 {{- $_ := set $config "rules" "/etc/amends/rules" -}}
 {{- end -}}
+{{- if eq .Values.store "postgres" -}}
+{{- $cluster := dict "database" .Values.postgres.database "password_file" (printf "/etc/amends/database/%s" .Values.postgres.passwordKey) -}}
+{{- with .Values.postgres.authorityKey -}}
+{{- $_ := set $cluster "authorities" (printf "/etc/amends/database/%s" .) -}}
+{{- end -}}
+{{- $_ := set $config "cluster" $cluster -}}
+{{- end -}}
 {{- with .Values.tls.hosts -}}
 {{- $_ := set $config "hosts" . -}}
 {{- end -}}
@@ -96,6 +104,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- $config = mergeOverwrite $config (deepCopy .Values.config) -}}
 {{- $_ := include "amends.whole" $config -}}
 {{- toToml $config -}}
+{{- end -}}
+
+{{/* What holds the pod. */}}
+{{- define "amends.workload" -}}
+{{- ternary "deployment" "statefulset" (eq .Values.store "postgres") -}}
 {{- end -}}
 
 {{/* The pod. */}}
@@ -185,13 +198,19 @@ spec:
         {{- if .Values.services.byServiceAccount }}
         - { name: cluster, mountPath: /etc/amends/cluster, readOnly: true }
         {{- end }}
+        {{- if eq .Values.store "postgres" }}
+        - { name: database, mountPath: /etc/amends/database, readOnly: true }
+        {{- end }}
         {{- range .Values.secrets }}
         - { name: secret-{{ . }}, mountPath: /etc/amends/secrets/{{ . }}, readOnly: true }
         {{- end }}
         - { name: tmp, mountPath: /tmp }
   volumes:
-    {{- with .Values.persistence.existingClaim }}
-    - { name: data, persistentVolumeClaim: { claimName: {{ . }} } }
+    {{- if eq .Values.store "postgres" }}
+    # For the copies that `amends backup` makes, until somebody fetches them; cases are in the database.
+    - { name: data, emptyDir: {} }
+    {{- else if .Values.persistence.existingClaim }}
+    - { name: data, persistentVolumeClaim: { claimName: {{ .Values.persistence.existingClaim }} } }
     {{- end }}
     - { name: config, configMap: { name: {{ include "amends.name" . }} } }
     {{- with include "amends.rules" . }}
@@ -211,6 +230,9 @@ spec:
         sources:
           - serviceAccountToken: { path: token, expirationSeconds: 3600 }
           - configMap: { name: kube-root-ca.crt, items: [{ key: ca.crt, path: ca.crt }] }
+    {{- end }}
+    {{- if eq .Values.store "postgres" }}
+    - { name: database, secret: { secretName: {{ .Values.postgres.secretName }}, defaultMode: 0440 } }
     {{- end }}
     {{- range .Values.secrets }}
     - { name: secret-{{ . }}, secret: { secretName: {{ . }}, defaultMode: 0440 } }
