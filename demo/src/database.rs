@@ -1,5 +1,5 @@
-//! The database of a run with `--store postgres`: a PostgreSQL of the run's own, in which the supervisor keeps its cases.
-//! It is started, killed and cut off here; it knows nothing of cases.
+//! The database of a run with `--store postgres`: a PostgreSQL of the run's own, in which the supervisor keeps its
+//! cases. It is started, killed and cut off here; it knows nothing of cases.
 
 use crate::process::{START_LIMIT, end, open_log};
 use anyhow::{Context, bail};

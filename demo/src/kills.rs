@@ -56,7 +56,8 @@ pub(crate) struct Kill {
     pub(crate) after_orders: u32,
 }
 
-/// Kills of random processes, and of others besides services and supervisor. Each is drawn once before any is drawn again.
+/// Kills of random processes, and of others besides services and supervisor. Each is drawn once before any is drawn
+/// again.
 #[must_use]
 pub(crate) fn of_anybody(
     services: &[&'static str],

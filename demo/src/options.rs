@@ -71,8 +71,8 @@ pub struct DemoOptions {
     /// is killed as well.
     #[arg(long, value_name = "BROKER", conflicts_with = "secure")]
     pub broker: Option<BrokerKind>,
-    /// Where the supervisor keeps its cases: in a file, or in a PostgreSQL of the run's own, which needs a build with the
-    /// feature `postgres`. With `--chaos` that is killed as well, and its connections are cut.
+    /// Where the supervisor keeps its cases: in a file, or in a PostgreSQL of the run's own, which needs a build with
+    /// the feature `postgres`. With `--chaos` that is killed as well, and its connections are cut.
     #[arg(long, value_enum, value_name = "KIND", default_value = "sqlite")]
     pub store: StoreKind,
     /// How long to wait for all cases to settle once the orders are placed, in seconds.

@@ -1,5 +1,5 @@
-//! The tables of a store, with the columns that it has wherever it lies. Both kinds of store have the same ones, so rows
-//! go from one to the other as they are.
+//! The tables of a store, with the columns that it has wherever it lies. Both kinds of store have the same ones, so
+//! rows go from one to the other as they are.
 
 use sha2::{Digest as _, Sha256};
 

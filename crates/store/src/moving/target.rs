@@ -1,5 +1,5 @@
-//! The database that a store is moved to. Until all rows are there and compared, a mark says so, and no supervisor takes
-//! it for a store.
+//! The database that a store is moved to. Until all rows are there and compared, a mark says so, and no supervisor
+//! takes it for a store.
 
 use super::tables::{Cell, Kind, Row, TABLES, Table, TableDigest, TableDigester};
 use crate::StoreError;

@@ -81,8 +81,8 @@ impl SqliteStore {
     ///
     /// # Errors
     /// [`StoreError::Locked`] when another supervisor (or another call) has it open; [`StoreError::Moved`] when its
-    /// cases are in a database now; [`StoreError::NewerSchema`] when a newer version wrote it; otherwise what the system
-    /// or SQLite says.
+    /// cases are in a database now; [`StoreError::NewerSchema`] when a newer version wrote it; otherwise what the
+    /// system or SQLite says.
     pub fn open(dir: &Path, options: &SqliteOptions) -> Result<Self, StoreError> {
         let lock = connection::lock_directory(dir)?;
         moved::refuse(dir)?;
