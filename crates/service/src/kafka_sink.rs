@@ -1,5 +1,6 @@
-//! Reports by Apache Kafka: each is produced once and counts as taken when all replicas in sync have it. Makes no topic;
-//! when to try again is the relay's business. The library has threads of its own, and nothing here waits on them.
+//! Reports by Apache Kafka: each is produced once and counts as taken when all replicas in sync have it. Makes no
+//! topic; when to try again is the relay's business. The library has threads of its own, and nothing here waits on
+//! them.
 
 use crate::certificates::Certificates;
 use crate::config::KitError;

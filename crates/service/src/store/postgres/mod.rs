@@ -24,6 +24,7 @@ mod heartbeat;
 mod host;
 mod lock;
 mod owed;
+mod revive;
 mod tx;
 
 pub use tx::PostgresTx;

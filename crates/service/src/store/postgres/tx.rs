@@ -1,7 +1,7 @@
 //! The kit's statements on PostgreSQL, and how a transaction begins and ends. Each statement is one look or one change;
 //! none decides.
 
-use super::{forget, owed};
+use super::{forget, owed, revive};
 use crate::config::KitError;
 use crate::store::{
     CallRow, Claimed, Fence, HistoryTx, NewRequest, OutgoingReport, OwedRow, ReportRow,
@@ -555,27 +555,8 @@ impl HistoryTx for PostgresTx {
     }
 
     async fn revive_reports(&mut self) -> Outcome<u64> {
-        // Several processes may start at once. Rows that another has locked are its own to revive, or are being tried.
-        let dead = sqlx::query(
-            "WITH dead AS (
-                 SELECT seq FROM amends_outbox WHERE state = 'dead' ORDER BY seq FOR UPDATE SKIP LOCKED)
-             UPDATE amends_outbox AS o SET state = 'pending', due_at = 0 FROM dead WHERE o.seq = dead.seq",
-        )
-        .execute(self.connection())
-        .await?;
         let dead_after_ms = self.dead_after_ms;
-        sqlx::query(
-            "WITH left_behind AS (
-                 SELECT o.seq FROM amends_outbox AS o
-                 WHERE o.state = 'pending' AND o.due_at > 0 AND NOT EXISTS (
-                     SELECT 1 FROM amends_workers AS w WHERE w.worker = o.claimed_by AND w.seen_at > amends_now() - $1)
-                 ORDER BY o.seq FOR UPDATE OF o SKIP LOCKED)
-             UPDATE amends_outbox AS o SET due_at = 0 FROM left_behind AS l WHERE o.seq = l.seq",
-        )
-        .bind(dead_after_ms)
-        .execute(self.connection())
-        .await?;
-        Ok(dead.rows_affected())
+        revive::reports(self.connection(), dead_after_ms).await
     }
 
     async fn count_pending(&mut self) -> Outcome<u64> {
