@@ -20,4 +20,6 @@ pub struct Addresses {
 pub enum BrokerAddress {
     /// `nats://127.0.0.1:4222`.
     Nats(String),
+    /// `127.0.0.1:9092`.
+    Kafka(String),
 }

@@ -159,8 +159,9 @@ impl Shop {
         let rules = folder.join(format!("{}.yaml", business.name));
         std::fs::write(&rules, text)
             .with_context(|| format!("cannot write `{}`", rules.display()))?;
+        let names: Vec<_> = business.names().collect();
         let broker = match extras.broker {
-            Some(kind) => Some(Broker::start(kind, exe, folder).await?),
+            Some(kind) => Some(Broker::start(kind, exe, folder, &names).await?),
             None => None,
         };
         let configured = broker.as_ref().map(|broker| broker.configuration().to_owned());

@@ -1,24 +1,27 @@
 //! The broker of a run with `--broker`: a server of the run's own, to which the services publish their reports instead
 //! of posting them. It is started, killed and looked into here; what became of the reports is counted elsewhere.
 
+#[cfg(feature = "kafka")]
+mod kafka;
 #[cfg(feature = "nats")]
 mod nats;
 mod process;
 
 use crate::addresses::BrokerAddress;
 use amends_service::{KitBuilder, Sqlite};
-use anyhow::{Context, bail};
+use anyhow::Context;
 use process::{BrokerProcess, Launch};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokio::process::Command;
 
 /// What kind of broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum BrokerKind {
     /// NATS with JetStream.
     Nats,
+    /// Apache Kafka.
+    Kafka,
 }
 
 impl BrokerKind {
@@ -27,24 +30,8 @@ impl BrokerKind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Nats => "nats",
+            Self::Kafka => "kafka",
         }
-    }
-
-    /// That this build knows it.
-    ///
-    /// # Errors
-    /// How to build one that does.
-    pub(crate) fn check(self) -> anyhow::Result<()> {
-        let is_built = match self {
-            Self::Nats => cfg!(feature = "nats"),
-        };
-        if is_built {
-            return Ok(());
-        }
-        let name = self.name();
-        bail!(
-            "this build knows no `--broker {name}`; build one that does: `cargo build --release --features {name}`"
-        )
     }
 }
 
@@ -69,10 +56,15 @@ pub(crate) fn publishing(
             use amends_service::{NatsConfig, NatsSink};
             Ok(builder.report_sink(NatsSink::new(NatsConfig::new(service, url))?))
         }
-        #[cfg(not(feature = "nats"))]
-        BrokerAddress::Nats(_) => {
+        #[cfg(feature = "kafka")]
+        BrokerAddress::Kafka(address) => {
+            use amends_service::{KafkaConfig, KafkaSink};
+            Ok(builder.report_sink(KafkaSink::new(KafkaConfig::new(service, address))?))
+        }
+        #[cfg(not(all(feature = "kafka", feature = "nats")))]
+        _ => {
             let _ = (service, builder);
-            bail!(NOT_BUILT)
+            anyhow::bail!("this build knows no broker at {to:?}")
         }
     }
 }
@@ -88,30 +80,24 @@ pub struct Broker {
     reader: Reader,
 }
 
-/// Looks into a broker.
-enum Reader {
-    #[cfg(feature = "nats")]
-    Nats(nats::NatsReader),
-}
-
 impl Broker {
-    /// Starts it in a folder, has `amends` make there what reports need, and writes the supervisor's configuration.
+    /// Starts it in a folder, makes there what the reports of these services need, and writes the supervisor's
+    /// configuration.
     ///
     /// # Errors
-    /// When its program is not there, with how to get it; when it doesn't come up.
-    pub(crate) async fn start(kind: BrokerKind, exe: &Path, folder: &Path) -> anyhow::Result<Self> {
-        let launch = launch(kind)?;
-        let process = BrokerProcess::start(launch, folder).await?;
+    /// When this build knows no such broker, or its program is not there, with how to get it; when it doesn't come up.
+    pub(crate) async fn start(
+        kind: BrokerKind,
+        exe: &Path,
+        folder: &Path,
+        services: &[&str],
+    ) -> anyhow::Result<Self> {
+        let process = BrokerProcess::start(launch(kind)?, folder).await?;
+        let address = address(kind, &process);
         let configuration = folder.join("amends.toml");
-        let text = match kind {
-            BrokerKind::Nats => {
-                format!("[nats]\nservers = [\"{}\"]\n{ACK_WAIT}", url(kind, &process))
-            }
-        };
-        std::fs::write(&configuration, text)
+        std::fs::write(&configuration, text(&address))
             .with_context(|| format!("cannot write `{}`", configuration.display()))?;
-        initialise(kind, exe, &configuration).await?;
-        let reader = Reader::connect(kind, &url(kind, &process)).await?;
+        let reader = Reader::open(&address, exe, &configuration, services).await?;
         Ok(Self { kind, process, configuration, reader })
     }
 
@@ -122,9 +108,7 @@ impl Broker {
 
     /// Where services publish.
     pub(crate) fn address(&self) -> BrokerAddress {
-        match self.kind {
-            BrokerKind::Nats => BrokerAddress::Nats(url(self.kind, &self.process)),
-        }
+        address(self.kind, &self.process)
     }
 
     /// The supervisor's configuration, by which it reads there.
@@ -145,8 +129,9 @@ impl Broker {
         match &self.reader {
             #[cfg(feature = "nats")]
             Reader::Nats(reader) => reader.waiting().await,
-            #[cfg(not(feature = "nats"))]
-            _ => bail!(NOT_BUILT),
+            #[cfg(feature = "kafka")]
+            Reader::Kafka(reader) => reader.waiting().await,
+            Reader::None => Ok(0),
         }
     }
 
@@ -158,65 +143,85 @@ impl Broker {
         match &self.reader {
             #[cfg(feature = "nats")]
             Reader::Nats(reader) => reader.messages().await,
-            #[cfg(not(feature = "nats"))]
-            _ => bail!(NOT_BUILT),
+            #[cfg(feature = "kafka")]
+            Reader::Kafka(reader) => reader.messages().await,
+            Reader::None => Ok(Vec::new()),
+        }
+    }
+}
+
+/// Looks into a broker.
+enum Reader {
+    #[cfg(feature = "nats")]
+    Nats(Box<nats::NatsReader>),
+    #[cfg(feature = "kafka")]
+    Kafka(kafka::KafkaReader),
+    /// Of a kind that this build doesn't know, which is never started.
+    #[cfg_attr(all(feature = "kafka", feature = "nats"), expect(dead_code))]
+    None,
+}
+
+impl Reader {
+    async fn open(
+        address: &BrokerAddress,
+        exe: &Path,
+        configuration: &Path,
+        services: &[&str],
+    ) -> anyhow::Result<Self> {
+        let _ = (exe, configuration, services);
+        match address {
+            #[cfg(feature = "nats")]
+            BrokerAddress::Nats(url) => {
+                nats::make_stream(exe, configuration).await?;
+                Ok(Self::Nats(Box::new(nats::NatsReader::connect(url).await?)))
+            }
+            #[cfg(feature = "kafka")]
+            BrokerAddress::Kafka(address) => {
+                Ok(Self::Kafka(kafka::KafkaReader::connect(address, services).await?))
+            }
+            #[cfg(not(all(feature = "kafka", feature = "nats")))]
+            _ => Ok(Self::None),
         }
     }
 }
 
 /// How it is started.
+///
+/// # Errors
+/// How to build what knows it, or how to get its program.
 fn launch(kind: BrokerKind) -> anyhow::Result<Launch> {
-    kind.check()?;
     match kind {
         #[cfg(feature = "nats")]
         BrokerKind::Nats => nats::launch(),
-        #[cfg(not(feature = "nats"))]
-        BrokerKind::Nats => bail!(NOT_BUILT),
+        #[cfg(feature = "kafka")]
+        BrokerKind::Kafka => kafka::launch(),
+        #[cfg(not(all(feature = "kafka", feature = "nats")))]
+        _ => anyhow::bail!(
+            "this build knows no `--broker {kind}`; build one that does: `cargo build --release --features {kind}`"
+        ),
     }
 }
 
-/// What nobody sees: the kind is checked first.
-#[cfg(not(feature = "nats"))]
-const NOT_BUILT: &str = "it is not built in";
+fn address(kind: BrokerKind, process: &BrokerProcess) -> BrokerAddress {
+    let there = format!("127.0.0.1:{}", process.port());
+    match kind {
+        BrokerKind::Nats => BrokerAddress::Nats(format!("nats://{there}")),
+        BrokerKind::Kafka => BrokerAddress::Kafka(there),
+    }
+}
 
-impl Reader {
-    async fn connect(kind: BrokerKind, url: &str) -> anyhow::Result<Self> {
-        match kind {
-            #[cfg(feature = "nats")]
-            BrokerKind::Nats => Ok(Self::Nats(nats::NatsReader::connect(url).await?)),
-            #[cfg(not(feature = "nats"))]
-            BrokerKind::Nats => bail!("{NOT_BUILT}: {url}"),
+/// The supervisor's configuration. What a killed one had in hand comes again after two seconds.
+fn text(address: &BrokerAddress) -> String {
+    match address {
+        BrokerAddress::Nats(url) => format!("[nats]\nservers = [\"{url}\"]\nack_wait = \"2s\"\n"),
+        BrokerAddress::Kafka(address) => {
+            format!("[kafka]\nbrokers = [\"{address}\"]\nsession_timeout = \"2s\"\n")
         }
     }
 }
 
-/// A message that a killed supervisor had in hand comes again after so long.
-const ACK_WAIT: &str = "ack_wait = \"2s\"\n";
-
-fn url(kind: BrokerKind, process: &BrokerProcess) -> String {
-    match kind {
-        BrokerKind::Nats => format!("nats://127.0.0.1:{}", process.port()),
-    }
-}
-
-/// Makes the stream (or topic) that reports go by, as people do it.
-async fn initialise(kind: BrokerKind, exe: &Path, configuration: &Path) -> anyhow::Result<()> {
-    let name = kind.name();
-    let made = Command::new(exe)
-        .args([name, "init", "--config"])
-        .arg(configuration)
-        .kill_on_drop(true)
-        .output()
-        .await
-        .with_context(|| format!("cannot start `{}`", exe.display()))?;
-    if !made.status.success() {
-        bail!("`amends {name} init` failed: {}", String::from_utf8_lossy(&made.stderr).trim());
-    }
-    Ok(())
-}
-
 /// Where a program is: in the `PATH`, or where Debian puts servers, which the `PATH` of people commonly leaves out.
-#[cfg(feature = "nats")]
+#[cfg(any(feature = "kafka", feature = "nats"))]
 fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let servers = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);

@@ -2,7 +2,7 @@
 
 use super::process::Launch;
 use super::{ReportKey, find};
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use async_nats::ConnectOptions;
 use async_nats::jetstream::stream::Stream;
 use async_nats::jetstream::{self, Context};
@@ -10,6 +10,7 @@ use serde_json::Value;
 use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
+use tokio::process::Command;
 
 /// The stream and the consumer there, as `amends nats init` names them.
 const STREAM: &str = "AMENDS";
@@ -34,6 +35,23 @@ fn arguments(folder: &Path, port: u16) -> anyhow::Result<Vec<OsString>> {
         ["-a", "127.0.0.1", "-p", &port.to_string(), "-js", "-sd"].map(OsString::from).into();
     arguments.push(folder.join("nats").into());
     Ok(arguments)
+}
+
+/// Makes the stream that reports go by, as people do it.
+pub(super) async fn make_stream(exe: &Path, configuration: &Path) -> anyhow::Result<()> {
+    let made = Command::new(exe)
+        .args(["nats", "init", "--config"])
+        .arg(configuration)
+        .kill_on_drop(true)
+        .output()
+        .await
+        .with_context(|| format!("cannot start `{}`", exe.display()))?;
+    ensure!(
+        made.status.success(),
+        "`amends nats init` failed: {}",
+        String::from_utf8_lossy(&made.stderr).trim()
+    );
+    Ok(())
 }
 
 /// Looks into the stream.

@@ -9,6 +9,8 @@ pub fn summary(options: &[&str]) -> Summary {
     let output = Command::new(env!("CARGO_BIN_EXE_amends"))
         .args(["demo", "--json"])
         .args(options)
+        // What `cargo xtask install` brings, for a run with Kafka.
+        .env("KAFKA_HOME", concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/kafka"))
         .output()
         .expect("the binary runs");
     let told = String::from_utf8_lossy(&output.stderr);
