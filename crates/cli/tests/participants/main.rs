@@ -4,6 +4,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[cfg(feature = "nats")]
+mod brokers;
 mod conforms;
 mod crash;
 mod files;

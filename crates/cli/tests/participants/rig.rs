@@ -96,6 +96,8 @@ pub struct Setting {
     pub database: String,
     pub listen: String,
     pub supervisor: String,
+    /// A broker that takes its reports instead; none if empty.
+    pub reports_to: String,
     pub printer: String,
     /// Its undos are done at once, or take so many seconds; then it answers 202.
     pub undo_takes_s: &'static str,
@@ -116,6 +118,7 @@ impl Setting {
             database,
             listen: "127.0.0.1:0".to_owned(),
             supervisor: "http://127.0.0.1:9".to_owned(),
+            reports_to: String::new(),
             printer: "http://127.0.0.1:9".to_owned(),
             undo_takes_s: "0",
             keys: KEY,
@@ -130,6 +133,7 @@ impl Setting {
             .env("COUPON_LISTEN", &self.listen)
             .env("COUPON_DATABASE", &self.database)
             .env("SUPERVISOR_URL", &self.supervisor)
+            .env("REPORTS_TO", &self.reports_to)
             .env("PRINTER_URL", &self.printer)
             .env("SIGNING_KEYS", self.keys)
             .env("UNDO_TAKES_S", self.undo_takes_s)
