@@ -16,6 +16,7 @@ mod rules;
 mod store_fill;
 mod supervisor;
 mod tally;
+mod ways;
 mod wire;
 
 use amends_server::{Clock, SystemClock};
@@ -85,6 +86,22 @@ enum Role {
         /// Measurements of each kind, by turns.
         #[arg(long, default_value_t = 3)]
         rounds: usize,
+    },
+    /// What a report costs in CPU over HTTP, by NATS and by Kafka, and how many a second come in (features `nats`,
+    /// `kafka`).
+    Ways {
+        /// Reports of each measurement.
+        #[arg(long, default_value_t = 20_000)]
+        reports: usize,
+        /// Measurements of each way, by turns.
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+    },
+    /// `amends serve` that reads at a broker (started by the benchmark itself).
+    #[command(hide = true)]
+    Reading {
+        #[arg(long)]
+        data: PathBuf,
     },
     /// `amends serve` that wants to know who comes (started by the benchmark itself).
     #[command(hide = true)]
@@ -178,6 +195,12 @@ async fn main() -> anyhow::Result<()> {
         Some(Role::Shipped { data, services }) => supervisor::run_shipped(data, services).await,
         Some(Role::Addresses { rounds }) => addresses(&cli, *rounds).await,
         Some(Role::Guarded { data, guard }) => access::serve(data, *guard).await,
+        Some(Role::Reading { data }) => ways::serve(data).await,
+        Some(Role::Ways { reports, rounds }) => {
+            let result = ways::run(*reports, *rounds).await?;
+            println!("{}", serde_json::to_string_pretty(&result)?);
+            Ok(())
+        }
         Some(Role::Access { reports, rounds }) => {
             let result = access::run(*reports, *rounds).await?;
             println!("{}", serde_json::to_string_pretty(&result)?);
