@@ -3,8 +3,8 @@
 use crate::config::KitError;
 use sqlx::PgConnection;
 
-/// Makes them due. Several processes may start at once: rows that another has locked are its own to revive, or are being
-/// tried. Gives how many were dead.
+/// Makes them due. Several processes may start at once: rows that another has locked are its own to revive, or are
+/// being tried. Gives how many were dead.
 pub(super) async fn reports(
     connection: &mut PgConnection,
     dead_after_ms: i64,
