@@ -6,6 +6,7 @@ use url::Url;
 pub(super) const DATABASE: &str = "cluster.database";
 
 /// What stands there in place of the address, whose password nobody must see.
+#[cfg(any(feature = "postgres", test))]
 const WANTED: &str = "it must be `postgres://user@host:port/database`";
 
 /// The database, with how it is reached.
