@@ -13,6 +13,7 @@ pub(crate) const JSON: &str = "application/json";
 ///
 /// # Errors
 /// Why it will never be taken, and how to mend it.
+#[cfg_attr(not(feature = "nats"), allow(dead_code))] // Kafka's messages have attributes of their own
 pub(crate) fn structured(service: &str, sent: &OutgoingReport) -> Result<Vec<u8>, String> {
     #[derive(Serialize)]
     struct CloudEvent<'a> {

@@ -99,6 +99,7 @@ impl Bridge {
     }
 
     /// The saga that an event is about, if that can be read: for people, believed by nobody.
+    #[cfg(any(feature = "kafka", feature = "nats", test))]
     pub(crate) fn saga_of(&self, event: Foreign<'_>) -> Option<String> {
         scalar(&Looked::at(event).value(&self.saga).ok()??)
     }
