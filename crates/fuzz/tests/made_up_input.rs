@@ -195,6 +195,7 @@ targets!(
     report_batch,
     report_kafka,
     report_nats,
+    report_bridge,
     step_answer,
     history_answer,
     signature,
