@@ -2,7 +2,7 @@
 //! last, so that the output ends with their summary and the count. Installs nothing but the participants' packages.
 
 use crate::participants;
-use crate::release::BROKERS;
+use crate::release::FEATURES;
 use crate::sources::root;
 use crate::supply;
 use anyhow::{Context, bail};
@@ -32,7 +32,7 @@ pub fn run() -> anyhow::Result<()> {
                 "--workspace",
                 "--all-targets",
                 "--features",
-                BROKERS,
+                FEATURES,
                 "--",
                 "-D",
                 "warnings",
@@ -114,11 +114,11 @@ impl Runner {
                 "--workspace",
                 "--all-targets",
                 "--features",
-                BROKERS,
+                FEATURES,
                 "--no-fail-fast",
             ],
             Self::CargoTest => {
-                &["test", "--workspace", "--all-targets", "--features", BROKERS, "--no-fail-fast"]
+                &["test", "--workspace", "--all-targets", "--features", FEATURES, "--no-fail-fast"]
             }
         }
     }

@@ -9,7 +9,7 @@ mod tar;
 #[cfg(test)]
 mod tests;
 
-use crate::release::BROKERS;
+use crate::release::FEATURES;
 use crate::sources::root;
 use anyhow::{Context, bail};
 use blobs::{Blobs, Layer};
@@ -86,7 +86,7 @@ fn asked(arguments: &[&str]) -> anyhow::Result<(Option<PathBuf>, Option<PathBuf>
 fn built() -> anyhow::Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let status = Command::new(cargo)
-        .args(["build", "--release", "--locked", "--package", "amends", "--features", BROKERS])
+        .args(["build", "--release", "--locked", "--package", "amends", "--features", FEATURES])
         .current_dir(root())
         .status()
         .context("cannot run cargo")?;

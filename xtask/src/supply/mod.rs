@@ -6,7 +6,7 @@ mod licences;
 pub mod notices;
 pub mod sbom;
 
-use crate::release::BROKERS;
+use crate::release::FEATURES;
 use crate::sources::root;
 use anyhow::{Context, bail};
 use serde_json::Value;
@@ -51,7 +51,7 @@ fn shipped() -> anyhow::Result<Vec<Shipped>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .args(["metadata", "--format-version", "1", "--locked", "--filter-platform", PLATFORM])
-        .args(["--features", BROKERS])
+        .args(["--features", FEATURES])
         .current_dir(root())
         .output()
         .context("cannot run cargo")?;
