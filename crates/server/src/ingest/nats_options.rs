@@ -21,7 +21,7 @@ pub struct NatsOptions {
     pub credentials: Option<PathBuf>,
     /// A name, and the file of its password.
     pub user: Option<(String, PathBuf)>,
-    /// Authorities besides those of the system.
+    /// Authorities in place of those of the system.
     pub authorities: Option<PathBuf>,
     /// Our certificate and its key.
     pub identity: Option<(PathBuf, PathBuf)>,
