@@ -42,6 +42,7 @@ mod retention;
 mod routes;
 mod serve;
 mod shell;
+mod signals;
 mod source;
 mod supervisor;
 mod telemetry;

@@ -17,6 +17,7 @@ use crate::open_files::raise_open_files;
 use crate::retention;
 use crate::routes::router;
 use crate::shell::{Driver, StartError};
+use crate::signals::{Signal, Signals, notify};
 use crate::supervisor::Supervisor;
 use crate::telemetry::{LogWriter, export};
 use crate::tls::watch as watch_certificate;
@@ -117,6 +118,7 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
             Err(rejected) => {
                 supervisor.stop();
                 let _ = driver.await; // nothing was under way
+                until_closed(supervisor).await;
                 return Err(ServeError::Rules(rejected));
             }
         },
@@ -159,6 +161,18 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
         hearing,
         exporter,
     })
+}
+
+/// Gives the store up, and waits until everybody else has: tasks that were told to end hold it a moment longer, and
+/// whoever starts anew must find it free.
+async fn until_closed(supervisor: Supervisor<AnyStore>) {
+    let closed = supervisor.store().closed();
+    drop(supervisor);
+    if tokio::time::timeout(DRAIN, closed).await.is_err() {
+        tracing::warn!(
+            "something still uses the store; it is closed when that ends, or with the process"
+        );
+    }
 }
 
 /// Opens the store that the configuration names.
@@ -441,14 +455,15 @@ impl Running {
                 exporter.abort();
             }
         }
-        match ended {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(ServeError::Fault),
+        let faultless = match ended {
+            Ok(ended) => ended.is_ok(),
             Err(_) => {
                 driver.abort();
-                Ok(())
+                true
             }
-        }
+        };
+        until_closed(self.supervisor).await;
+        if faultless { Ok(()) } else { Err(ServeError::Fault) }
     }
 
     /// Whether the loop still runs.
@@ -497,94 +512,3 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     notify("STOPPING=1");
     running.stop().await
 }
-
-enum Signal {
-    Stop(&'static str),
-    Look,
-}
-
-#[cfg(unix)]
-struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-    hang_up: tokio::signal::unix::Signal,
-    parent: watch::Receiver<bool>,
-}
-
-#[cfg(unix)]
-impl Signals {
-    fn new(exit_with_parent: bool) -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
-            parent: parent(exit_with_parent)?,
-        })
-    }
-
-    async fn next(&mut self) -> Signal {
-        tokio::select! {
-            _ = self.terminate.recv() => Signal::Stop("SIGTERM"),
-            _ = self.interrupt.recv() => Signal::Stop("SIGINT"),
-            _ = self.hang_up.recv() => Signal::Look,
-            () = gone(&mut self.parent) => Signal::Stop("the standard input ended"),
-        }
-    }
-}
-
-#[cfg(not(unix))]
-struct Signals {
-    parent: watch::Receiver<bool>,
-}
-
-#[cfg(not(unix))]
-impl Signals {
-    fn new(exit_with_parent: bool) -> io::Result<Self> {
-        Ok(Self { parent: parent(exit_with_parent)? })
-    }
-
-    async fn next(&mut self) -> Signal {
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => Signal::Stop("Ctrl-C"),
-            () = gone(&mut self.parent) => Signal::Stop("the standard input ended"),
-        }
-    }
-}
-
-/// Turns true when the standard input ends. A thread of its own reads it: a runtime would wait for the read for ever.
-fn parent(watched: bool) -> io::Result<watch::Receiver<bool>> {
-    let (sender, receiver) = watch::channel(false);
-    std::thread::Builder::new().name("parent".to_owned()).spawn(move || {
-        if watched {
-            let _ = io::copy(&mut io::stdin().lock(), &mut io::sink()); // an error is an end as well
-            let _ = sender.send(true); // nobody waits any more
-        }
-    })?;
-    Ok(receiver)
-}
-
-async fn gone(parent: &mut watch::Receiver<bool>) {
-    if parent.wait_for(|gone| *gone).await.is_err() {
-        std::future::pending::<()>().await; // it is not watched
-    }
-}
-
-/// Tells systemd (`Type=notify`), if it asked for it. Failing to tell is no reason to fail.
-#[cfg(target_os = "linux")]
-fn notify(state: &str) {
-    use std::os::linux::net::SocketAddrExt;
-    use std::os::unix::net::{SocketAddr, UnixDatagram};
-    let Ok(path) = std::env::var("NOTIFY_SOCKET") else { return };
-    let address = match path.strip_prefix('@') {
-        Some(name) => SocketAddr::from_abstract_name(name),
-        None => SocketAddr::from_pathname(&path),
-    };
-    let told = address.and_then(|to| UnixDatagram::unbound()?.send_to_addr(state.as_bytes(), &to));
-    if let Err(error) = told {
-        tracing::warn!(%error, "systemd could not be told `{state}`");
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn notify(_state: &str) {}

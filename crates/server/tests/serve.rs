@@ -112,6 +112,27 @@ async fn a_legacy_service_is_asked_and_a_restart_forgets_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_has_ended_when_the_last_task_has_given_the_store_up() {
+    let (service, _) = legacy().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("rules.yaml"), book(service)).expect("a file");
+    let running = start(config(&folder)).await.expect("started");
+    let kept = running.supervisor.clone();
+    // Like a task of the runtime that has been told to end and comes to it late.
+    let lingering = tokio::spawn(async move {
+        while kept.is_ready() {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..100_000 {
+            tokio::task::yield_now().await;
+        }
+    });
+    running.stop().await.expect("ended in order");
+    lingering.await.expect("ended");
+    start(config(&folder)).await.expect("free again").stop().await.expect("ended in order");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_changed_file_is_noticed_while_running() {
     let (service, _) = legacy().await;
     let folder = tempfile::tempdir().expect("a folder");

@@ -11,7 +11,7 @@ use crate::{
 use amends_api::{CaseState, RejectedId};
 use amends_engine::{ErasedRow, ErasureRow, SagaRow, StoredCase};
 use amends_protocol::{CaseId, SagaId, StepId, Timestamp};
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, pin::Pin, sync::Arc};
 
 #[cfg(feature = "postgres")]
 use crate::PostgresStore;
@@ -36,6 +36,17 @@ impl From<SqliteStore> for AnyStore {
 impl From<PostgresStore> for AnyStore {
     fn from(store: PostgresStore) -> Self {
         Self::Postgres(store)
+    }
+}
+
+impl AnyStore {
+    /// Ends when the last clone is gone and everything of the store is closed. Does not keep it open.
+    pub fn closed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        match self {
+            Self::Sqlite(store) => Box::pin(store.closed()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => Box::pin(store.closed()),
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod any;
 mod archive;
+mod closing;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod credentials;

@@ -31,6 +31,7 @@ pub use examine::ServerSeen;
 pub use options::{PostgresOptions, PostgresTls};
 pub use status::{LeasesSeen, PostgresSeen, TableSeen};
 
+use crate::closing::Closing;
 use crate::{
     roles::{names::*, roles},
     threads::{Reading, Writing},
@@ -62,6 +63,7 @@ struct Shared {
     reading: Reading<PgReader>,
     heart: Heart,
     writing: Writing<PgWriter>,
+    closing: Closing,
 }
 
 impl std::fmt::Debug for PostgresStore {
@@ -91,7 +93,8 @@ impl PostgresStore {
             (0..options.readers.max(1)).map(|_| PgReader::new(connects.clone(), place.clone()));
         let reading = Reading::start(readers).map_err(failed)?;
         let writing = Writing::start(writer).map_err(failed)?;
-        Ok(Self { shared: Arc::new(Shared { place, connects, reading, writing, heart }) })
+        let closing = Closing::new();
+        Ok(Self { shared: Arc::new(Shared { place, connects, reading, writing, heart, closing }) })
     }
 
     /// Looks at the store of a database from outside, beside nodes that may be using it; none if there is none. Changes
@@ -133,6 +136,11 @@ fn thread_failed(place: &str, error: &std::io::Error) -> StoreError {
 }
 
 impl PostgresStore {
+    /// Ends when the last clone is gone and what this node held is given back. Does not keep the store open.
+    pub fn closed(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.shared.closing.closed()
+    }
+
     fn writing(&self) -> &Writing<PgWriter> {
         &self.shared.writing
     }

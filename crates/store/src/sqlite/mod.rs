@@ -32,6 +32,7 @@ pub(crate) use tables::DIALECT;
 #[cfg(feature = "postgres")]
 pub(crate) use upkeep::new_file;
 
+use crate::closing::Closing;
 use crate::{
     roles::{names::*, roles},
     threads::{Reading, Writing},
@@ -74,6 +75,7 @@ struct Shared {
     reading: Reading<SqliteReader>,
     writing: Writing<SqliteWriter>,
     _lock: File,
+    closing: Closing,
 }
 
 impl SqliteStore {
@@ -95,7 +97,13 @@ impl SqliteStore {
             Reading::start(readers).map_err(connection::file("start a thread for", &path))?;
         let writing = Writing::start(SqliteWriter::new(conn, checkpointer))
             .map_err(connection::file("start a thread for", &path))?;
-        Ok(Self { shared: Arc::new(Shared { path, reading, writing, _lock: lock }) })
+        let closing = Closing::new();
+        Ok(Self { shared: Arc::new(Shared { path, reading, writing, _lock: lock, closing }) })
+    }
+
+    /// Ends when the last clone is gone and the directory may be opened anew. Does not keep the store open.
+    pub fn closed(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.shared.closing.closed()
     }
 
     fn writing(&self) -> &Writing<SqliteWriter> {

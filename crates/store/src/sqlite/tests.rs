@@ -89,6 +89,21 @@ async fn two_supervisors_cannot_use_one_directory() {
     place.try_open().expect("free again");
 }
 
+#[tokio::test]
+async fn whoever_waits_until_it_is_closed_finds_it_free() {
+    let place = Dir::new();
+    for _ in 0..20 {
+        let store = place.open().await;
+        let closed = store.closed();
+        let clone = store.clone();
+        let elsewhere = std::thread::spawn(move || drop(clone));
+        drop(store);
+        closed.await;
+        elsewhere.join().expect("ended");
+        drop(place.try_open().expect("free again"));
+    }
+}
+
 #[test]
 fn a_newer_schema_is_refused_and_left_alone() {
     let place = Dir::new();
