@@ -5,7 +5,7 @@ use amends_api::{CaseState, RejectedId};
 use amends_engine::{ErasedRow, ErasureRow, StoredCase};
 use amends_protocol::{CaseId, SagaId, StepId, Timestamp};
 use amends_store::{
-    ActFilter, Archive, AuditEnds, AuditEntry, Batch, BulkRow, CaseFilter, CaseRecord,
+    ActFilter, Archive, AuditEnds, AuditEntry, Batch, BulkRow, CaseFilter, CaseRecord, Committed,
     CredentialKind, CredentialRow, Credentials, Epoch, FieldValue, HoldingPage, HoldingPlace,
     Lease, Leases, Ledger, ListedCase, ListedErasure, ListedRejected, ListedStep, Loaded,
     LookupRequest, LookupResult, OpenPage, OpenPlace, PageRequest, Partition, RawCase, Rejected,
@@ -33,8 +33,8 @@ impl Ledger for NullStore {
         Ok(OpenPage::default())
     }
 
-    async fn commit(&self, _batch: Batch) -> Result<(), StoreError> {
-        Ok(())
+    async fn commit(&self, _batch: Batch) -> Result<Committed, StoreError> {
+        Ok(Committed::default())
     }
 }
 
@@ -234,7 +234,7 @@ impl Leases for NullStore {
     }
 
     async fn claim(&self, _most: usize) -> Result<Vec<Lease>, StoreError> {
-        Ok(vec![Lease { partition: Partition(0), epoch: Epoch(0) }])
+        Ok(vec![Lease { partition: Partition::WHOLE, epoch: Epoch(0) }])
     }
 
     async fn raise(&self) -> Result<Vec<Lease>, StoreError> {

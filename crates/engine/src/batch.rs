@@ -1,32 +1,59 @@
 //! The writes of one turn as a store takes them, with what fences off a loop that has lost its place. Plain data.
 
-use crate::Write;
+use crate::{Epoch, Partition, Write};
 use amends_protocol::Timestamp;
 
-/// A part of all sagas that one loop owns. A store that is owned as a whole has one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Partition(pub u16);
-
-/// How often a partition has changed its owner. A store that several can own refuses what carries an old one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Epoch(pub u64);
-
-/// What one commit makes durable: all of it or nothing.
+/// What one turn writes for one partition: all of it becomes durable, or nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Batch {
-    /// Whose sagas the writes are about.
+pub struct Share {
+    /// Whose writes they are.
     pub partition: Partition,
-    /// The epoch that was told when the partition was loaded.
+    /// The epoch in which it is held.
     pub epoch: Epoch,
     /// In order; of several writes of one key the last counts.
     pub writes: Vec<Write>,
+}
+
+/// What one commit makes durable.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Batch {
+    /// Each partition once, in their order: of a store that is owned as a whole that one alone. A share without writes
+    /// asks whether its partition is still held.
+    pub shares: Vec<Share>,
     /// Supervisor time of the commit; the store keeps the latest. None leaves it.
     pub clock: Option<Timestamp>,
+}
+
+impl Batch {
+    /// What is written into a store that is owned as a whole.
+    #[must_use]
+    pub fn whole(epoch: Epoch, writes: Vec<Write>, clock: Option<Timestamp>) -> Self {
+        Self { shares: vec![Share { partition: Partition::WHOLE, epoch, writes }], clock }
+    }
+
+    /// All writes, share by share.
+    pub fn writes(&self) -> impl Iterator<Item = &Write> {
+        self.shares.iter().flat_map(|share| &share.writes)
+    }
+
+    /// Whether there is nothing to be made durable.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.writes().next().is_none() && self.clock.is_none()
+    }
 }
 
 /// Writes for a store that is owned as a whole.
 impl<W: Into<Vec<Write>>> From<W> for Batch {
     fn from(writes: W) -> Self {
-        Self { writes: writes.into(), ..Self::default() }
+        Self::whole(Epoch::default(), writes.into(), None)
     }
+}
+
+/// What became of a batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// Partitions that are not held in the epoch of their share, in order: nothing of those shares is stored, and all
+    /// of the others.
+    pub lost: Vec<Partition>,
 }

@@ -3,7 +3,7 @@
 
 use crate::case::Case;
 use crate::service_queue::EffectKey;
-use crate::{Question, RulebookRef, StepRow, StepState};
+use crate::{Partition, Question, RulebookRef, StepRow, StepState};
 use amends_api::{CaseState, Cause, Money, QuestionKind, StuckReason};
 use amends_protocol::{ActionName, CaseId, Outcome, StepId, Timestamp, Verb};
 use amends_rulebook::{Rule, Rulebook};
@@ -18,6 +18,8 @@ pub(crate) mod message_fingerprint;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Brief {
     pub(crate) state: CaseState,
+    /// That of its saga.
+    pub(crate) partition: Partition,
     /// It has not been worked on since the start: what was under way then is not known to be over yet.
     pub(crate) from_start: bool,
     /// The steps and readings here are due earlier than the store knows.
@@ -238,6 +240,7 @@ impl Brief {
         });
         Self {
             state: row.state,
+            partition: Partition::of(&row.saga),
             from_start: false,
             expedited: false,
             opened_at: row.opened_at,

@@ -148,6 +148,11 @@ impl Case {
         self.reports_changed.insert(index);
     }
 
+    /// Whether something has changed since the last writes.
+    pub(crate) fn has_unwritten(&self) -> bool {
+        self.row_changed || !self.reports_changed.is_empty() || !self.steps_changed.is_empty()
+    }
+
     /// Whether no report has changed since the last writes.
     pub(crate) fn reports_are_as_stored(&self) -> bool {
         self.reports_changed.is_empty()
@@ -177,9 +182,7 @@ impl Case {
 
     /// Everything that has changed since the last call, as writes: the case first, so that what belongs to it follows.
     pub(crate) fn drain_writes(&mut self, writes: &mut Vec<Write>) {
-        let changed =
-            self.row_changed || !self.reports_changed.is_empty() || !self.steps_changed.is_empty();
-        if changed {
+        if self.has_unwritten() {
             self.row.updated_at = self.wall;
             writes.push(Write::Case(Box::new(self.row.clone())));
         }

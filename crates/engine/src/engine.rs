@@ -6,6 +6,7 @@
 mod activation;
 mod erasures;
 mod loading;
+mod partitions;
 mod people;
 mod quarantine;
 mod reports;
@@ -19,14 +20,15 @@ mod strangers;
 use crate::act::ActBy;
 use crate::attempt;
 use crate::case::Case;
+use crate::holdings::Holdings;
 use crate::plan::RuleLimits;
 use crate::residence::{MemoryUse, Residence};
 use crate::service_queue::ServiceQueue;
 use crate::strangers::Sighting;
 use crate::turn::{Output, Turn};
 use crate::{
-    Answer, ErasedRow, Input, Moment, Quarantined, SagaRow, ServiceSettings, StrangerDecision,
-    Ticket, UnreadableRow, Write,
+    Answer, ErasedRow, Input, Moment, Partition, Quarantined, SagaRow, ServiceSettings,
+    StrangerDecision, Ticket, UnreadableRow, Write,
 };
 use amends_api::{BreakerState, Cause};
 use amends_protocol::{ActionName, CaseId, SagaId, StepId, Timestamp};
@@ -54,6 +56,10 @@ pub struct Engine {
     by_wall: BTreeSet<(Timestamp, SagaId)>,
     turn: Turn,
     limits: RuleLimits,
+    /// Of a store that several loops share; none if it is owned as a whole.
+    holdings: Option<Holdings>,
+    /// Partitions of the settled cases that have left with the last output, of a shared store.
+    left: BTreeMap<CaseId, Partition>,
     last_case: u64,
     last_erasure: u64,
     changed: BTreeSet<CaseId>,
@@ -285,6 +291,7 @@ impl Engine {
         self.pump(self.turn.moment.now);
         let mut out = std::mem::take(&mut self.turn.out);
         self.ended_sagas.clear();
+        self.left.clear();
         let mut writes = Vec::with_capacity(out.writes.len() + self.changed.len() * 4);
         writes.extend(std::mem::take(&mut self.removed).into_iter().map(Write::Remove));
         for id in std::mem::take(&mut self.changed) {
@@ -296,6 +303,9 @@ impl Engine {
             {
                 self.residence.left(&case);
                 self.by_saga.remove(&case.row.saga);
+                if self.holdings.is_some() {
+                    self.left.insert(id, Partition::of(&case.row.saga));
+                }
             }
             self.count_resident(id);
         }

@@ -222,9 +222,14 @@ impl Case {
 
     /// After a restart every History that is still missing is asked for at once: who waited for whose return is not
     /// known any more.
-    pub(crate) fn resume_readings(&mut self, now: Timestamp, turn: &mut Turn) {
+    pub(crate) fn resume_readings(&mut self, is_orderly: bool, now: Timestamp, turn: &mut Turn) {
         let id = self.row.id;
         for query in self.row.extra.histories.iter_mut().filter(|w| !w.answered) {
+            let due_at = query.due_at.map(Timestamp).filter(|_| is_orderly && !query.in_flight);
+            if let Some(at) = due_at.filter(|at| *at > now) {
+                turn.traffic.timers.set(at, Timer::Query(id, Arc::clone(&query.service)));
+                continue;
+            }
             query.in_flight = false;
             query.due_at = Some(now.0);
             self.row_changed = true;

@@ -24,11 +24,13 @@ mod fences;
 mod heard;
 mod hearing;
 mod history_query;
+mod holdings;
 mod input;
 mod lookup;
 mod memory;
 mod moment;
 mod on_hold;
+mod partition;
 mod parts;
 mod pivots;
 mod plan;
@@ -55,7 +57,7 @@ mod whole;
 
 pub use amends_rulebook::{SUPERVISOR, SecretFields, SecretValues};
 pub use asked::{Asked, LastTry, asked};
-pub use batch::{Batch, Epoch, Partition};
+pub use batch::{Batch, Committed, Share};
 pub use effect::{
     DomainEvent, Effect, Event, HistoryResult, PollStep, ReadHistory, SendStep, StepReading,
     StepResult,
@@ -65,6 +67,7 @@ pub use erase::{
     ERASE_LIMIT, Taken, audit_texts_that_go, bare_attempts, bare_case, bare_report,
     bare_report_data, bare_step, erasable, is_in_store_alone,
 };
+pub use holdings::{Adopted, SharedStore};
 pub use input::{
     About, Activation, Answer, Erase, Input, Mend, Mending, NewLimits, Replaces, Ticket,
 };
@@ -74,6 +77,7 @@ pub use lookup::{
 };
 pub use memory::{Memory, MemoryConflict};
 pub use moment::{Moment, Trust};
+pub use partition::{Epoch, Lease, Partition};
 pub use proof::Proof;
 pub use question::{DataField, Question, QuestionAnswer, Recheck, Said, Statement, StrangerRow};
 pub use questions::{FoundQuestion, FoundQuestions, QuestionFilter, QuestionScan, open_questions};

@@ -1,6 +1,9 @@
 //! What a loop asks a store before it steps the engine, and what it gets.
 
-use crate::{Epoch, HoldScope, RuleHoldRow, SagaRow, ServiceRow, StoredCase, StrangerDecisionRow};
+use crate::{
+    Epoch, HoldScope, RuleHoldRow, SagaRow, ServiceRow, SharedStore, StoredCase,
+    StrangerDecisionRow,
+};
 use amends_protocol::{CaseId, ReportKey, SagaId, Salt, Timestamp};
 use amends_rulebook::{Rulebook, SourceFile, load_sources};
 use serde::{Deserialize, Serialize};
@@ -43,8 +46,11 @@ pub const EARLIER_VERSIONS: u32 = 50;
 /// What the engine needs at its start, but for the open cases.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Loaded {
-    /// Goes along with every commit until the next loading.
+    /// Goes along with every commit until the next loading, of a store that is owned as a whole.
     pub epoch: Epoch,
+    /// What is held of a store that several loops share; none of one that is owned as a whole. What belongs to sagas
+    /// then comes with each partition ([`crate::Adopted`]).
+    pub shared: Option<SharedStore>,
     /// The highest case number ever given out, 0 if none; also when that case has been pruned.
     pub last_case: u64,
     /// The highest number of an erasure, 0 if none.

@@ -4,11 +4,11 @@
 //! in it is durable.
 
 use crate::{
-    ActRow, ActivationRow, AttemptRow, Batch, BrokenCase, CaseRow, EARLIER_VERSIONS, Engine, Epoch,
-    ErasedRow, ErasureRow, HoldScope, Input, Loaded, LookupRequest, LookupResult, Moment, OpenPage,
-    OpenPlace, ReportRole, ReportRow, RuleHoldRow, RulebookRow, SagaRow, SagaState, ServiceRow,
-    StepRow, StoredCase, StrangerDecisionRow, UnreadableRow, Write, audit_texts_that_go,
-    bare_report, is_in_store_alone,
+    ActRow, ActivationRow, Adopted, AttemptRow, Batch, BrokenCase, CaseRow, Committed,
+    EARLIER_VERSIONS, Engine, Epoch, ErasedRow, ErasureRow, HoldScope, Input, Loaded,
+    LookupRequest, LookupResult, Moment, OpenPage, OpenPlace, Partition, ReportRole, ReportRow,
+    RuleHoldRow, RulebookRow, SagaRow, SagaState, ServiceRow, SharedStore, StepRow, StoredCase,
+    StrangerDecisionRow, UnreadableRow, Write, audit_texts_that_go, bare_report, is_in_store_alone,
 };
 use amends_api::CaseState;
 use amends_protocol::{ActionName, CaseId, ReportKey, SagaId, Salt, StepId, Timestamp};
@@ -43,6 +43,8 @@ pub struct Memory {
     erasures: BTreeMap<u64, ErasureRow>,
     erased: BTreeMap<(u64, SagaId), ErasedRow>,
     last_case: u64,
+    /// The highest sequence of the case numbers of each partition, if numbers tell it.
+    sequences: BTreeMap<Partition, u64>,
     /// Cases that don't read back, and why.
     broken: BTreeMap<CaseId, String>,
     clock: Option<Timestamp>,
@@ -53,17 +55,18 @@ impl Memory {
     ///
     /// # Errors
     /// When a report's `(source, id)`, a case's saga or a rulebook's hash already belongs to another row.
-    pub fn commit(&mut self, batch: Batch) -> Result<(), MemoryConflict> {
-        self.check(&batch.writes)?;
-        batch.writes.into_iter().for_each(|write| self.apply(write));
+    pub fn commit(&mut self, batch: Batch) -> Result<Committed, MemoryConflict> {
+        self.check(&batch)?;
+        let writes = batch.shares.into_iter().flat_map(|share| share.writes);
+        writes.for_each(|write| self.apply(write));
         self.clock = self.clock.max(batch.clock);
-        Ok(())
+        Ok(Committed::default())
     }
 
     /// Looks for what a key belongs to, in the rows and in what the batch has claimed before.
-    fn check(&self, writes: &[Write]) -> Result<(), MemoryConflict> {
-        let removed: BTreeSet<CaseId> = writes
-            .iter()
+    fn check(&self, batch: &Batch) -> Result<(), MemoryConflict> {
+        let removed: BTreeSet<CaseId> = batch
+            .writes()
             .filter_map(|write| if let Write::Remove(id) = write { Some(*id) } else { None })
             .collect();
         let stays = |id: CaseId| !removed.contains(&id);
@@ -72,7 +75,7 @@ impl Memory {
         let mut reports: BTreeMap<(CaseId, u32), &ReportRow> = BTreeMap::new();
         let mut keys: BTreeMap<(&str, &str), (CaseId, u32)> = BTreeMap::new();
         let mut names: BTreeMap<&str, &str> = BTreeMap::new();
-        for write in writes {
+        for write in batch.writes() {
             match write {
                 Write::Case(row) => {
                     let fixed =
@@ -144,6 +147,8 @@ impl Memory {
             Write::Remove(id) => self.remove(id),
             Write::Case(row) => {
                 self.last_case = self.last_case.max(row.id.0);
+                let sequence = self.sequences.entry(Partition::of(&row.saga)).or_default();
+                *sequence = (*sequence).max(row.id.0 / Partition::PARTS as u64);
                 self.by_saga.insert(row.saga.clone(), row.id);
                 self.cases.insert(row.id, *row);
             }
@@ -293,22 +298,25 @@ impl Memory {
         let mut engine = Engine::load(self.load(), before, moment);
         let mut next = Some(OpenPlace::default());
         while let Some(after) = next {
-            let page = self.open(after, PAGE);
+            let page = self.open(Partition::WHOLE, after, PAGE);
             next = page.next;
             let rulebooks = engine.missing_rulebooks(&page.cases);
             let wanted = LookupRequest { rulebooks, ..LookupRequest::default() };
             engine.learn_rulebooks(&self.find(&wanted).rulebooks);
-            engine.take_open(page);
+            engine.take_open(Partition::WHOLE, page);
         }
         engine
     }
 
-    /// Some of the cases that are not settled, or settled over an unanswered report, after a place.
+    /// Some of the cases of a partition that are not settled, or settled over an unanswered report, after a place.
     #[must_use]
-    pub fn open(&self, after: OpenPlace, most: usize) -> OpenPage {
+    pub fn open(&self, partition: Partition, after: OpenPlace, most: usize) -> OpenPage {
         let OpenPlace([_, _, after]) = after;
-        let is_open =
-            |row: &&CaseRow| row.state != CaseState::Settled || self.has_unanswered(row.id);
+        let is_of_it =
+            |saga: &SagaId| partition == Partition::WHOLE || Partition::of(saga) == partition;
+        let is_open = |row: &&CaseRow| {
+            is_of_it(&row.saga) && (row.state != CaseState::Settled || self.has_unanswered(row.id))
+        };
         let from = CaseId(u64::try_from(after).map_or(0, |after| after + 1));
         let mut rows = self.cases.range(from..).map(|(_, row)| row).filter(is_open);
         let mut page = OpenPage::default();
@@ -343,6 +351,7 @@ impl Memory {
             broken_services: Vec::new(),
             broken_rule_holds: Vec::new(),
             epoch: Epoch::default(),
+            shared: None,
             last_case: self.last_case,
             last_erasure: self.erasures.last_key_value().map_or(0, |(number, _)| *number),
             salt: Salt::NONE,
@@ -354,6 +363,21 @@ impl Memory {
             rulebooks,
             earlier: self.earlier_versions(),
         }
+    }
+
+    /// What a store that several loops share tells at a start.
+    #[must_use]
+    pub fn load_shared(&self, shared: SharedStore) -> Loaded {
+        Loaded { shared: Some(shared), last_case: 0, sagas: Vec::new(), ..self.load() }
+    }
+
+    /// What a partition has beside its open cases.
+    #[must_use]
+    pub fn adopt(&self, partition: Partition, orderly: bool) -> Adopted {
+        let mut sagas = self.load().sagas;
+        sagas.retain(|row| Partition::of(&row.saga) == partition);
+        let last_sequence = self.sequences.get(&partition).copied().unwrap_or_default();
+        Adopted { last_sequence, sagas, orderly }
     }
 
     fn earlier_versions(&self) -> Vec<RulebookRow> {

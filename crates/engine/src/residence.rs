@@ -1,6 +1,7 @@
 //! What is known of where the open cases are: which of those in memory may leave, what is kept of those that have left,
 //! and which of these are needed again. Who leaves and who comes is decided in `engine/spilling.rs`.
 
+use crate::Partition;
 use crate::brief::{Brief, Texts};
 use crate::case::Case;
 use crate::timer::Timer;
@@ -34,8 +35,8 @@ pub(crate) struct Residence {
     pub(crate) refused: BTreeMap<CaseId, String>,
     /// Versions that may be known before those that nobody needs are dropped.
     pub(crate) books_most: usize,
-    /// Not all open cases have been read since the start.
-    pub(crate) reading: bool,
+    /// Of which partitions not all open cases have been read since they are here.
+    pub(crate) reading: BTreeSet<Partition>,
 }
 
 impl Default for Residence {
@@ -53,7 +54,7 @@ impl Default for Residence {
             held_up: BTreeSet::new(),
             refused: BTreeMap::new(),
             books_most: BOOKS_KEPT,
-            reading: false,
+            reading: BTreeSet::new(),
         }
     }
 }

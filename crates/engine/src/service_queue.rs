@@ -9,6 +9,7 @@
 //! Steps go before looks at accepted ones, and those before readings of Histories: undoing is what people wait for.
 
 mod breaker;
+mod forgotten;
 mod histories;
 mod kept_back;
 mod rejection;

@@ -62,6 +62,14 @@ impl StrangersHeard {
         }
     }
 
+    /// These cases have not told of any.
+    pub(crate) fn forget(&mut self, is_gone: impl Fn(CaseId) -> bool) {
+        self.heard.retain(|_, sighting| {
+            sighting.cases.retain(|case| !is_gone(*case));
+            !sighting.cases.is_empty()
+        });
+    }
+
     /// A person has said something of a stranger, or has taken it back.
     pub(crate) fn decide(&mut self, row: StrangerDecisionRow) {
         let key = (row.rulebook, row.action);

@@ -37,6 +37,20 @@ impl Timers {
         self.0.push(Reverse((at, timer)));
     }
 
+    /// Drops those that are about these cases or sagas.
+    pub(crate) fn forget(
+        &mut self,
+        is_gone: impl Fn(CaseId) -> bool,
+        has_gone: impl Fn(&SagaId) -> bool,
+    ) {
+        self.0.retain(|Reverse((_, timer))| match timer {
+            Timer::Step(id) | Timer::TooOld(id) => !is_gone(id.case),
+            Timer::Query(id, _) | Timer::Cause(id) | Timer::Quiet(id) => !is_gone(*id),
+            Timer::Deadline(saga) => !has_gone(saga),
+            Timer::Probe(_) | Timer::Ages(_) | Timer::Deadlines => true,
+        });
+    }
+
     /// Bytes that they take.
     pub(crate) fn bytes(&self) -> usize {
         self.0.capacity() * size_of::<Reverse<(Timestamp, Timer)>>()

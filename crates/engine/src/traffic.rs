@@ -2,7 +2,7 @@
 
 use crate::service_queue::{EffectKey, ServiceQueue};
 use crate::timer::{Timer, Timers};
-use amends_protocol::Timestamp;
+use amends_protocol::{CaseId, SagaId, Timestamp};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -41,6 +41,16 @@ impl Traffic {
             queue.ages_at = Some(at);
             self.timers.set(at, Timer::Ages(Arc::clone(service)));
         }
+    }
+
+    /// Drops all that waits for these cases, and the deadlines of these sagas.
+    pub(crate) fn forget(
+        &mut self,
+        is_gone: impl Fn(CaseId) -> bool,
+        has_gone: impl Fn(&SagaId) -> bool,
+    ) {
+        self.timers.forget(&is_gone, has_gone);
+        self.queues.values_mut().for_each(|queue| queue.forget_cases(&is_gone));
     }
 
     /// Bytes that timers and queues take.

@@ -2,7 +2,8 @@
 
 use crate::effect::LaunchedEffect;
 use amends_engine::{
-    Answer, Batch, Event, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, Ticket,
+    Answer, Batch, Committed, Event, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace,
+    Ticket,
 };
 use amends_protocol::{CaseId, Timestamp};
 use std::fmt;
@@ -45,7 +46,7 @@ pub enum Done {
     /// To [`Need::Lookup`].
     Found(Result<LookupResult, StoreFault>),
     /// To [`Need::Commit`].
-    Committed(Result<(), StoreFault>),
+    Committed(Result<Committed, StoreFault>),
 }
 
 /// How a store failed. The texts are for people.

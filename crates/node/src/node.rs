@@ -4,8 +4,8 @@ use crate::effect::{EffectId, EffectResult, UnderWay};
 use crate::need::{Done, Fault, Need, Released, StoreFault, TurnedAway};
 use crate::queue::{NotTaken, Queue};
 use amends_engine::{
-    Batch, Engine, Epoch, Input, Loaded, LookupRequest, LookupResult, Moment, OpenPage, OpenPlace,
-    Output, Partition, Ticket, Write,
+    Batch, Committed, Engine, Epoch, Input, Loaded, LookupRequest, LookupResult, Moment, OpenPage,
+    OpenPlace, Output, Partition, Ticket, Write,
 };
 use amends_protocol::{CaseId, Timestamp};
 use rustc_hash::FxHashMap;
@@ -25,8 +25,6 @@ const CLOCK_EVERY_MS: u64 = 60_000;
 /// Limits of the loop.
 #[derive(Clone, Copy, Debug)]
 pub struct NodeOptions {
-    /// Which sagas it owns.
-    pub partition: Partition,
     /// Inputs that may wait; one more is refused.
     pub queue: usize,
     /// Bytes that cases in memory may take. Those that are being worked on are there whatever it is.
@@ -274,10 +272,7 @@ impl Node {
             (Phase::LookingUp { inputs, .. }, Done::Found(Err(fault))) => {
                 self.start_over(fault, tickets(&inputs));
             }
-            (Phase::Committing(turn), Done::Committed(Ok(()))) => {
-                self.refused = 0;
-                self.release(turn.output, turn.inputs);
-            }
+            (Phase::Committing(turn), Done::Committed(Ok(done))) => self.committed(*turn, &done),
             (Phase::Committing(turn), Done::Committed(Err(fault))) => self.refused(fault, *turn),
             (phase, Done::Loaded(_) | Done::Open(_) | Done::Found(_) | Done::Committed(_)) => {
                 self.phase = phase;
@@ -324,7 +319,7 @@ impl Node {
 
     fn take_open(&mut self, page: OpenPage) {
         self.open_from = page.next;
-        self.engine.take_open(page);
+        self.engine.take_open(Partition::WHOLE, page);
         self.has_read = true;
         self.tick = true; // what waits in them may go
         if self.open_from.is_none() {
@@ -425,12 +420,21 @@ impl Node {
     fn commit(&mut self, turn: Turn, writes: Vec<Write>) -> Need {
         self.phase = Phase::Committing(Box::new(turn));
         self.kept = self.moment.now;
-        Need::Commit(Batch {
-            partition: self.options.partition,
-            epoch: self.epoch,
-            writes,
-            clock: Some(self.moment.now),
-        })
+        Need::Commit(Batch::whole(self.epoch, writes, Some(self.moment.now)))
+    }
+
+    /// What the store holds of a turn is durable.
+    fn committed(&mut self, turn: Turn, Committed { lost }: &Committed) {
+        match lost.first() {
+            None => {
+                self.refused = 0;
+                self.release(turn.output, turn.inputs);
+            }
+            Some(partition) => {
+                let why = format!("{partition} has been taken over by another node");
+                self.refused(StoreFault::Failed(why), turn);
+            }
+        }
     }
 
     /// All writes of a turn are durable, or it had none.

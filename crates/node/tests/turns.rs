@@ -3,7 +3,7 @@
 mod rig;
 
 use amends_api::CaseState;
-use amends_engine::{Activation, Answer, Input, Replaces, SagaState};
+use amends_engine::{Activation, Answer, Committed, Input, Replaces, SagaState};
 use amends_node::{Done, EffectResult, Need, NodeOptions};
 use amends_protocol::{SagaBegin, SagaId, Timestamp};
 use amends_rulebook::Rulebook;
@@ -35,7 +35,7 @@ fn nobody_is_answered_and_nothing_goes_out_before_the_commit() {
         rig.hand_in("other", "2");
     }
     rig.memory.commit(batch).expect("no conflict");
-    rig.node.done(rig.now, Done::Committed(Ok(())));
+    rig.node.done(rig.now, Done::Committed(Ok(Committed::default())));
     let release = rig.node.need(rig.now);
     let Need::Release(released) = release else { panic!("{release:?}") };
     assert_eq!((released.replies.len(), released.effects.len()), (1, 2));
@@ -45,12 +45,12 @@ fn nobody_is_answered_and_nothing_goes_out_before_the_commit() {
 #[test]
 fn an_answer_to_what_was_not_asked_changes_nothing() {
     let mut rig = Rig::new();
-    rig.node.done(rig.now, Done::Committed(Ok(())));
+    rig.node.done(rig.now, Done::Committed(Ok(Committed::default())));
     rig.node.done(rig.now, Done::Loaded(Ok(rig.memory.load())));
     assert!(rig.node.engine().is_some() && rig.node.is_ready());
     rig.hand_in("s", "1");
     let Need::Lookup(request) = rig.node.need(rig.now) else { panic!("a look-up") };
-    rig.node.done(rig.now, Done::Committed(Ok(())));
+    rig.node.done(rig.now, Done::Committed(Ok(Committed::default())));
     rig.node.done(rig.now, Done::Found(Ok(rig.memory.find(&request))));
     assert!(matches!(rig.node.need(rig.now), Need::Commit(_)));
 }

@@ -2,8 +2,8 @@
 //! at the end. Who may write is decided by the store.
 
 use crate::mailbox::Shared;
-use amends_engine::{Epoch, Partition};
-use amends_store::{Lease, Leases, StoreError};
+use amends_engine::{Epoch, Lease, Partition};
+use amends_store::{Leases, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -75,10 +75,10 @@ pub(crate) async fn until_held(store: &impl Leases) -> Result<(), StoreError> {
 /// # Errors
 /// [`StoreError::NotHeld`] as long as another node lives that holds it; otherwise when the store can't be written.
 pub(crate) async fn hold(store: &impl Leases) -> Result<(), StoreError> {
-    let is_ours = |lease: &Lease| lease.partition == Partition::default();
+    let is_ours = |lease: &Lease| lease.partition == Partition::WHOLE;
     let raised = store.raise().await?;
     if raised.iter().any(is_ours) || store.claim(usize::MAX).await?.iter().any(is_ours) {
         return Ok(());
     }
-    Err(StoreError::NotHeld { partition: Partition::default(), epoch: Epoch::default() })
+    Err(StoreError::NotHeld { partition: Partition::WHOLE, epoch: Epoch::default() })
 }

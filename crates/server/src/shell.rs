@@ -132,7 +132,6 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         let settled = store.settlements(hour_ago, MOST_CASES_AT_START).await?;
         shared.observers.throughput.begin(now, &settled);
         let options_of_node = NodeOptions {
-            partition: Partition::default(),
             // What waits longer waits in the mailbox.
             queue: options.batch,
             batch: options.batch,
@@ -214,7 +213,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         }
         self.shared.ready.store(false, Ordering::Release);
         // Whoever waits to take over need not wait until we count as dead.
-        if let Err(error) = self.store.release(vec![Partition::default()]).await {
+        if let Err(error) = self.store.release(vec![Partition::WHOLE]).await {
             tracing::warn!(%error, "the store can't be given back; others take over when we count as dead");
         }
     }

@@ -1,7 +1,7 @@
 //! The store that a configuration names, whatever its kind. Adds nothing: each role is handed on as it is.
 
 use crate::{
-    ActFilter, Archive, AuditEnds, AuditEntry, Batch, BulkRow, CaseFilter, CaseRecord,
+    ActFilter, Archive, AuditEnds, AuditEntry, Batch, BulkRow, CaseFilter, CaseRecord, Committed,
     CredentialKind, CredentialRow, Credentials, FieldValue, HoldingPage, HoldingPlace, Lease,
     Leases, Ledger, ListedCase, ListedErasure, ListedRejected, ListedStep, Loaded, LookupRequest,
     LookupResult, OpenPage, OpenPlace, PageRequest, Partition, RawCase, Rejected, RejectedFilter,
@@ -79,7 +79,7 @@ impl Ledger for AnyStore {
         }
     }
 
-    async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+    async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
         ask!(self.commit(batch))
     }
 }

@@ -95,7 +95,7 @@ pub enum StoreError {
     },
     /// The batch comes from a time before its partition went to another, or was loaded anew. Nothing of it is stored.
     #[error(
-        "partition {} is not held in epoch {}; it was given back, or taken over since it was loaded: load it again", .partition.0, .epoch.0
+        "{partition} is not held in epoch {}; it was given back, or taken over since it was loaded: load it again", .epoch.0
     )]
     NotHeld {
         /// Whose writes they were.

@@ -2,17 +2,8 @@
 //! to another.
 
 use crate::StoreError;
-use amends_engine::{Epoch, Partition};
+use amends_engine::{Lease, Partition};
 use std::future::Future;
-
-/// A partition that this node holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Lease {
-    /// What is held.
-    pub partition: Partition,
-    /// What every commit for it has to carry. It grows whenever the partition is claimed or raised.
-    pub epoch: Epoch,
-}
 
 /// The parts of a store that nodes share between them. A store that one node owns as a whole has one part, which is
 /// held from its opening on.

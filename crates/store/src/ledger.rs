@@ -1,7 +1,7 @@
 //! What the loop needs of a store: to look up, to load, to commit.
 
 use crate::StoreError;
-use amends_engine::{Batch, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace};
+use amends_engine::{Batch, Committed, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace};
 use std::future::Future;
 
 /// What one loop remembers by. Nothing is decided here: it gives back what was committed.
@@ -41,14 +41,15 @@ pub trait Ledger: Clone + Send + Sync + 'static {
         most: usize,
     ) -> impl Future<Output = Result<OpenPage, StoreError>> + Send;
 
-    /// Makes all writes durable, in their order; of several writes of one key the last counts.
+    /// Makes the writes of all shares durable whose partition is held in its epoch (see [`Leases`](crate::Leases)), in
+    /// their order; of several writes of one key the last counts. The answer names the partitions that are not held.
     ///
-    /// If the returned future is dropped early, the batch may or may not be committed, but never in part.
+    /// If the returned future is dropped early, the batch may or may not be committed, but no share in part.
     ///
     /// # Errors
-    /// On any error nothing of the batch is stored. [`StoreError::NotHeld`] when the batch's partition is not held in
-    /// its epoch (see [`Leases`](crate::Leases)): load again. [`StoreError::Conflict`] when a report's `(source, id)`
+    /// On any error nothing of the batch is stored. [`StoreError::NotHeld`] when a store that is owned as a whole is not
+    /// held in the epoch, or not as a whole: load again. [`StoreError::Conflict`] when a report's `(source, id)`
     /// or a case's saga already belongs to another row. [`StoreError::Unstorable`] when what was to be written would
     /// not read back: whatever is committed can be read.
-    fn commit(&self, batch: Batch) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn commit(&self, batch: Batch) -> impl Future<Output = Result<Committed, StoreError>> + Send;
 }

@@ -45,7 +45,7 @@ pub use filter::{
     ActFilter, CaseFilter, CaseOrder, DEFAULT_PAGE, PAGE_LIMIT, PageRequest, StepFilter,
 };
 pub use holding::{FieldValue, Holding, HoldingPage, HoldingPlace, ListedErasure};
-pub use leases::{Lease, Leases};
+pub use leases::Leases;
 pub use ledger::Ledger;
 #[cfg(feature = "postgres")]
 pub use moving::{Moving, StoreMoved, TableMoved, move_store};
@@ -63,8 +63,8 @@ pub use sqlite::{
 pub use upkeep::{BulkRow, SettledBefore, Upkeep};
 
 pub use amends_engine::{
-    Batch, BrokenCase, Epoch, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, Partition,
-    RawCase, RawRow, RawValue, RulebookRow, UnreadableRow,
+    Batch, BrokenCase, Committed, Epoch, Lease, Loaded, LookupRequest, LookupResult, OpenPage,
+    OpenPlace, Partition, RawCase, RawRow, RawValue, RulebookRow, Share, UnreadableRow,
 };
 
 /// Where a supervisor keeps what it must not forget. Clones share one store.

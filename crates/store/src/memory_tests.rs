@@ -1,10 +1,10 @@
 //! The engine's [`Memory`] passes the ledger's chapter of the suite: what is played with it behaves as with a database.
 
 use crate::{
-    Batch, Ledger, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, StoreError,
+    Batch, Committed, Ledger, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, StoreError,
     conformance::Place,
 };
-use amends_engine::{Memory, MemoryConflict};
+use amends_engine::{Memory, MemoryConflict, Partition};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 #[derive(Clone, Default)]
@@ -26,10 +26,10 @@ impl Ledger for Shared {
     }
 
     async fn open(&self, after: OpenPlace, most: usize) -> Result<OpenPage, StoreError> {
-        Ok(self.lock().open(after, most))
+        Ok(self.lock().open(Partition::WHOLE, after, most))
     }
 
-    async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+    async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
         self.lock().commit(batch).map_err(|conflict| {
             let MemoryConflict { row, case } = conflict;
             StoreError::Conflict { row, case }

@@ -18,7 +18,7 @@ macro_rules! roles {
                 self.writing().order(move |writer| writer.open_cases(after, most)).await
             }
 
-            async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+            async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
                 self.writing().commit(batch).await
             }
         }
@@ -260,9 +260,9 @@ pub(crate) use roles;
 pub(crate) mod names {
     pub(crate) use crate::{
         ActFilter, Archive, AuditEnds, AuditEntry, Batch, BulkRow, CaseFilter, CaseRecord,
-        CredentialKind, CredentialRow, Credentials, FieldValue, HoldingPage, HoldingPlace, Lease,
-        Leases, Ledger, ListedCase, ListedErasure, ListedRejected, ListedStep, Loaded,
-        LookupRequest, LookupResult, OpenPage, OpenPlace, PageRequest, Partition, RawCase,
+        Committed, CredentialKind, CredentialRow, Credentials, FieldValue, HoldingPage,
+        HoldingPlace, Lease, Leases, Ledger, ListedCase, ListedErasure, ListedRejected, ListedStep,
+        Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, PageRequest, Partition, RawCase,
         Rejected, RejectedFilter, RejectedKept, RejectedLimits, RejectedRow, RowPage, RulebookRow,
         SettledBefore, Settlements, StepFilter, StepRecord, StoreError, Upkeep,
         sqlite::raw as mended,

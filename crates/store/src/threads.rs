@@ -1,6 +1,6 @@
 //! A store as threads: one that writes and answers the loop, in the order of asking, and some that read for people.
 
-use crate::{Batch, StoreError};
+use crate::{Batch, Committed, StoreError};
 use std::{
     sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
@@ -20,14 +20,14 @@ const QUESTIONS: usize = 256;
 /// What works on the writing thread.
 pub(crate) trait Writer: Sized + Send + 'static {
     /// Commits all, or those that can be, each whole or not at all. Whoever asked is answered.
-    fn commit(&mut self, group: Vec<(Batch, Reply<()>)>);
+    fn commit(&mut self, group: Vec<(Batch, Reply<Committed>)>);
 
     /// Ends the work, when nobody can ask any more.
     fn finish(self);
 }
 
 enum Order<W> {
-    Commit(Batch, Reply<()>),
+    Commit(Batch, Reply<Committed>),
     Do(Box<dyn FnOnce(&mut W) + Send>),
 }
 
@@ -48,7 +48,7 @@ impl<W: Writer> Writing<W> {
     }
 
     /// Commits, after all that was asked before.
-    pub(crate) async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+    pub(crate) async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
         let (reply, answer) = oneshot::channel();
         self.send(Order::Commit(batch, reply)).await?;
         answer.await.map_err(|_| StoreError::Closed)?
@@ -113,19 +113,18 @@ fn obey_all<W: Writer>(mut writer: W, mut orders: mpsc::Receiver<Order<W>>) {
 
 /// Writes a group together; if that fails, each alone: one of them is at fault, and the others must not suffer for it.
 pub(crate) fn write_group(
-    mut group: Vec<(Batch, Reply<()>)>,
-    mut write: impl FnMut(&[&Batch]) -> Result<(), StoreError>,
+    group: Vec<(Batch, Reply<Committed>)>,
+    mut write: impl FnMut(&[&Batch]) -> Result<Committed, StoreError>,
 ) {
-    let result = write(&group.iter().map(|(batch, _)| batch).collect::<Vec<_>>());
-    if group.len() > 1 && result.is_err() {
-        for (batch, reply) in group {
-            let _ = reply.send(write(&[&batch]));
-        }
-    } else if let Some((_, last)) = group.pop() {
-        for (_, reply) in group {
-            let _ = reply.send(Ok(()));
-        }
-        let _ = last.send(result);
+    let is_alone = group.len() == 1;
+    let mut together = write(&group.iter().map(|(batch, _)| batch).collect::<Vec<_>>());
+    for (batch, reply) in group {
+        let written = match &together {
+            Ok(committed) => Ok(committed.clone()),
+            Err(_) if is_alone => std::mem::replace(&mut together, Err(StoreError::Closed)),
+            Err(_) => write(&[&batch]),
+        };
+        let _ = reply.send(written);
     }
 }
 

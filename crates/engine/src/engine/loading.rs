@@ -2,12 +2,13 @@
 
 use super::Engine;
 use crate::case::Case;
+use crate::holdings::Holdings;
 use crate::service_queue::EffectKey;
 use crate::timer::Timer;
 use crate::transition::StepEvent;
 use crate::{
-    Decision, Input, Loaded, LookupRequest, LookupResult, Moment, ReportRole, RulebookRow,
-    SUPERVISOR, ServiceRow, ServiceSettings, StepState, StoredCase, UnreadableRow,
+    Decision, Input, Loaded, LookupRequest, LookupResult, Moment, Partition, ReportRole,
+    RulebookRow, SUPERVISOR, ServiceRow, ServiceSettings, StepState, StoredCase, UnreadableRow,
 };
 use amends_api::CaseState;
 use amends_protocol::{CaseId, Timestamp};
@@ -29,7 +30,10 @@ impl Engine {
         engine.turn.moment = moment;
         engine.turn.salt = loaded.salt;
         engine.residence = before.residence.emptied();
-        engine.begin_to_read();
+        match &loaded.shared {
+            Some(shared) => engine.holdings = Some(Holdings::new(shared.first_number)),
+            None => drop(engine.residence.reading.insert(Partition::WHOLE)),
+        }
         engine.unreadable = loaded.unreadable;
         for row in &loaded.rulebooks {
             let read = match before.books.get(&row.hash) {
@@ -176,6 +180,7 @@ impl Engine {
     /// Takes back an open case after a restart: what was under way counts as unanswered, what was reported while nobody
     /// could work on it is answered, timers are set again, and it goes on.
     pub(super) fn resume(&mut self, now: Timestamp, id: CaseId) {
+        let is_orderly = self.was_handed_over(id);
         self.with_case(id, |case, engine| {
             if case.row.state != CaseState::Unmatched {
                 engine.answer_unanswered(case, now);
@@ -189,7 +194,9 @@ impl Engine {
                     StepState::Due(at) if *at <= now => {
                         turn.traffic.enqueue(&service, EffectKey::Step(step_id));
                     }
-                    StepState::Due(at) if step.extra.not_before.is_some_and(|t| t > now.0) => {
+                    StepState::Due(at)
+                        if is_orderly || step.extra.not_before.is_some_and(|t| t > now.0) =>
+                    {
                         turn.traffic.timers.set(*at, Timer::Step(step_id));
                     }
                     // Who waited for whose return is not known any more, so each is tried at once.
@@ -203,7 +210,7 @@ impl Engine {
                     _ => {}
                 }
             }
-            case.resume_readings(now, turn);
+            case.resume_readings(is_orderly, now, turn);
             if let Some(at) = case.row.extra.quiet_at {
                 turn.traffic.timers.set(Timestamp(at), Timer::Quiet(id));
             }

@@ -114,7 +114,7 @@ impl Engine {
     }
 
     pub(super) fn add_report(&mut self, case: &mut Case, now: Timestamp, report: Arc<Report>) {
-        if case.book.is_none() && self.adopt(case, &report) {
+        if case.book.is_none() && self.take_its_rulebook(case, &report) {
             case.answer_shared_anew(now);
         }
         case.reopen(&mut self.turn);
@@ -143,8 +143,7 @@ impl Engine {
         if let Some(id) = self.by_saga.get(&report.saga_id) {
             return *id;
         }
-        self.last_case += 1;
-        let id = CaseId(self.last_case);
+        let id = self.next_case(&report.saga_id);
         let book = self.book_for(report);
         let wall = self.turn.moment.wall;
         let row = CaseRow {
@@ -181,7 +180,7 @@ impl Engine {
     }
 
     /// A case without a rulebook takes that of a further report. True if there is one.
-    fn adopt(&self, case: &mut Case, report: &Report) -> bool {
+    fn take_its_rulebook(&self, case: &mut Case, report: &Report) -> bool {
         let Some(book) = self.book_for(report) else { return false };
         case.take_book(book);
         true

@@ -14,7 +14,7 @@ use crate::residence::{BOOKS_KEPT, MemoryUse};
 use crate::service_queue::EffectKey;
 use crate::timer::Timer;
 use crate::transition::StepEvent;
-use crate::{OpenPage, Output, StepState, StoredCase};
+use crate::{OpenPage, Output, Partition, StepState, StoredCase};
 use amends_protocol::{CaseId, StepId, Timestamp};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -71,7 +71,7 @@ impl Engine {
     /// Whether all open cases have been read since the start.
     #[must_use]
     pub fn knows_all_open(&self) -> bool {
-        !self.residence.reading
+        self.residence.reading.is_empty()
     }
 
     pub(super) fn wanted_cases(&self) -> impl Iterator<Item = CaseId> {
@@ -155,9 +155,9 @@ impl Engine {
 
     // What comes in.
 
-    /// Takes in a page of open cases after a start. What was under way counts as unanswered, timers are set, and all
+    /// Takes in a page of open cases of a partition after a start. What was under way counts as unanswered, timers are set, and all
     /// that waits has its place in its queue. The cases stay in the store until they are needed.
-    pub fn take_open(&mut self, page: OpenPage) {
+    pub fn take_open(&mut self, partition: Partition, page: OpenPage) {
         for case in page.broken {
             if !self.cases.contains_key(&case.id) {
                 self.isolate(case);
@@ -166,12 +166,9 @@ impl Engine {
         for stored in page.cases {
             self.take_open_case(stored);
         }
-        self.residence.reading = page.next.is_some();
-    }
-
-    /// From now on open cases are read, page by page.
-    pub(super) fn begin_to_read(&mut self) {
-        self.residence.reading = true;
+        if page.next.is_none() {
+            self.residence.reading.remove(&partition);
+        }
     }
 
     fn take_open_case(&mut self, stored: StoredCase) {
@@ -185,14 +182,17 @@ impl Engine {
         let as_it_was = |case: &Case| {
             case.row.state == state && case.steps.len() == steps && case.reports_are_as_stored()
         };
-        if !came || in_flight || !self.cases.get(&id).is_some_and(|case| as_it_was(case)) {
+        let is_orderly = self.was_handed_over(id);
+        let has_changed = |case: &Case| is_orderly && case.has_unwritten();
+        let stays = |case: &Case| !as_it_was(case) || has_changed(case);
+        if !came || in_flight || self.cases.get(&id).is_none_or(|case| stays(case)) {
             self.turn.out.append(said);
             return;
         }
         // What changes with a start is written and told when the case is worked on.
         self.changed.remove(&id);
         if let Some(brief) = self.spill_one(id) {
-            brief.from_start = true;
+            brief.from_start = !is_orderly;
         }
     }
 

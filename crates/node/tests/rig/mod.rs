@@ -73,7 +73,6 @@ pub struct Rig {
 
 pub fn options() -> NodeOptions {
     NodeOptions {
-        partition: Partition::default(),
         queue: 100,
         resident_bytes: usize::MAX,
         open_page: 2,
@@ -145,7 +144,7 @@ impl Rig {
                 self.node.done(self.now, Done::Loaded(loaded));
             }
             Need::Open(after, most) => {
-                let page = self.memory.open(after, most);
+                let page = self.memory.open(Partition::WHOLE, after, most);
                 self.node.done(self.now, Done::Open(Ok(page)));
             }
             Need::Lookup(request) => {
@@ -156,14 +155,13 @@ impl Rig {
             Need::Commit(batch) => {
                 self.count("commit");
                 let bad = self.bad_report.is_some_and(|id| {
-                    batch.writes.iter().any(|write| {
+                    batch.writes().any(|write| {
                         matches!(write, amends_engine::Write::Report(row) if row.report.id == id)
                     })
                 });
                 if let Some((case, fault)) = &self.refused_case
                     && batch
-                        .writes
-                        .iter()
+                        .writes()
                         .any(|w| matches!(w, amends_engine::Write::Case(row) if row.id == *case))
                 {
                     self.node.done(self.now, Done::Committed(Err(fault.clone())));

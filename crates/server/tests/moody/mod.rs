@@ -9,7 +9,7 @@ use amends_engine::{
 use amends_protocol::{CaseId, Outcome, SagaId, StepId, Timestamp, Verb};
 use amends_server::{EffectResult, Outbound};
 use amends_store::{
-    ActFilter, Archive, AuditEnds, AuditEntry, Batch, BulkRow, CaseFilter, CaseRecord,
+    ActFilter, Archive, AuditEnds, AuditEntry, Batch, BulkRow, CaseFilter, CaseRecord, Committed,
     CredentialKind, CredentialRow, Credentials, FieldValue, HoldingPage, HoldingPlace, Lease,
     Leases, Ledger, ListedCase, ListedErasure, ListedRejected, ListedStep, Loaded, LookupRequest,
     LookupResult, OpenPage, OpenPlace, PageRequest, Partition, RawCase, Rejected, RejectedFilter,
@@ -64,7 +64,7 @@ impl Ledger for Moody {
         self.inner.open(after, most).await
     }
 
-    async fn commit(&self, batch: Batch) -> Stored<()> {
+    async fn commit(&self, batch: Batch) -> Stored<Committed> {
         self.mood()?;
         let fate = self.next.lock().expect("not poisoned").take();
         match &fate {
@@ -75,9 +75,9 @@ impl Ledger for Moody {
             }
             Some(Fate::Unknown) | None => {}
         }
-        self.inner.commit(batch).await?;
+        let committed = self.inner.commit(batch).await?;
         self.commits.fetch_add(1, Ordering::SeqCst);
-        if matches!(fate, Some(Fate::Unknown)) { Err(StoreError::Closed) } else { Ok(()) }
+        if matches!(fate, Some(Fate::Unknown)) { Err(StoreError::Closed) } else { Ok(committed) }
     }
 }
 

@@ -4,7 +4,7 @@ use crate::event::BEGINNING;
 use crate::scenario::{CrashPoint, Scenario};
 use crate::stored::Stored;
 use crate::switches::Switches;
-use amends_engine::{Batch, LookupRequest, Moment, OpenPlace, Partition};
+use amends_engine::{Batch, LookupRequest, Moment, OpenPlace};
 use amends_node::{Line, Node, NodeOptions, STRIDE_MS};
 use amends_protocol::{CaseId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,14 +17,7 @@ pub(super) const fn options(seed: u64) -> NodeOptions {
         1 => ABOUT_ONE_CASE,
         _ => usize::MAX,
     };
-    NodeOptions {
-        partition: Partition(0),
-        queue: 64,
-        resident_bytes,
-        open_page: 4,
-        batch: 16,
-        grace_ms: 1_000,
-    }
+    NodeOptions { queue: 64, resident_bytes, open_page: 4, batch: 16, grace_ms: 1_000 }
 }
 
 /// In bytes of memory.

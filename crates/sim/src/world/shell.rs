@@ -6,7 +6,7 @@ use super::state::World;
 use crate::check::Seen;
 use crate::event::WorldEvent;
 use crate::scenario::{CrashPoint, StoreTrouble};
-use amends_engine::{Batch, Input, Write};
+use amends_engine::{Batch, Committed, Input, Partition, Write};
 use amends_node::{Done, EffectId, EffectResult, Need, Node, Released, StoreFault};
 use amends_protocol::{CaseId, Timestamp};
 
@@ -106,7 +106,9 @@ impl World<'_> {
                 }
                 Done::Loaded(if fails { Err(broken()) } else { Ok(self.shell.store.rows.load()) })
             }
-            Asked::Open(after, most) => Done::Open(Ok(self.shell.store.rows.open(after, most))),
+            Asked::Open(after, most) => {
+                Done::Open(Ok(self.shell.store.rows.open(Partition::WHOLE, after, most)))
+            }
             Asked::Lookup(request) => {
                 let fails = self.store_trouble(|t| t == StoreTrouble::LookupFails).is_some();
                 let found = self.shell.store.rows.find(&request);
@@ -124,7 +126,7 @@ impl World<'_> {
         self.turn();
     }
 
-    fn commit(&mut self, batch: Batch) -> Option<Result<(), StoreFault>> {
+    fn commit(&mut self, batch: Batch) -> Option<Result<Committed, StoreFault>> {
         let crash = self.crash();
         if let Some((CrashPoint::BeforeCommit, down_ms)) = crash {
             self.die("before the commit", down_ms);
@@ -138,10 +140,11 @@ impl World<'_> {
         };
         let trouble = self.store_trouble(fails);
         if let Some(trouble) = trouble {
-            self.story.tell(|| format!("the store: {trouble:?} ({} writes)", batch.writes.len()));
+            let writes = batch.writes().count();
+            self.story.tell(|| format!("the store: {trouble:?} ({writes} writes)"));
         }
         let mut result = match trouble {
-            None => self.refusal(&batch),
+            None => self.refusal(&batch).map(|()| Committed::default()),
             Some(StoreTrouble::Conflict) => {
                 Err(StoreFault::Conflict { why: "by mistake".to_owned(), case: None })
             }
@@ -149,7 +152,7 @@ impl World<'_> {
         };
         let refused = self.refusal(&batch).is_err();
         if !refused && matches!(trouble, None | Some(StoreTrouble::CommitEndUnknown)) {
-            let writes = batch.writes.clone();
+            let writes: Vec<Write> = batch.writes().cloned().collect();
             self.seen(&Seen::Commit { writes: &writes });
             if let Err(conflict) = self.shell.store.rows.commit(batch) {
                 result = Err(StoreFault::Conflict { why: conflict.row, case: conflict.case });
@@ -170,7 +173,7 @@ impl World<'_> {
 
     /// What the store says of a case whose rows it does not take.
     fn refusal(&self, batch: &Batch) -> Result<(), StoreFault> {
-        let case = batch.writes.iter().find_map(|write| match write {
+        let case = batch.writes().find_map(|write| match write {
             Write::Case(row) => Some(row.id),
             Write::Step(row) => Some(row.id.case),
             _ => None,

@@ -4,7 +4,7 @@
 use super::commands::{Command, Commands, Whole};
 use crate::{
     ActFilter, Batch, CaseFilter, Epoch, HoldingPlace, Ledger, Loaded, LookupResult, OpenPlace,
-    PageRequest, Partition, RejectedFilter, RejectedLimits, RowPage, StepFilter, Store, StoreError,
+    PageRequest, RejectedFilter, RejectedLimits, RowPage, StepFilter, Store, StoreError,
 };
 use amends_protocol::{Salt, Timestamp};
 use std::fmt::Debug;
@@ -39,7 +39,7 @@ impl<S: Ledger> Asked<S> {
             Command::Commit(writes) => {
                 let (writes, epoch) = (writes.clone(), self.epoch);
                 let clock = Some(Timestamp(writes.len() as i64));
-                said(store.commit(Batch { partition: Partition(0), epoch, writes, clock }).await)
+                said(store.commit(Batch::whole(epoch, writes, clock)).await)
             }
             Command::Find(wanted) => said(store.find(wanted.clone()).await.map(in_order)),
             Command::Load => match store.load().await {

@@ -7,19 +7,19 @@ use super::{
     writing::join_four,
 };
 use crate::{Lease, Leases, Ledger, Store, StoreError};
-use amends_engine::{Batch, Epoch, Partition};
+use amends_engine::{Batch, Committed, Epoch, Partition, Share};
 
-const WHOLE: Partition = Partition(0);
+const WHOLE: Partition = Partition::WHOLE;
 
 async fn stored(store: &impl Store) -> Vec<u64> {
     unsettled(store).await.iter().map(|stored| stored.case.id.0).collect()
 }
 
 fn batch(n: u64, epoch: Epoch) -> Batch {
-    Batch { partition: WHOLE, epoch, writes: whole(case(n)), clock: None }
+    Batch::whole(epoch, whole(case(n)), None)
 }
 
-fn is_not_held(result: &Result<(), StoreError>) -> bool {
+fn is_not_held(result: &Result<Committed, StoreError>) -> bool {
     matches!(result, Err(StoreError::NotHeld { .. }))
 }
 
@@ -32,7 +32,7 @@ pub async fn a_commit_of_an_old_epoch_is_refused(place: &impl Place<Store: Store
     assert!(epoch > old, "{epoch:?} after {old:?}");
     let late = store.commit(batch(2, old)).await;
     assert!(is_not_held(&late), "{late:?}");
-    let empty = store.commit(Batch { epoch: old, ..Batch::default() }).await;
+    let empty = store.commit(Batch::whole(old, Vec::new(), None)).await;
     assert!(is_not_held(&empty), "{empty:?}");
     assert_eq!(store.load().await.expect("loads").epoch, epoch);
     store.commit(batch(3, epoch)).await.expect("commits");
@@ -42,7 +42,8 @@ pub async fn a_commit_of_an_old_epoch_is_refused(place: &impl Place<Store: Store
 /// A partition that there is not, or that another holds, and an epoch that is yet to come.
 pub async fn a_partition_that_is_not_held_is_refused(place: &impl Place<Store: Store>) {
     let Held { store, epoch } = Held::of(place).await;
-    let foreign = store.commit(Batch { partition: Partition(7), ..batch(1, epoch) }).await;
+    let share = Share { partition: Partition(7), epoch, writes: whole(case(1)) };
+    let foreign = store.commit(Batch { shares: vec![share], clock: None }).await;
     assert!(is_not_held(&foreign), "{foreign:?}");
     let ahead = store.commit(batch(1, Epoch(epoch.0 + 1))).await;
     assert!(is_not_held(&ahead), "{ahead:?}");

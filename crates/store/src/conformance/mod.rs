@@ -22,7 +22,7 @@ pub mod upkeep;
 pub mod writing;
 
 use crate::{Ledger, StoreError};
-use amends_engine::{Batch, Epoch, OpenPlace, Partition, StoredCase, Write};
+use amends_engine::{Batch, Epoch, OpenPlace, StoredCase, Write};
 use std::{future::Future, ops::Deref, path::PathBuf};
 
 /// Somewhere a store can live. Dropped, it leaves nothing behind.
@@ -83,9 +83,7 @@ impl<S: Ledger> Held<S> {
     }
 
     async fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {
-        self.store
-            .commit(Batch { partition: Partition(0), epoch: self.epoch, writes, clock: None })
-            .await
+        self.store.commit(Batch::whole(self.epoch, writes, None)).await.map(drop)
     }
 }
 

@@ -496,7 +496,7 @@ pub async fn supervisor_time_goes_on_from_the_last_commit(place: &impl Place) {
     store.commit(whole(open)).await.expect("commits");
     assert_eq!(store.load().await.expect("loads").clock, Some(at(1, 5)));
     for (clock, writes) in [(at(1, 9), whole(case(2))), (at(1, 12), vec![]), (at(1, 3), vec![])] {
-        let batch = Batch { epoch: store.epoch, writes, clock: Some(clock), ..Batch::default() };
+        let batch = Batch::whole(store.epoch, writes, Some(clock));
         store.store.commit(batch).await.expect("commits");
     }
     drop(store);

@@ -6,8 +6,8 @@ use crate::conformance::commands::{Command, Commands};
 use crate::postgres::session;
 use crate::sqlite::connection::FILE_NAME;
 use crate::{
-    Batch, CredentialKind, CredentialRow, Credentials, Ledger, Partition, PostgresOptions,
-    PostgresStore, SqliteOptions, SqliteStore, StoreError,
+    Batch, CredentialKind, CredentialRow, Credentials, Ledger, PostgresOptions, PostgresStore,
+    SqliteOptions, SqliteStore, StoreError,
 };
 use amends_private_server::PostgresServer;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,7 +24,7 @@ fn filled() -> TempDir {
         let mut commands = Commands::of(7);
         for _ in 0..300 {
             if let Command::Commit(writes) = commands.of_ledger() {
-                let batch = Batch { partition: Partition(0), epoch, writes, clock: None };
+                let batch = Batch::whole(epoch, writes, None);
                 let _ = store.commit(batch).await; // some contradict what is there
             }
         }

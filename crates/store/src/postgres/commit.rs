@@ -120,13 +120,13 @@ pub(super) enum Landed {
 pub(super) fn commit(by: Holder<'_>, batches: &[&Batch]) -> Result<Landed, StoreError> {
     let clock = batches.iter().filter_map(|batch| batch.clock).max();
     let mut rows = Rows { clock, ..Rows::default() };
-    if batches.iter().any(|batch| batch.writes.iter().any(is_rare)) {
+    if batches.iter().any(|batch| batch.writes().any(is_rare)) {
         return by.session.transact(|| match needs(by, batches)? {
             Landed::NotHeld => Ok(Landed::NotHeld),
             Landed::Yes => one_by_one(by, batches, rows),
         });
     }
-    for write in batches.iter().flat_map(|batch| &batch.writes) {
+    for write in batches.iter().flat_map(|batch| batch.writes()) {
         rows.add(write)?;
     }
     put(by, &rows, REPEATS)
@@ -157,7 +157,7 @@ pub(super) fn hold_the_seat(by: Holder<'_>) -> Result<Landed, StoreError> {
 /// Holds on to what the rare writes of batches need.
 fn needs(by: Holder<'_>, batches: &[&Batch]) -> Result<Landed, StoreError> {
     let (mut partitions, mut ids) = (BTreeSet::new(), BTreeSet::new());
-    for write in batches.iter().flat_map(|batch| &batch.writes) {
+    for write in batches.iter().flat_map(|batch| batch.writes()) {
         match write {
             Write::Remove(id) => ids.extend(case_number(*id)),
             Write::Act(row) => {
@@ -197,7 +197,7 @@ fn one_by_one<'w>(
     mut rows: Rows<'w>,
 ) -> Result<Landed, StoreError> {
     let (conn, mut json, mut chain) = (by.session, Vec::new(), ChainWriter::default());
-    for write in batches.iter().flat_map(|batch| &batch.writes) {
+    for write in batches.iter().flat_map(|batch| batch.writes()) {
         if !is_rare(write) {
             rows.add(write)?;
             continue;
@@ -234,7 +234,7 @@ fn one_by_one<'w>(
 
 /// In the middle of a transaction, which is rolled back by it.
 fn lost(by: Holder<'_>) -> StoreError {
-    StoreError::NotHeld { partition: crate::Partition(0), epoch: by.held.epoch() }
+    StoreError::NotHeld { partition: crate::Partition::WHOLE, epoch: by.held.epoch() }
 }
 
 fn take_and_put(by: Holder<'_>, rows: &mut Rows<'_>) -> Result<Landed, StoreError> {

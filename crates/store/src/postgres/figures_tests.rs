@@ -2,7 +2,7 @@
 
 use super::tests::{Base, until};
 use crate::{
-    Batch, Epoch, Leases, Ledger, Partition,
+    Batch, Epoch, Leases, Ledger,
     conformance::sample::{FromRow, case, done, report, settled, step},
     tables::{collect, rows::column},
 };
@@ -14,12 +14,7 @@ const TOGETHER: u64 = 50;
 const STEPS: [&str; 3] = ["payment.pay", "coupon.redeem", "rider.match"];
 
 fn batch(epoch: Epoch, writes: Vec<Write>) -> Batch {
-    Batch {
-        partition: Partition(0),
-        epoch,
-        writes,
-        clock: Some(amends_protocol::Timestamp(epoch.0.cast_signed())),
-    }
+    Batch::whole(epoch, writes, Some(amends_protocol::Timestamp(epoch.0.cast_signed())))
 }
 
 /// A report comes, and three steps go out.

@@ -1,19 +1,17 @@
 //! Who may write. The 64 parts of the sagas and the seat have a row with an epoch each; every commit reads those that
 //! it needs and holds on to them, and whoever takes them over has to wait for it, and then raises the epoch.
 //!
-//! A node of this version takes all of them or none, and shows them to the loop as the one partition 0. Its epoch is
-//! the highest of theirs: all are claimed and raised together, so it grows whenever one of them does.
+//! A node of this version takes all of them or none, and shows them to the loop as the whole store. Its epoch is the
+//! highest of theirs: all are claimed and raised together, so it grows whenever one of them does.
 //!
 //! INVARIANT: rows are locked in the order of their number, and looked at by a statement that begins when they are
 //! locked. A condition in the locking statement itself would be judged by a snapshot from before the wait, in which a
 //! node that has just come is not there, and its leases would be taken for a dead one's.
 
 use super::session::{Session, database, get};
-use crate::{Batch, Epoch, Lease, Partition, StoreError, partitions::PARTITIONS};
+use crate::{Batch, Epoch, Lease, Partition, Share, StoreError, partitions::PARTITIONS};
 use std::time::Duration;
 
-/// All sagas, as the loop sees them.
-const WHOLE: Partition = Partition(0);
 /// The parts of the sagas and the seat.
 pub(super) const LEASES: usize = PARTITIONS + 1;
 
@@ -134,7 +132,9 @@ impl Held {
     }
 
     fn leases(held: Option<&Self>) -> Vec<Lease> {
-        held.map(|held| Lease { partition: WHOLE, epoch: held.epoch }).into_iter().collect()
+        held.map(|held| Lease { partition: Partition::WHOLE, epoch: held.epoch })
+            .into_iter()
+            .collect()
     }
 }
 
@@ -145,16 +145,18 @@ pub(super) struct WholeLease(pub(super) Option<Held>);
 impl WholeLease {
     /// Refuses a batch from before, without asking.
     pub(super) fn check(&self, batch: &Batch) -> Result<&Held, StoreError> {
-        let Batch { partition, epoch, .. } = *batch;
-        match &self.0 {
-            Some(held) if (partition, epoch) == (WHOLE, held.epoch) => Ok(held),
-            _ => Err(StoreError::NotHeld { partition, epoch }),
+        let held = self.held()?;
+        let is_held =
+            |share: &&Share| (share.partition, share.epoch) == (Partition::WHOLE, held.epoch);
+        match batch.shares.iter().find(|share| !is_held(share)) {
+            None => Ok(held),
+            Some(&Share { partition, epoch, .. }) => Err(StoreError::NotHeld { partition, epoch }),
         }
     }
 
     /// What is held, for writes that carry no epoch.
     pub(super) fn held(&self) -> Result<&Held, StoreError> {
-        self.0.as_ref().ok_or(StoreError::NotHeld { partition: WHOLE, epoch: Epoch(0) })
+        self.0.as_ref().ok_or(StoreError::NotHeld { partition: Partition::WHOLE, epoch: Epoch(0) })
     }
 
     pub(super) fn leases(&self) -> Vec<Lease> {

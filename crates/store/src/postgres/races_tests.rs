@@ -8,7 +8,7 @@ use super::{
     tests::{Base, PATIENCE, until},
 };
 use crate::{
-    Batch, Epoch, Leases, Ledger, Partition,
+    Batch, Epoch, Leases, Ledger,
     conformance::sample::{FromRow, case, done, report, whole},
     tables::{collect, rows::column},
 };
@@ -25,7 +25,7 @@ fn me(node: &str, session: &Session) -> Me {
 }
 
 fn batch(epoch: Epoch, writes: Vec<Write>) -> Batch {
-    Batch { partition: Partition(0), epoch, writes, clock: None }
+    Batch::whole(epoch, writes, None)
 }
 
 fn cases(session: &Session) -> Vec<i64> {

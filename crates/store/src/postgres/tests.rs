@@ -106,8 +106,7 @@ mod conformance {
 }
 
 fn batch(lease: Lease, writes: Vec<Write>) -> Batch {
-    let Lease { partition, epoch } = lease;
-    Batch { partition, epoch, writes, clock: None }
+    Batch::whole(lease.epoch, writes, None)
 }
 
 async fn ids(store: &PostgresStore) -> Vec<u64> {
@@ -132,7 +131,9 @@ async fn a_second_node_waits_and_takes_over_when_the_first_is_dead() {
 
     base.sql(AN_HOUR_LATER);
     let taken = two.claim(1).await.expect("claims");
-    let [Lease { partition: Partition(0), epoch }] = taken[..] else { panic!("one: {taken:?}") };
+    let [Lease { partition: Partition::WHOLE, epoch }] = taken[..] else {
+        panic!("one: {taken:?}")
+    };
     assert!(epoch > held.epoch);
     let late = one.commit(batch(held, whole(case(2)))).await;
     assert!(matches!(late, Err(StoreError::NotHeld { .. })), "{late:?}");

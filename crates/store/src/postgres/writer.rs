@@ -8,7 +8,7 @@ use super::{
     session::{self, Session, breaks, database},
 };
 use crate::{
-    Batch, Lease, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, Partition,
+    Batch, Committed, Lease, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, Partition,
     SettledBefore, StoreError,
     tables::{
         Tables, lookup,
@@ -95,16 +95,16 @@ impl PgWriter {
         done
     }
 
-    fn write(&mut self, batches: &[&Batch]) -> Result<(), StoreError> {
+    fn write(&mut self, batches: &[&Batch]) -> Result<Committed, StoreError> {
         batches.iter().try_for_each(|batch| self.lease.check(batch).map(drop))?;
-        if batches.iter().all(|batch| batch.writes.is_empty() && batch.clock.is_none()) {
-            return Ok(());
+        if batches.iter().all(|batch| batch.is_empty()) {
+            return Ok(Committed::default());
         }
         let landed = self.on_line(|session, lease, me| {
             let by = Holder { session, me, held: lease.held()? };
             commit::commit(by, batches)
         })?;
-        self.unless_lost(landed)
+        self.unless_lost(landed).map(|()| Committed::default())
     }
 
     /// What has gone to another is not held any more.
@@ -114,7 +114,7 @@ impl PgWriter {
             Landed::NotHeld => {
                 let lost = self.lease.held().map(|held| held.epoch()).unwrap_or_default();
                 self.lease.0 = None;
-                Err(StoreError::NotHeld { partition: Partition(0), epoch: lost })
+                Err(StoreError::NotHeld { partition: Partition::WHOLE, epoch: lost })
             }
         }
     }
@@ -183,7 +183,7 @@ impl PgWriter {
     }
 
     pub(super) fn release(&mut self, partitions: &[Partition]) -> Result<(), StoreError> {
-        if !partitions.contains(&Partition(0)) {
+        if !partitions.contains(&Partition::WHOLE) {
             return Ok(());
         }
         self.on_line(|session, lease, me| lease.release(session, me))
@@ -191,7 +191,7 @@ impl PgWriter {
 }
 
 impl Writer for PgWriter {
-    fn commit(&mut self, group: Vec<(Batch, Reply<()>)>) {
+    fn commit(&mut self, group: Vec<(Batch, Reply<Committed>)>) {
         write_group(group, |batches| self.write(batches));
     }
 

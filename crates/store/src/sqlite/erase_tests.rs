@@ -33,7 +33,7 @@ fn open(dir: &TempDir) -> SqliteStore {
 
 async fn commit(store: &SqliteStore, writes: Vec<Write>) {
     let epoch = store.load().await.expect("loads").epoch;
-    store.commit(Batch { epoch, ..writes.into() }).await.expect("commits");
+    store.commit(Batch::whole(epoch, writes, None)).await.expect("commits");
 }
 
 fn holding(text: String) -> ReportRow {

@@ -1,10 +1,7 @@
 //! The one lease of a store that one node owns as a whole. Its lock keeps others out, so nothing of it is stored: a
 //! commit of an earlier process can't come any more.
 
-use crate::{Batch, Epoch, Lease, Partition, StoreError};
-
-/// All sagas.
-const WHOLE: Partition = Partition(0);
+use crate::{Batch, Epoch, Lease, Partition, Share, StoreError};
 
 /// What is held: everything, or nothing.
 pub(crate) struct WholeLease {
@@ -25,11 +22,12 @@ impl WholeLease {
 
     /// Refuses a batch from before.
     pub(crate) fn check(&self, batch: &Batch) -> Result<(), StoreError> {
-        let Batch { partition, epoch, .. } = *batch;
-        if self.held && (partition, epoch) == (WHOLE, self.epoch) {
-            Ok(())
-        } else {
-            Err(StoreError::NotHeld { partition, epoch })
+        let held = |share: &&Share| {
+            self.held && (share.partition, share.epoch) == (Partition::WHOLE, self.epoch)
+        };
+        match batch.shares.iter().find(|share| !held(share)) {
+            None => Ok(()),
+            Some(&Share { partition, epoch, .. }) => Err(StoreError::NotHeld { partition, epoch }),
         }
     }
 
@@ -49,11 +47,11 @@ impl WholeLease {
     }
 
     pub(crate) fn release(&mut self, partitions: &[Partition]) {
-        self.held &= !partitions.contains(&WHOLE);
+        self.held &= !partitions.contains(&Partition::WHOLE);
     }
 
     fn leases(&self) -> Vec<Lease> {
-        let lease = Lease { partition: WHOLE, epoch: self.epoch };
+        let lease = Lease { partition: Partition::WHOLE, epoch: self.epoch };
         self.held.then_some(lease).into_iter().collect()
     }
 }

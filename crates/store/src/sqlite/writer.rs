@@ -6,7 +6,7 @@ use super::{
     checkpoint::Checkpointer, connection::database, lease::WholeLease, write::write_batch,
 };
 use crate::{
-    Batch, Lease, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, Partition,
+    Batch, Committed, Lease, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, Partition,
     SettledBefore, StoreError,
     tables::{
         Tables, lookup, marks,
@@ -28,7 +28,7 @@ pub(crate) struct SqliteWriter {
 }
 
 impl Writer for SqliteWriter {
-    fn commit(&mut self, group: Vec<(Batch, Reply<()>)>) {
+    fn commit(&mut self, group: Vec<(Batch, Reply<Committed>)>) {
         write_group(group, |batches| {
             let written = self.write(batches);
             if written.is_ok() && batches.iter().any(|batch| erases(batch)) {
@@ -53,16 +53,18 @@ impl SqliteWriter {
         Self { conn, checkpointer, lent, prune_from, lease }
     }
 
-    fn write(&mut self, batches: &[&Batch]) -> Result<(), StoreError> {
+    fn write(&mut self, batches: &[&Batch]) -> Result<Committed, StoreError> {
         batches.iter().try_for_each(|batch| self.lease.check(batch))?;
-        if batches.iter().all(|batch| batch.writes.is_empty() && batch.clock.is_none()) {
-            return Ok(());
+        if batches.iter().all(|batch| batch.is_empty()) {
+            return Ok(Committed::default());
         }
         self.transact(|conn| {
-            batches.iter().try_for_each(|batch| write_batch(conn, &batch.writes))?;
+            let shares = batches.iter().flat_map(|batch| &batch.shares);
+            shares.map(|share| &share.writes).try_for_each(|writes| write_batch(conn, writes))?;
             let clock = batches.iter().filter_map(|batch| batch.clock).max();
             clock.map_or(Ok(()), |clock| marks::keep_clock(conn, clock))
-        })
+        })?;
+        Ok(Committed::default())
     }
 
     pub(crate) fn find(&mut self, wanted: &LookupRequest) -> Result<LookupResult, StoreError> {
@@ -139,5 +141,5 @@ impl SqliteWriter {
 
 /// Whether business data goes with it.
 fn erases(batch: &Batch) -> bool {
-    batch.writes.iter().any(|write| matches!(write, Write::Erased(row) if row.done_at.is_some()))
+    batch.writes().any(|write| matches!(write, Write::Erased(row) if row.done_at.is_some()))
 }

@@ -166,6 +166,7 @@ pub(crate) fn load(conn: &dyn Tables, epoch: Epoch) -> Result<Loaded, StoreError
     )?;
     let last_erasure = erasures::last(conn)?;
     Ok(Loaded {
+        shared: None,
         epoch,
         last_case: last_case.cast_unsigned(),
         last_erasure,
