@@ -1,6 +1,6 @@
 //! The writes of one turn as a store takes them, with what fences off a loop that has lost its place. Plain data.
 
-use crate::{Epoch, Partition, Write};
+use crate::{Epoch, Letter, LetterId, Partition, Write};
 use amends_protocol::Timestamp;
 
 /// What one turn writes for one partition: all of it becomes durable, or nothing.
@@ -12,6 +12,9 @@ pub struct Share {
     pub epoch: Epoch,
     /// In order; of several writes of one key the last counts.
     pub writes: Vec<Write>,
+    /// Letters of this partition that the writes take in: they are deleted along with it. If one of them is not there
+    /// any more, it was taken before, and the share counts as lost.
+    pub taken: Vec<LetterId>,
 }
 
 /// What one commit makes durable.
@@ -20,6 +23,8 @@ pub struct Batch {
     /// Each partition once, in their order: of a store that is owned as a whole that one alone. A share without writes
     /// asks whether its partition is still held.
     pub shares: Vec<Share>,
+    /// Letters for other partitions. They need no lease: they are stored whatever becomes of the shares.
+    pub letters: Vec<Letter>,
     /// Supervisor time of the commit; the store keeps the latest. None leaves it.
     pub clock: Option<Timestamp>,
 }
@@ -28,7 +33,8 @@ impl Batch {
     /// What is written into a store that is owned as a whole.
     #[must_use]
     pub fn whole(epoch: Epoch, writes: Vec<Write>, clock: Option<Timestamp>) -> Self {
-        Self { shares: vec![Share { partition: Partition::WHOLE, epoch, writes }], clock }
+        let share = Share { partition: Partition::WHOLE, epoch, writes, ..Share::default() };
+        Self { shares: vec![share], clock, ..Self::default() }
     }
 
     /// All writes, share by share.
@@ -39,7 +45,10 @@ impl Batch {
     /// Whether there is nothing to be made durable.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.writes().next().is_none() && self.clock.is_none()
+        self.writes().next().is_none()
+            && self.shares.iter().all(|share| share.taken.is_empty())
+            && self.letters.is_empty()
+            && self.clock.is_none()
     }
 }
 

@@ -26,6 +26,7 @@ mod hearing;
 mod history_query;
 mod holdings;
 mod input;
+mod letter;
 mod lookup;
 mod memory;
 mod moment;
@@ -71,6 +72,7 @@ pub use holdings::{Adopted, SharedStore};
 pub use input::{
     About, Activation, Answer, Erase, Input, Mend, Mending, NewLimits, Replaces, Ticket,
 };
+pub use letter::{LETTER_BYTES, Letter, LetterId, LetterKind};
 pub use lookup::{
     BrokenCase, EARLIER_VERSIONS, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace,
     Quarantined, RawCase, RawRow, RawValue, RulebookRow, UnreadableRow, UnreadableRulebook,

@@ -19,6 +19,9 @@ pub mod fuzz;
 mod holding;
 mod leases;
 mod ledger;
+mod letters;
+#[cfg(test)]
+mod memory_nodes_tests;
 #[cfg(test)]
 mod memory_tests;
 #[cfg(feature = "postgres")]
@@ -47,11 +50,13 @@ pub use filter::{
 pub use holding::{FieldValue, Holding, HoldingPage, HoldingPlace, ListedErasure};
 pub use leases::Leases;
 pub use ledger::Ledger;
+pub use letters::{LETTERS_LIMIT, LetterMark, Letters, LettersRead};
 #[cfg(feature = "postgres")]
 pub use moving::{Moving, StoreMoved, TableMoved, move_store};
 #[cfg(feature = "postgres")]
 pub use postgres::{
     LeasesSeen, PostgresOptions, PostgresSeen, PostgresStore, PostgresTls, ServerSeen, TableSeen,
+    Taking,
 };
 pub use rejected::{
     ListedRejected, Rejected, RejectedFilter, RejectedKept, RejectedLimits, RejectedRow,
@@ -63,8 +68,9 @@ pub use sqlite::{
 pub use upkeep::{BulkRow, SettledBefore, Upkeep};
 
 pub use amends_engine::{
-    Batch, BrokenCase, Committed, Epoch, Lease, Loaded, LookupRequest, LookupResult, OpenPage,
-    OpenPlace, Partition, RawCase, RawRow, RawValue, RulebookRow, Share, UnreadableRow,
+    Batch, BrokenCase, Committed, Epoch, Lease, Letter, LetterId, LetterKind, Loaded,
+    LookupRequest, LookupResult, OpenPage, OpenPlace, Partition, RawCase, RawRow, RawValue,
+    RulebookRow, Share, UnreadableRow,
 };
 
 /// Where a supervisor keeps what it must not forget. Clones share one store.

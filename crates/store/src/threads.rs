@@ -1,6 +1,6 @@
 //! A store as threads: one that writes and answers the loop, in the order of asking, and some that read for people.
 
-use crate::{Batch, Committed, StoreError};
+use crate::{Batch, Committed, Partition, StoreError};
 use std::{
     sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
@@ -120,12 +120,18 @@ pub(crate) fn write_group(
     let mut together = write(&group.iter().map(|(batch, _)| batch).collect::<Vec<_>>());
     for (batch, reply) in group {
         let written = match &together {
-            Ok(committed) => Ok(committed.clone()),
+            Ok(Committed { lost }) => Ok(Committed { lost: of_batch(lost, &batch) }),
             Err(_) if is_alone => std::mem::replace(&mut together, Err(StoreError::Closed)),
             Err(_) => write(&[&batch]),
         };
         let _ = reply.send(written);
     }
+}
+
+/// What of it concerns one batch.
+fn of_batch(lost: &[Partition], batch: &Batch) -> Vec<Partition> {
+    let is_of_batch = |lost: &&Partition| batch.shares.iter().any(|s| s.partition == **lost);
+    lost.iter().filter(is_of_batch).copied().collect()
 }
 
 /// A connection that only reads.

@@ -42,8 +42,9 @@ pub async fn a_commit_of_an_old_epoch_is_refused(place: &impl Place<Store: Store
 /// A partition that there is not, or that another holds, and an epoch that is yet to come.
 pub async fn a_partition_that_is_not_held_is_refused(place: &impl Place<Store: Store>) {
     let Held { store, epoch } = Held::of(place).await;
-    let share = Share { partition: Partition(7), epoch, writes: whole(case(1)) };
-    let foreign = store.commit(Batch { shares: vec![share], clock: None }).await;
+    let share =
+        Share { partition: Partition(7), epoch, writes: whole(case(1)), ..Share::default() };
+    let foreign = store.commit(Batch { shares: vec![share], ..Batch::default() }).await;
     assert!(is_not_held(&foreign), "{foreign:?}");
     let ahead = store.commit(batch(1, Epoch(epoch.0 + 1))).await;
     assert!(is_not_held(&ahead), "{ahead:?}");

@@ -3,7 +3,7 @@
 //! There is a chapter for each role. Call [`store_conformance!`](crate::store_conformance) in a test module with an
 //! expression that makes a fresh [`BackupPlace`]; [`roles_conformance!`](crate::roles_conformance) with a [`Place`] for
 //! a store whose copies don't open as a store of its own kind; or [`ledger_conformance!`](crate::ledger_conformance)
-//! for one that is a [`Ledger`] only. All need `tokio` with `macros` and `rt` among the caller's dev-dependencies.
+//! for one that is a [`Ledger`] only; and [`nodes_conformance!`](crate::nodes_conformance) for one that nodes share. All need `tokio` with `macros` and `rt` among the caller's dev-dependencies.
 
 pub mod audit;
 pub mod chain;
@@ -15,6 +15,7 @@ pub mod erasures;
 pub mod leases;
 pub mod lists;
 pub mod lookups;
+pub mod nodes;
 pub mod operating;
 pub mod rejected;
 pub(crate) mod sample;
@@ -178,6 +179,30 @@ macro_rules! roles_conformance {
                     what_was_given_back_is_claimed_anew,
                     a_refused_batch_spoils_no_other,
                     a_beat_changes_nothing,
+                }
+            }
+        }
+    };
+}
+
+/// The chapters of nodes that share a store. The argument makes a fresh [`SharedPlace`](nodes::SharedPlace).
+#[macro_export]
+macro_rules! nodes_conformance {
+    ($place:expr) => {
+        $crate::ledger_conformance! { @tests $place;
+            shared {
+                nodes {
+                    each_partition_has_one_owner,
+                    what_is_given_back_goes_to_another,
+                    a_share_that_is_not_held_is_left_out,
+                    an_empty_share_asks,
+                    a_share_of_before_a_raise_is_lost,
+                    a_row_of_another_partition_is_refused,
+                    letters_wait_until_they_are_taken,
+                    a_letter_is_taken_once,
+                    a_lost_share_leaves_its_letters,
+                    a_reading_goes_on_after_its_mark,
+                    a_letter_that_comes_again_is_one,
                 }
             }
         }

@@ -1,9 +1,12 @@
-//! The rows of a commit as lists, one for each column, in the order in which the statement has them.
+//! The rows of a commit as lists, one for each column: named once, and in the statement in the order in which they stand
+//! here.
 
-use super::{batch_rows::Rows, tables::storable};
+use super::{
+    batch_rows::{Rows, part_of},
+    tables::storable,
+};
 use crate::{
     StoreError,
-    partitions::partition_of,
     tables::{
         codes::{Coded, role_code},
         written::{Named, proved},
@@ -13,9 +16,105 @@ use amends_engine::{AttemptRow, CaseRow, ReportRow, SagaRow, StepRow, StepState}
 use amends_protocol::Timestamp;
 use sqlx::{Postgres, postgres::PgArguments, query::Query};
 
-type Asked<'q> = Query<'q, Postgres, PgArguments>;
-type Texts = Vec<String>;
-type Perhaps<T> = Vec<Option<T>>;
+pub(super) type Asked<'q> = Query<'q, Postgres, PgArguments>;
+
+/// A column: its name and its type in PostgreSQL.
+pub(super) type Column = (&'static str, &'static str);
+
+/// Lists for the rows of a table, each a value of the statement. The first is no column of the table: it says of which
+/// share a row is (`Rows::part`).
+macro_rules! lists {
+    ($name:ident { $($column:ident: $kind:ty as $sql:literal,)* }) => {
+        #[derive(Default)]
+        struct $name { $($column: Vec<$kind>),* }
+
+        impl $name {
+            const COLUMNS: &'static [Column] = &[$((stringify!($column), $sql)),*];
+
+            fn bind<'q>(&self, query: Asked<'q>) -> Asked<'q> {
+                query$(.bind(&self.$column[..]))*
+            }
+        }
+    };
+}
+
+lists! { Cases {
+    part: i16 as "smallint",
+    id: i64 as "bigint",
+    opened_at: i64 as "bigint",
+    updated_at: i64 as "bigint",
+    settled_at: Option<i64> as "bigint",
+    partition: i16 as "smallint",
+    state: i16 as "smallint",
+    closed_on: Option<i16> as "smallint",
+    saga: String as "text",
+    rulebook: Option<String> as "text",
+    rulebook_hash: Option<String> as "text",
+    report: String as "text",
+    message: Option<String> as "text",
+    memo: String as "text",
+}}
+
+lists! { Reports {
+    part: i16 as "smallint",
+    key: i64 as "bigint",
+    received_at: i64 as "bigint",
+    role_arg: Option<i64> as "bigint",
+    role: i16 as "smallint",
+    source: String as "text",
+    id: String as "text",
+    body: String as "text",
+}}
+
+lists! { Steps {
+    part: i16 as "smallint",
+    key: i64 as "bigint",
+    tag: i64 as "bigint",
+    attempts: i64 as "bigint",
+    planned_at: i64 as "bigint",
+    updated_at: i64 as "bigint",
+    due_at: Option<i64> as "bigint",
+    until: Option<i64> as "bigint",
+    stage: i32 as "int",
+    state: i16 as "smallint",
+    ending: Option<i16> as "smallint",
+    verb: i16 as "smallint",
+    service: String as "text",
+    action: String as "text",
+    location: Option<String> as "text",
+    memo: String as "text",
+}}
+
+lists! { Attempts {
+    part: i16 as "smallint",
+    step: i64 as "bigint",
+    attempt: i64 as "bigint",
+    sent_at: i64 as "bigint",
+    ended_at: i64 as "bigint",
+    status: Option<i32> as "int",
+    result: String as "text",
+    message: Option<String> as "text",
+}}
+
+lists! { Sagas {
+    part: i16 as "smallint",
+    saga: String as "text",
+    deadline: i64 as "bigint",
+    partition: i16 as "smallint",
+    state: i16 as "smallint",
+    service: String as "text",
+    action: Option<String> as "text",
+    data: String as "text",
+}}
+
+/// The tables that have them, as [`ColumnLists::bind`] binds them.
+pub(super) const TABLES: [(&str, &[Column]); 5] = [
+    ("cases", Cases::COLUMNS),
+    ("reports", Reports::COLUMNS),
+    ("steps", Steps::COLUMNS),
+    ("attempts", Attempts::COLUMNS),
+    ("sagas", Sagas::COLUMNS),
+];
 
 /// All of them.
 #[derive(Default)]
@@ -25,75 +124,6 @@ pub(super) struct ColumnLists {
     steps: Steps,
     attempts: Attempts,
     sagas: Sagas,
-}
-
-#[derive(Default)]
-struct Cases {
-    id: Vec<i64>,
-    opened_at: Vec<i64>,
-    updated_at: Vec<i64>,
-    settled_at: Perhaps<i64>,
-    partition: Vec<i16>,
-    state: Vec<i16>,
-    closed_on: Perhaps<i16>,
-    saga: Texts,
-    rulebook: Perhaps<String>,
-    hash: Perhaps<String>,
-    report: Texts,
-    message: Perhaps<String>,
-    memo: Texts,
-}
-
-#[derive(Default)]
-struct Reports {
-    key: Vec<i64>,
-    received_at: Vec<i64>,
-    role_arg: Perhaps<i64>,
-    role: Vec<i16>,
-    source: Texts,
-    id: Texts,
-    body: Texts,
-}
-
-#[derive(Default)]
-struct Steps {
-    key: Vec<i64>,
-    tag: Vec<i64>,
-    attempts: Vec<i64>,
-    planned_at: Vec<i64>,
-    updated_at: Vec<i64>,
-    due_at: Perhaps<i64>,
-    until: Perhaps<i64>,
-    stage: Vec<i32>,
-    state: Vec<i16>,
-    ending: Perhaps<i16>,
-    verb: Vec<i16>,
-    service: Texts,
-    action: Texts,
-    location: Perhaps<String>,
-    memo: Texts,
-}
-
-#[derive(Default)]
-struct Attempts {
-    step: Vec<i64>,
-    attempt: Vec<i64>,
-    sent_at: Vec<i64>,
-    ended_at: Vec<i64>,
-    status: Perhaps<i32>,
-    result: Texts,
-    message: Perhaps<String>,
-}
-
-#[derive(Default)]
-struct Sagas {
-    saga: Texts,
-    deadline: Vec<i64>,
-    partition: Vec<i16>,
-    state: Vec<i16>,
-    service: Texts,
-    action: Perhaps<String>,
-    data: Texts,
 }
 
 fn text(text: &str) -> String {
@@ -117,22 +147,27 @@ impl ColumnLists {
     /// Of rows. What would not read back is refused.
     pub(super) fn of(rows: &Rows<'_>) -> Result<Self, StoreError> {
         let (mut columns, mut json) = (Self::default(), Vec::with_capacity(1024));
-        for (key, row) in &rows.cases {
+        for (key, (part, row)) in &rows.cases {
+            columns.cases.part.push(*part);
             columns.cases.add(*key, row, &mut json)?;
         }
         // Whoever locks several rows does it in one order; these are known by source and id.
         let mut reports: Vec<_> = rows.reports.iter().collect();
-        reports.sort_by_key(|(_, row)| (&row.report.source, &row.report.id));
-        for (key, row) in reports {
+        reports.sort_by_key(|(_, (_, row))| (&row.report.source, &row.report.id));
+        for (key, (part, row)) in reports {
+            columns.reports.part.push(*part);
             columns.reports.add(*key, row, &mut json)?;
         }
-        for (key, row) in &rows.steps {
+        for (key, (part, row)) in &rows.steps {
+            columns.steps.part.push(*part);
             columns.steps.add(*key, row, &mut json)?;
         }
-        for ((step, _), row) in &rows.attempts {
+        for ((step, _), (part, row)) in &rows.attempts {
+            columns.attempts.part.push(*part);
             columns.attempts.add(*step, row);
         }
-        for row in rows.sagas.values() {
+        for (part, row) in rows.sagas.values() {
+            columns.sagas.part.push(*part);
             columns.sagas.add(row, &mut json)?;
         }
         Ok(columns)
@@ -152,33 +187,16 @@ impl Cases {
         self.opened_at.push(row.opened_at.0);
         self.updated_at.push(row.updated_at.0);
         self.settled_at.push(row.settled_at.map(|at| at.0));
-        self.partition.push(partition_of(row.saga.as_str()));
+        self.partition.push(part_of(&row.saga));
         self.state.push(small(row.state));
         self.closed_on.push(row.closed_on.map(small));
         self.saga.push(text(row.saga.as_str()));
         self.rulebook.push(perhaps(rulebook.map(|rulebook| &*rulebook.name)));
-        self.hash.push(perhaps(rulebook.map(|rulebook| &*rulebook.hash)));
+        self.rulebook_hash.push(perhaps(rulebook.map(|rulebook| &*rulebook.hash)));
         self.report.push(text(&row.report));
         self.message.push(perhaps(row.message.as_deref()));
         self.memo.push(proved(json, &row.extra, || Rows::named_case(row))?.to_owned());
         Ok(())
-    }
-
-    fn bind<'q>(&self, query: Asked<'q>) -> Asked<'q> {
-        query
-            .bind(&self.id[..])
-            .bind(&self.opened_at[..])
-            .bind(&self.updated_at[..])
-            .bind(&self.settled_at[..])
-            .bind(&self.partition[..])
-            .bind(&self.state[..])
-            .bind(&self.closed_on[..])
-            .bind(&self.saga[..])
-            .bind(&self.rulebook[..])
-            .bind(&self.hash[..])
-            .bind(&self.report[..])
-            .bind(&self.message[..])
-            .bind(&self.memo[..])
     }
 }
 
@@ -193,17 +211,6 @@ impl Reports {
         self.id.push(text(&row.report.id));
         self.body.push(proved(json, &*row.report, || Rows::named_report(row))?.to_owned());
         Ok(())
-    }
-
-    fn bind<'q>(&self, query: Asked<'q>) -> Asked<'q> {
-        query
-            .bind(&self.key[..])
-            .bind(&self.received_at[..])
-            .bind(&self.role_arg[..])
-            .bind(&self.role[..])
-            .bind(&self.source[..])
-            .bind(&self.id[..])
-            .bind(&self.body[..])
     }
 }
 
@@ -239,25 +246,6 @@ impl Steps {
         self.memo.push(proved(json, &row.extra, named)?.to_owned());
         Ok(())
     }
-
-    fn bind<'q>(&self, query: Asked<'q>) -> Asked<'q> {
-        query
-            .bind(&self.key[..])
-            .bind(&self.tag[..])
-            .bind(&self.attempts[..])
-            .bind(&self.planned_at[..])
-            .bind(&self.updated_at[..])
-            .bind(&self.due_at[..])
-            .bind(&self.until[..])
-            .bind(&self.stage[..])
-            .bind(&self.state[..])
-            .bind(&self.ending[..])
-            .bind(&self.verb[..])
-            .bind(&self.service[..])
-            .bind(&self.action[..])
-            .bind(&self.location[..])
-            .bind(&self.memo[..])
-    }
 }
 
 impl Attempts {
@@ -270,17 +258,6 @@ impl Attempts {
         self.result.push(text(&row.result));
         self.message.push(perhaps(row.message.as_deref()));
     }
-
-    fn bind<'q>(&self, query: Asked<'q>) -> Asked<'q> {
-        query
-            .bind(&self.step[..])
-            .bind(&self.attempt[..])
-            .bind(&self.sent_at[..])
-            .bind(&self.ended_at[..])
-            .bind(&self.status[..])
-            .bind(&self.result[..])
-            .bind(&self.message[..])
-    }
 }
 
 impl Sagas {
@@ -289,22 +266,11 @@ impl Sagas {
         let Timestamp(deadline) = row.deadline;
         self.saga.push(text(row.saga.as_str()));
         self.deadline.push(deadline);
-        self.partition.push(partition_of(row.saga.as_str()));
+        self.partition.push(part_of(&row.saga));
         self.state.push(small(row.state));
         self.service.push(text(&row.service));
         self.action.push(perhaps(row.action.as_deref()));
         self.data.push(proved(json, &*row.data, named)?.to_owned());
         Ok(())
-    }
-
-    fn bind<'q>(&self, query: Asked<'q>) -> Asked<'q> {
-        query
-            .bind(&self.saga[..])
-            .bind(&self.deadline[..])
-            .bind(&self.partition[..])
-            .bind(&self.state[..])
-            .bind(&self.service[..])
-            .bind(&self.action[..])
-            .bind(&self.data[..])
     }
 }

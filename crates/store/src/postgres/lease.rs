@@ -1,8 +1,9 @@
 //! Who may write. The 64 parts of the sagas and the seat have a row with an epoch each; every commit reads those that
 //! it needs and holds on to them, and whoever takes them over has to wait for it, and then raises the epoch.
 //!
-//! A node of this version takes all of them or none, and shows them to the loop as the whole store. Its epoch is the
-//! highest of theirs: all are claimed and raised together, so it grows whenever one of them does.
+//! [`WholeLease`] takes all of them or none, and shows them to the loop as the whole store. Its epoch is the highest of
+//! theirs: all are claimed and raised together, so it grows whenever one of them does. Once nodes share the parts between
+//! them (`parts.rs`), nobody takes them so any more.
 //!
 //! INVARIANT: rows are locked in the order of their number, and looked at by a statement that begins when they are
 //! locked. A condition in the locking statement itself would be judged by a snapshot from before the wait, in which a
@@ -10,18 +11,19 @@
 
 use super::session::{Session, database, get};
 use crate::{Batch, Epoch, Lease, Partition, Share, StoreError, partitions::PARTITIONS};
+use sqlx::postgres::PgRow;
 use std::time::Duration;
 
 /// The parts of the sagas and the seat.
 pub(super) const LEASES: usize = PARTITIONS + 1;
 
-const LOCK_ALL: &str = "SELECT partition FROM lease ORDER BY partition FOR UPDATE";
+pub(super) const LOCK_ALL: &str = "SELECT partition FROM lease ORDER BY partition FOR UPDATE";
 /// Mine are those that an earlier process of this node held as well: only one of them lives, and its row says which.
 const CLAIM: &str = "
     WITH me AS MATERIALIZED (
       SELECT since <= clock_timestamp() - make_interval(secs => $3) AS settled
-      FROM node WHERE id = $1 AND incarnation = $2::uuid AND alive_until > clock_timestamp()
-        AND NOT EXISTS (SELECT FROM marks WHERE name = 'moving')),
+      FROM node WHERE id = $1 AND incarnation = $2::uuid AND alive_until > clock_timestamp() AND NOT leaving
+        AND NOT EXISTS (SELECT FROM marks WHERE name IN ('moving', 'first_number'))),
     free AS MATERIALIZED (
       SELECT l.partition FROM lease l, me
       WHERE l.owner IS NULL OR l.owner = $1
@@ -37,12 +39,13 @@ const RAISE: &str = "
 const RELEASE: &str = "
     UPDATE lease SET owner = NULL, since = clock_timestamp()
     WHERE owner = $1 AND epoch = ($2::bigint[])[partition + 1]";
-/// `since` begins anew when the node was dead, or is another process.
+/// `since` begins anew when the node was dead, or is another process; that one has not been told to leave.
 const BEAT: &str = "
     INSERT INTO node (id, incarnation, alive_until, version)
     VALUES ($1, $2::uuid, clock_timestamp() + make_interval(secs => $3), $4)
     ON CONFLICT (id) DO UPDATE SET
       alive_until = excluded.alive_until, incarnation = excluded.incarnation, version = excluded.version,
+      leaving = node.leaving AND node.incarnation = excluded.incarnation,
       since = CASE WHEN node.alive_until < clock_timestamp() OR node.incarnation <> excluded.incarnation
               THEN clock_timestamp() ELSE node.since END
     WHERE node.incarnation = excluded.incarnation OR node.alive_until < clock_timestamp()
@@ -97,24 +100,62 @@ impl Me {
 /// What this process holds, and under which epochs; it is known of one connection, and gone with it.
 #[derive(Clone, Debug)]
 pub(super) struct Held {
-    /// By partition; the seat is the last.
+    /// By partition, [`NOT_HELD`] for those that are not; the seat is the last.
     pub(super) epochs: Vec<i64>,
     epoch: Epoch,
+    is_by_part: bool,
 }
+
+/// In place of an epoch: no lease has it.
+const NOT_HELD: i64 = -1;
 
 impl Held {
     /// What the answer of a claim says: all or nothing.
-    fn of(rows: &[sqlx::postgres::PgRow]) -> sqlx::Result<Option<Self>> {
-        let mut epochs = vec![0_i64; LEASES];
+    fn of(rows: &[PgRow]) -> sqlx::Result<Option<Self>> {
+        let mut held = Self { is_by_part: false, ..Self::nothing() };
         for row in rows {
-            let place = usize::try_from(get::<i32>(row, 0)?).ok().and_then(|n| epochs.get_mut(n));
-            if let Some(place) = place {
-                *place = get(row, 1)?;
-            }
+            held.put(get(row, 0)?, get(row, 1)?);
         }
-        let highest = epochs.iter().copied().max().unwrap_or_default();
-        let epoch = Epoch(highest.cast_unsigned());
-        Ok((rows.len() == LEASES).then_some(Self { epochs, epoch }))
+        let highest = held.epochs.iter().copied().max().unwrap_or_default();
+        held.epoch = Epoch(highest.cast_unsigned());
+        Ok((rows.len() == LEASES).then_some(held))
+    }
+
+    /// No part, of those that are held each by itself.
+    pub(super) fn nothing() -> Self {
+        Self { epochs: vec![NOT_HELD; LEASES], epoch: Epoch(0), is_by_part: true }
+    }
+
+    /// Whether what is held is so each by itself.
+    pub(super) fn is_by_part(&self) -> bool {
+        self.is_by_part
+    }
+
+    /// From now on this part is held in this epoch.
+    pub(super) fn put(&mut self, part: i32, epoch: i64) {
+        if let Some(place) = usize::try_from(part).ok().and_then(|n| self.epochs.get_mut(n)) {
+            *place = epoch;
+        }
+    }
+
+    /// From now on it is not.
+    pub(super) fn drop_part(&mut self, part: i16) {
+        self.put(part.into(), NOT_HELD);
+    }
+
+    /// The number of a partition that is held in this epoch.
+    pub(super) fn part(&self, partition: Partition, epoch: Epoch) -> Option<i16> {
+        let held = self.epochs.get(usize::from(partition.0))?;
+        (*held != NOT_HELD && *held == epoch.0.cast_signed()).then_some(partition.0.cast_signed())
+    }
+
+    /// Those that are held, in their order.
+    pub(super) fn each(&self) -> impl Iterator<Item = Lease> {
+        let held = (0_u16..).zip(&self.epochs).filter(|(_, epoch)| **epoch != NOT_HELD);
+        held.map(|(n, epoch)| Lease {
+            partition: Partition(n),
+            epoch: Epoch(epoch.cast_unsigned()),
+        })
     }
 
     /// As the rows say: what another connection of the same process holds.
@@ -223,7 +264,7 @@ impl WholeLease {
 fn locked(
     session: &Session,
     doing: &'static str,
-    ask: impl AsyncFnOnce(&mut sqlx::PgConnection) -> sqlx::Result<Vec<sqlx::postgres::PgRow>>,
+    ask: impl AsyncFnOnce(&mut sqlx::PgConnection) -> sqlx::Result<Vec<PgRow>>,
 ) -> Result<Option<Held>, StoreError> {
     session.transact(|| {
         session.batch(LOCK_ALL).map_err(database(doing))?;

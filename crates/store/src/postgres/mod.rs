@@ -15,12 +15,18 @@ mod examine;
 mod figures_tests;
 mod heart;
 mod lease;
+mod leased;
+mod letters;
 mod options;
+mod parts;
+#[cfg(test)]
+mod parts_tests;
 #[cfg(test)]
 mod races_tests;
 mod reader;
 pub(crate) mod schema;
 pub(crate) mod session;
+mod statement;
 mod status;
 mod tables;
 #[cfg(test)]
@@ -28,11 +34,12 @@ mod tests;
 mod writer;
 
 pub use examine::ServerSeen;
-pub use options::{PostgresOptions, PostgresTls};
+pub use options::{PostgresOptions, PostgresTls, Taking};
 pub use status::{LeasesSeen, PostgresSeen, TableSeen};
 
 use crate::closing::Closing;
 use crate::{
+    LetterMark, Letters, LettersRead,
     roles::{names::*, roles},
     threads::{Reading, Writing},
 };
@@ -46,8 +53,8 @@ use writer::PgWriter;
 /// A store in PostgreSQL. Clones share it; when the last is dropped, queued commits are finished and what it holds is
 /// given back (this blocks for that long).
 ///
-/// It is held as one partition, with the number 0, by one node at a time; others that have it open wait. After
-/// [`open`](Self::open) it is held if nobody else who lives holds it; else call [`Leases::claim`] about once a second
+/// With [`Taking::Whole`] it is held as one partition, [`Partition::WHOLE`], by one node at a time; others that have it
+/// open wait. After [`open`](Self::open) it is held if nobody else who lives holds it; else call [`Leases::claim`] about once a second
 /// until it gives the lease, and only then [`Ledger::load`](crate::Ledger::load). From the first call of
 /// [`Leases::beat`] on, the node counts as living only as long as that is called at least every 3 seconds, so call it
 /// from the loop whose work would be missed.
@@ -165,6 +172,21 @@ impl PostgresStore {
             })
             .map_err(|error| thread_failed(&self.shared.place, &error))?;
         done.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+impl Letters for PostgresStore {
+    async fn letters(
+        &self,
+        partition: Partition,
+        after: Option<LetterMark>,
+        most: usize,
+    ) -> Result<LettersRead, StoreError> {
+        self.writing().order(move |writer| writer.letters(partition, after, most)).await
+    }
+
+    async fn letters_waiting(&self) -> Result<Vec<(Partition, u64)>, StoreError> {
+        self.reading().ask(letters::waiting).await
     }
 }
 

@@ -26,10 +26,23 @@ pub struct PostgresOptions {
     /// A node that has not shown itself for this long counts as dead, and a node has to have lived for this long
     /// before it takes what was a dead one's.
     pub lease_time: Duration,
+    /// How much of the store it takes.
+    pub taking: Taking,
+}
+
+/// How much of a store a node takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Taking {
+    /// All or nothing, shown as [`Partition::WHOLE`](crate::Partition::WHOLE).
+    #[default]
+    Whole,
+    /// Each partition by itself, and [`Partition::SEAT`](crate::Partition::SEAT) as one more. The first node that does
+    /// so makes the store one that is shared, for ever: nobody takes it as a whole any more.
+    Parts,
 }
 
 impl PostgresOptions {
-    /// The usual: what the address says of TLS, two connections for reading, dead after 5 s.
+    /// The usual: what the address says of TLS, two connections for reading, dead after 5 s, the whole store or nothing.
     #[must_use]
     pub fn new(address: &str, node: &str) -> Self {
         Self {
@@ -40,6 +53,7 @@ impl PostgresOptions {
             node: node.to_owned(),
             readers: 2,
             lease_time: Duration::from_secs(5),
+            taking: Taking::default(),
         }
     }
 

@@ -1,11 +1,16 @@
 //! Brings the tables up to date, and refuses a database in which they can't be kept. It reads and writes no rows.
 
-use super::session::{Session, database, has_code};
+use super::session::{Session, database, has_code, tells};
 use crate::StoreError;
 use sqlx::Row;
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 /// One per version of the schema, in order; never changed once released.
-const MIGRATIONS: &[&str] = &[include_str!("schema/0001_begin.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("schema/0001_begin.sql"), include_str!("schema/0002_nodes.sql")];
 /// The version that this program writes.
 pub(crate) const SCHEMA: i64 = MIGRATIONS.len() as i64;
 
@@ -13,8 +18,13 @@ pub(crate) const SCHEMA: i64 = MIGRATIONS.len() as i64;
 const OLDEST_SERVER: i64 = 14_00_00;
 /// Names the lock under which nodes that start together take turns: `AMND`.
 const LOCK: i64 = 0x414d_4e44;
-/// Longest wait for that lock, and for those of tables that somebody reads.
+/// Longest wait for that lock.
 const WAIT: &str = "SET LOCAL lock_timeout = '5s'";
+/// Longest wait for a table that nodes work on: they wait behind us meanwhile. Then all is tried again.
+const WAIT_FOR_TABLES: &str = "SET LOCAL lock_timeout = '200ms'";
+/// How long that goes on, and the pause in between.
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(100);
 
 const DOING: &str = "bring the schema up to date";
 
@@ -59,22 +69,33 @@ pub(crate) fn version(session: &Session) -> Result<Option<i64>, StoreError> {
     }
 }
 
-/// Brings the schema up to date. Two nodes that start together take turns.
+/// Brings the schema up to date, beside nodes of before that work on it. Two nodes that start together take turns. A
+/// newer one is fine if it says so.
 pub(crate) fn migrate(session: &Session, place: &str) -> Result<(), StoreError> {
-    let known = SCHEMA;
     match version(session)? {
-        Some(found) if found > known => return Err(StoreError::NewerSchema { found, known }),
-        Some(found) if found == known => return Ok(()),
+        Some(found) if found >= SCHEMA => return refuse_newer(session, found),
         _ => {}
     }
+    let began = Instant::now();
+    loop {
+        match migrate_once(session, place) {
+            Err(error) if tells(&error, &["55P03"]) && began.elapsed() < PATIENCE => {
+                thread::sleep(PAUSE);
+            }
+            done => return done,
+        }
+    }
+}
+
+fn migrate_once(session: &Session, place: &str) -> Result<(), StoreError> {
     session.transact(|| {
         let run = |sql: &str| session.batch(sql).map_err(database(DOING));
         run(WAIT)?;
         run(&format!("SELECT pg_advisory_xact_lock({LOCK})"))?;
         // Another node may have been first.
         let found = under_lock(session)?.unwrap_or(0);
-        if found > known {
-            return Err(StoreError::NewerSchema { found, known });
+        if found >= SCHEMA {
+            return refuse_newer(session, found);
         }
         if found == 0 {
             let begun = "CREATE SCHEMA IF NOT EXISTS amends; CREATE TABLE amends.schema (version int NOT NULL); \
@@ -87,12 +108,27 @@ pub(crate) fn migrate(session: &Session, place: &str) -> Result<(), StoreError> 
                 false => database(DOING)(error),
             })?;
         }
+        run(WAIT_FOR_TABLES)?;
         for (migration, version) in MIGRATIONS.iter().zip(1..).skip_while(|(_, v)| *v <= found) {
             run(migration)?;
             run(&format!("UPDATE amends.schema SET version = {version}"))?;
         }
         Ok(())
     })
+}
+
+/// Tables of a newer version say which is the oldest that can work on them; nodes are renewed one after the other.
+fn refuse_newer(session: &Session, found: i64) -> Result<(), StoreError> {
+    let known = SCHEMA;
+    if found == known {
+        return Ok(());
+    }
+    let oldest = session.text("SELECT oldest::text FROM amends.schema");
+    let oldest = oldest.map_err(database("read the schema's version"))?;
+    match oldest.parse::<i64>().is_ok_and(|oldest| oldest <= known) {
+        true => Ok(()),
+        false => Err(StoreError::NewerSchema { found, known }),
+    }
 }
 
 /// As [`version`], within a transaction, which a failed look would spoil.

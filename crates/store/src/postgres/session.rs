@@ -185,6 +185,16 @@ pub(crate) fn has_code(error: &sqlx::Error, codes: &[&str]) -> bool {
     code.is_some_and(|code| codes.contains(&&*code))
 }
 
+/// The same of an error that was told already.
+pub(crate) fn tells(error: &StoreError, codes: &[&str]) -> bool {
+    match error {
+        StoreError::Database { source, .. } => {
+            source.downcast_ref::<sqlx::Error>().is_some_and(|error| has_code(error, codes))
+        }
+        _ => false,
+    }
+}
+
 /// A column of ours, whose type is known.
 pub(crate) fn get<'r, T>(row: &'r PgRow, index: usize) -> sqlx::Result<T>
 where

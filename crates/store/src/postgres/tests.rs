@@ -1,7 +1,7 @@
 //! The conformance suite on PostgreSQL, and what only PostgreSQL has: nodes, versions of the schema, copies.
 
 use super::{
-    PostgresOptions, PostgresStore, on_a_thread,
+    PostgresOptions, PostgresStore, Taking, on_a_thread,
     session::{self, Session},
 };
 use crate::{
@@ -10,6 +10,7 @@ use crate::{
     conformance::{
         Place,
         chain::checked,
+        nodes::SharedPlace,
         sample::{FromRow, act, attempt, case, done, settled, whole},
         unsettled,
     },
@@ -101,8 +102,21 @@ impl Place for Base {
     }
 }
 
+impl SharedPlace for Base {
+    type Store = PostgresStore;
+
+    async fn open(&self, node: &str) -> PostgresStore {
+        let options = PostgresOptions { taking: Taking::Parts, ..self.options(node) };
+        PostgresStore::open(&options).expect("opens")
+    }
+}
+
 mod conformance {
     crate::roles_conformance!(crate::postgres::tests::Base::new());
+}
+
+mod conformance_of_nodes {
+    crate::nodes_conformance!(crate::postgres::tests::Base::new());
 }
 
 fn batch(lease: Lease, writes: Vec<Write>) -> Batch {
@@ -227,8 +241,10 @@ fn what_the_loop_asks_for_is_found_by_indexes() {
     let base = Base::new();
     drop(base.store("one"));
     let session = base.session();
-    let asked = [super::commit::COMMIT, PRUNABLE, UNANSWERED];
-    for (name, sql) in ["commit", "prunable", "unanswered"].into_iter().zip(asked) {
+    let (whole, shares) = (&**super::statement::COMMIT, &**super::statement::COMMIT_SHARES);
+    let asked =
+        [("whole", whole), ("shares", shares), ("prunable", PRUNABLE), ("unanswered", UNANSWERED)];
+    for (name, sql) in asked {
         let sql = super::tables::in_its_words(sql);
         session.batch(&format!("PREPARE {name} AS {sql}")).expect("prepares");
         let count = (1..).take_while(|n| sql.contains(&format!("${n}"))).count();
@@ -244,7 +260,7 @@ fn what_the_loop_asks_for_is_found_by_indexes() {
 fn a_newer_schema_is_refused_and_left_alone() {
     let base = Base::new();
     drop(base.store("one"));
-    base.sql("UPDATE amends.schema SET version = 4711");
+    base.sql("UPDATE amends.schema SET version = 4711, oldest = 4710");
     let error = PostgresStore::open(&base.options("one")).expect_err("newer");
     assert!(matches!(error, StoreError::NewerSchema { found: 4711, .. }), "{error}");
     let error = PostgresStore::status(&base.options("one")).expect_err("newer");

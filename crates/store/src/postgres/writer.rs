@@ -2,14 +2,16 @@
 
 use super::{
     commit::{self, Holder, Landed},
-    lease::{Me, WholeLease},
-    options::PostgresOptions,
+    lease::Me,
+    leased::Leased,
+    letters,
+    options::{PostgresOptions, Taking},
     schema,
     session::{self, Session, breaks, database},
 };
 use crate::{
-    Batch, Committed, Lease, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, Partition,
-    SettledBefore, StoreError,
+    Batch, Committed, Epoch, Lease, LetterMark, LettersRead, Loaded, LookupRequest, LookupResult,
+    OpenPage, OpenPlace, Partition, SettledBefore, StoreError,
     tables::{
         Tables, lookup,
         prune::{self, Lent, PrunePlace},
@@ -25,7 +27,7 @@ pub(crate) struct PgWriter {
     me: Me,
     /// None once it has broken.
     session: Option<Session>,
-    lease: WholeLease,
+    lease: Leased,
     lent: Lent,
     /// Where pruning goes on: those before are kept longer.
     prune_from: PrunePlace,
@@ -54,13 +56,18 @@ impl PgWriter {
             place,
             me,
             session: None,
-            lease: WholeLease::default(),
+            lease: Leased::new(options.taking),
             lent: Lent::default(),
             prune_from: PrunePlace::default(),
         };
-        match writer.claim(usize::MAX) {
+        let began = match options.taking {
+            Taking::Whole => writer.claim(usize::MAX).map(drop),
+            // Whoever drives the loop takes as many as are its share.
+            Taking::Parts => writer.on_line(|session, _, me| me.beat(session)),
+        };
+        match began {
             // An earlier process of this node may live, or have died a moment ago: whoever waits for the lease is told.
-            Ok(_) | Err(StoreError::NodeInUse { .. }) => Ok(writer),
+            Ok(()) | Err(StoreError::NodeInUse { .. }) => Ok(writer),
             Err(error) => Err(error),
         }
     }
@@ -77,7 +84,7 @@ impl PgWriter {
     /// Does something on the connection; on a new one if the last has broken, of which nothing is held.
     fn on_line<T>(
         &mut self,
-        work: impl FnOnce(&Session, &mut WholeLease, &Me) -> Result<T, StoreError>,
+        work: impl FnOnce(&Session, &mut Leased, &Me) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let session = match self.session.take() {
             Some(session) => session,
@@ -88,7 +95,7 @@ impl PgWriter {
             && breaks(error)
         {
             tracing::warn!(%error, "the connection that commits is given up; what it held is raised before anything is loaded");
-            self.lease.0 = None;
+            self.lease.forget();
         } else {
             self.session = Some(session);
         }
@@ -96,24 +103,35 @@ impl PgWriter {
     }
 
     fn write(&mut self, batches: &[&Batch]) -> Result<Committed, StoreError> {
-        batches.iter().try_for_each(|batch| self.lease.check(batch).map(drop))?;
-        if batches.iter().all(|batch| batch.is_empty()) {
-            return Ok(Committed::default());
+        batches.iter().try_for_each(|batch| self.lease.check(batch))?;
+        let stale: Vec<Partition> =
+            batches.iter().flat_map(|batch| self.lease.stale(batch)).collect();
+        if batches.iter().all(|batch| self.lease.asks_nothing(batch)) {
+            return Ok(Committed { lost: stale });
         }
         let landed = self.on_line(|session, lease, me| {
             let by = Holder { session, me, held: lease.held()? };
             commit::commit(by, batches)
         })?;
-        self.unless_lost(landed).map(|()| Committed::default())
+        let mut committed = self.unless_lost(landed)?;
+        committed.lost.extend(stale);
+        committed.lost.sort_unstable();
+        committed.lost.dedup();
+        Ok(committed)
     }
 
     /// What has gone to another is not held any more.
-    fn unless_lost(&mut self, landed: Landed) -> Result<(), StoreError> {
+    fn unless_lost(&mut self, landed: Landed) -> Result<Committed, StoreError> {
         match landed {
-            Landed::Yes => Ok(()),
+            Landed::Yes => Ok(Committed::default()),
+            Landed::Without(lost) => {
+                self.lease.lose(&lost);
+                let lost = lost.iter().map(|part| Partition(part.cast_unsigned()));
+                Ok(Committed { lost: lost.collect() })
+            }
             Landed::NotHeld => {
                 let lost = self.lease.held().map(|held| held.epoch()).unwrap_or_default();
-                self.lease.0 = None;
+                self.lease.forget();
                 Err(StoreError::NotHeld { partition: Partition::WHOLE, epoch: lost })
             }
         }
@@ -159,20 +177,23 @@ impl PgWriter {
             session.transact(|| {
                 let by = Holder { session, me, held: &held };
                 match commit::hold_the_seat(by)? {
-                    Landed::Yes => work(session).map(Some),
-                    Landed::NotHeld => Ok(None),
+                    Landed::Yes => work(session).map(Ok),
+                    lost => Ok(Err(lost)),
                 }
             })
         })?;
         match done {
-            Some(done) => Ok(done),
-            None => self.unless_lost(Landed::NotHeld).and(Err(StoreError::Closed)),
+            Ok(done) => Ok(done),
+            Err(lost) => {
+                self.unless_lost(lost)?;
+                Err(StoreError::NotHeld { partition: Partition::SEAT, epoch: Epoch::default() })
+            }
         }
     }
 
     pub(super) fn claim(&mut self, most: usize) -> Result<Vec<Lease>, StoreError> {
-        if most > 0 && self.lease.0.is_none() {
-            self.on_line(|session, lease, me| lease.claim(session, me))?;
+        if most > 0 {
+            self.on_line(|session, lease, me| lease.claim(session, me, most))?;
         }
         Ok(self.lease.leases())
     }
@@ -183,21 +204,34 @@ impl PgWriter {
     }
 
     pub(super) fn release(&mut self, partitions: &[Partition]) -> Result<(), StoreError> {
-        if !partitions.contains(&Partition::WHOLE) {
-            return Ok(());
-        }
-        self.on_line(|session, lease, me| lease.release(session, me))
+        self.on_line(|session, lease, me| lease.release(session, me, partitions))
+    }
+
+    pub(super) fn letters(
+        &mut self,
+        partition: Partition,
+        after: Option<LetterMark>,
+        most: usize,
+    ) -> Result<LettersRead, StoreError> {
+        self.on_line(|session, _, _| letters::read(session, partition, after, most))
     }
 }
 
 impl Writer for PgWriter {
     fn commit(&mut self, group: Vec<(Batch, Reply<Committed>)>) {
-        write_group(group, |batches| self.write(batches));
+        // A share of before counts as lost, and with it would one of now in another batch of the group.
+        if group.iter().any(|(batch, _)| self.lease.stale(batch).next().is_some()) {
+            for (batch, reply) in group {
+                let _ = reply.send(self.write(&[&batch]));
+            }
+        } else {
+            write_group(group, |batches| self.write(batches));
+        }
     }
 
     fn finish(mut self) {
         let left = self.on_line(|session, lease, me| {
-            lease.release(session, me)?;
+            lease.release_all(session, me)?;
             me.leave(session)
         });
         if let Err(error) = left {

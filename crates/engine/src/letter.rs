@@ -1,0 +1,114 @@
+//! What a node that does not hold a saga's partition leaves for whoever does. Plain data; a store never looks into it.
+
+use crate::Partition;
+use std::fmt;
+use std::str::FromStr;
+
+/// Names a letter: a UUID that its sender made, unlike any other for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LetterId(pub u128);
+
+/// As UUIDs are written: `01234567-89ab-cdef-0123-456789abcdef`.
+impl fmt::Display for LetterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = format!("{:032x}", self.0);
+        let places = [(0, 8), (8, 12), (12, 16), (16, 20), (20, 32)];
+        let groups = places.map(|(from, to)| digits.get(from..to).unwrap_or_default());
+        f.write_str(&groups.join("-"))
+    }
+}
+
+/// Something that only the owner of a partition can take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Letter {
+    /// Its own id.
+    pub id: LetterId,
+    /// Whose it is.
+    pub partition: Partition,
+    /// What it says.
+    pub kind: LetterKind,
+    /// JSON, 1 MiB at most.
+    pub body: String,
+}
+
+/// Most bytes of a letter's body.
+pub const LETTER_BYTES: usize = 1 << 20;
+
+/// What a letter says. Its word is stored, so it never changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LetterKind {
+    /// A service has failed.
+    Report,
+    /// A saga was announced.
+    Began,
+    /// It was said to have ended.
+    Ended,
+    /// A service says later what became of a step.
+    CalledBack,
+    /// A person acts on a step.
+    StepAct,
+    /// A person acts on a case.
+    CaseAct,
+    /// A person answers a question.
+    QuestionAct,
+    /// A step has ended at a node that does not hold it any more.
+    StepEnded,
+}
+
+impl LetterKind {
+    /// Each of them.
+    pub const ALL: [Self; 8] = [
+        Self::Report,
+        Self::Began,
+        Self::Ended,
+        Self::CalledBack,
+        Self::StepAct,
+        Self::CaseAct,
+        Self::QuestionAct,
+        Self::StepEnded,
+    ];
+
+    /// Its word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Report => "report",
+            Self::Began => "began",
+            Self::Ended => "ended",
+            Self::CalledBack => "called_back",
+            Self::StepAct => "step_act",
+            Self::CaseAct => "case_act",
+            Self::QuestionAct => "question_act",
+            Self::StepEnded => "step_ended",
+        }
+    }
+}
+
+impl FromStr for LetterKind {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|kind| kind.as_str() == word);
+        known.ok_or_else(|| format!("`{word}` is no kind of letter that this version knows"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_written_as_a_uuid() {
+        let id = LetterId(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
+        assert_eq!(id.to_string(), "01234567-89ab-cdef-0123-456789abcdef");
+        assert_eq!(LetterId(7).to_string(), "00000000-0000-0000-0000-000000000007");
+    }
+
+    #[test]
+    fn every_kind_has_its_word() {
+        for kind in LetterKind::ALL {
+            assert_eq!(kind.as_str().parse(), Ok(kind));
+        }
+        assert!("postcard".parse::<LetterKind>().is_err());
+    }
+}

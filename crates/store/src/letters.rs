@@ -1,0 +1,53 @@
+//! What nodes leave for each other: each partition of a store that several share has an inbox, which its owner reads.
+
+use crate::StoreError;
+use amends_engine::{Letter, Partition};
+use std::future::Future;
+
+/// Letters of a partition past which no more should be taken in for it, some seconds' worth of a busy node: whoever
+/// comes then is told to come later.
+pub const LETTERS_LIMIT: u64 = 20_000;
+
+/// Where a reading of an inbox goes on. Only the store that gave it knows its order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LetterMark(pub [i64; 2]);
+
+/// What was read of an inbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LettersRead {
+    /// Those that came after the mark, in the order in which they are to be taken.
+    pub letters: Vec<Letter>,
+    /// Where the next reading goes on.
+    pub next: LetterMark,
+    /// There were no more when this reading began.
+    pub ended: bool,
+}
+
+/// The inboxes of a store that nodes share. Letters come with a commit ([`Batch::letters`](crate::Batch)) and go with
+/// one ([`Share::taken`](crate::Share)).
+pub trait Letters: Clone + Send + Sync + 'static {
+    /// Reads letters of a partition that came after the mark of the reading before, at most so many; without a mark, from
+    /// the beginning.
+    ///
+    /// A letter is durable before it can be read. None is ever passed over: a letter may be told again, time after time,
+    /// until it is deleted, and comes late if its sender's commit does. Read from the beginning when the partition is
+    /// adopted, and about once a minute.
+    ///
+    /// # Errors
+    /// When the store can't be read, or a letter is of a kind that this version does not know: then the partition is for
+    /// a newer one.
+    fn letters(
+        &self,
+        partition: Partition,
+        after: Option<LetterMark>,
+        most: usize,
+    ) -> impl Future<Output = Result<LettersRead, StoreError>> + Send;
+
+    /// How many letters wait, of partitions that have any, by number; counted up to just above [`LETTERS_LIMIT`].
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn letters_waiting(
+        &self,
+    ) -> impl Future<Output = Result<Vec<(Partition, u64)>, StoreError>> + Send;
+}

@@ -1,0 +1,118 @@
+//! The inboxes: letters are read by the transaction that brought them, since numbers are given out before commits are
+//! done, and whoever went by them would pass over what is committed late.
+
+use super::{
+    columns::Asked,
+    session::{Session, database, get},
+    tables::storable,
+};
+use crate::{
+    Letter, LetterId, LetterMark, LettersRead, Partition, StoreError, letters::LETTERS_LIMIT,
+};
+use amends_engine::LETTER_BYTES;
+use sqlx::postgres::PgRow;
+
+const DOING: &str = "read letters";
+/// The horizon: all transactions before it have ended, so nothing comes before it any more.
+const READ: &str = "
+    SELECT i.id::text, i.kind, i.body, i.xid, i.seq, h.xmin
+    FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin) AS h
+    LEFT JOIN LATERAL (
+      SELECT id, kind, body, xid, seq FROM inbox WHERE partition = $1 AND (xid, seq) > ($2, $3)
+      ORDER BY xid, seq LIMIT $4) AS i ON true
+    ORDER BY i.xid, i.seq";
+const WAITING: &str = "
+    SELECT part::smallint, (SELECT count(*) FROM (SELECT FROM inbox WHERE partition = part LIMIT $1) AS i)
+    FROM generate_series(0, 64) AS part";
+
+/// Letters that come with a commit, as lists.
+#[derive(Default)]
+pub(super) struct Posted {
+    ids: Vec<String>,
+    parts: Vec<i16>,
+    kinds: Vec<&'static str>,
+    bodies: Vec<String>,
+}
+
+impl Posted {
+    pub(super) fn of(letters: &[&Letter]) -> Result<Self, StoreError> {
+        let mut posted = Self::default();
+        for letter in letters {
+            if letter.body.len() > LETTER_BYTES {
+                return Err(StoreError::Unstorable {
+                    row: format!("letter `{}`", letter.id),
+                    case: None,
+                    what: format!("it is longer than {LETTER_BYTES} bytes"),
+                });
+            }
+            posted.ids.push(letter.id.to_string());
+            posted.parts.push(letter.partition.0.cast_signed());
+            posted.kinds.push(letter.kind.as_str());
+            posted.bodies.push(storable(&letter.body).into_owned());
+        }
+        Ok(posted)
+    }
+
+    pub(super) fn bind<'q>(&self, query: Asked<'q>) -> Asked<'q> {
+        query.bind(&self.ids[..]).bind(&self.parts[..]).bind(&self.kinds[..]).bind(&self.bodies[..])
+    }
+}
+
+/// Reads some.
+pub(super) fn read(
+    session: &Session,
+    partition: Partition,
+    after: Option<LetterMark>,
+    most: usize,
+) -> Result<LettersRead, StoreError> {
+    let LetterMark([xid, seq]) = after.unwrap_or(LetterMark([i64::MIN; 2]));
+    let limit = i64::try_from(most).unwrap_or(i64::MAX);
+    let rows = session.run(async |line| {
+        let ask = sqlx::query(READ).bind(partition.0.cast_signed()).bind(xid).bind(seq);
+        ask.bind(limit).fetch_all(line).await
+    });
+    let rows = rows.map_err(database(DOING))?;
+    let (mut letters, mut last, mut horizon) = (Vec::new(), None, i64::MIN);
+    for row in &rows {
+        horizon = get(row, 5).map_err(database(DOING))?;
+        if let Some(place) = place(row).map_err(database(DOING))? {
+            last = Some(place);
+            letters.push(letter(partition, row)?);
+        }
+    }
+    let ended = letters.len() < most;
+    let settled = [horizon, i64::MIN];
+    // What lies past the horizon is told again: something may yet come in between.
+    let next = LetterMark(last.filter(|_| !ended).map_or(settled, |last| last.min(settled)));
+    Ok(LettersRead { letters, next, ended })
+}
+
+/// Where a letter lies; none if there is no letter.
+fn place(row: &PgRow) -> sqlx::Result<Option<[i64; 2]>> {
+    let (xid, seq) = (get::<Option<i64>>(row, 3)?, get::<Option<i64>>(row, 4)?);
+    Ok(xid.zip(seq).map(|(xid, seq)| [xid, seq]))
+}
+
+fn letter(partition: Partition, row: &PgRow) -> Result<Letter, StoreError> {
+    let text = |n| get::<String>(row, n).map_err(database(DOING));
+    let id = text(0)?;
+    let unreadable = |what: String| StoreError::Corrupt { row: format!("letter `{id}`"), what };
+    let number = u128::from_str_radix(&id.replace('-', ""), 16);
+    Ok(Letter {
+        id: LetterId(number.map_err(|error| unreadable(error.to_string()))?),
+        partition,
+        kind: text(1)?.parse().map_err(unreadable)?,
+        body: text(2)?,
+    })
+}
+
+/// Counts what waits.
+pub(super) fn waiting(session: &Session) -> Result<Vec<(Partition, u64)>, StoreError> {
+    let most = LETTERS_LIMIT.cast_signed() + 1;
+    let rows = session.run(async |line| {
+        sqlx::query_as::<_, (i16, i64)>(WAITING).bind(most).fetch_all(line).await
+    });
+    let rows = rows.map_err(database("count letters"))?;
+    let some = rows.into_iter().filter(|(_, count)| *count > 0);
+    Ok(some.map(|(part, n)| (Partition(part.cast_unsigned()), n.cast_unsigned())).collect())
+}
