@@ -49,6 +49,7 @@ const KAFKA: Recipe = Recipe {
     package: "default-jre-headless",
     programs: &["java"],
     versions_in: "",
+    named_by: None,
     start: RUN,
     stop: r#"kill -9 "$(cat "$DIR/pid")""#,
     refuses_root: false,

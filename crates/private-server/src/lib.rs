@@ -8,7 +8,7 @@ mod programs;
 
 pub use kafka::{KafkaServer, Secured};
 pub use nats::NatsServer;
-pub use postgres::{POSTGRES, PostgresServer};
+pub use postgres::{ARCHIVING, Certified, PostgresServer};
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -29,6 +29,8 @@ pub struct Recipe {
     /// Where Debian puts them if not in the `PATH`: `{folder}/{version}/bin`, the newest version first. Empty: in the
     /// `PATH`.
     pub versions_in: &'static str,
+    /// The variable of the environment that names another folder to take the programs from.
+    pub named_by: Option<&'static str>,
     /// Starts it, and returns when it takes connections. No part of it may hold on to the standard streams.
     pub start: &'static str,
     /// Stops it at once.

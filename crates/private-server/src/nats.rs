@@ -11,6 +11,7 @@ const NATS: Recipe = Recipe {
     package: "nats-server",
     programs: &["nats-server"],
     versions_in: "/usr/lib/nats-server",
+    named_by: None,
     start: r#"
     printf '%s' "$CONFIGURATION" >"$DIR/server.conf"
     "$BIN/nats-server" -c "$DIR/server.conf" -a 127.0.0.1 -p -1 -js -sd "$DIR/store" --ports_file_dir "$DIR" -P "$DIR/pid" \

@@ -5,8 +5,9 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The folder of the programs: where Debian puts them, the newest first, or in the `PATH`.
+/// The folder of the programs: the one that is named, where Debian puts them, the newest first, or in the `PATH`.
 pub(crate) fn find(recipe: &Recipe) -> PathBuf {
+    let named = recipe.named_by.and_then(std::env::var_os).map(PathBuf::from);
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut debian: Vec<PathBuf> = fs::read_dir(recipe.versions_in)
         .into_iter()
@@ -20,7 +21,8 @@ pub(crate) fn find(recipe: &Recipe) -> PathBuf {
     let has_all = |folder: &PathBuf| recipe.programs.iter().all(|name| folder.join(name).exists());
     // Where Debian puts servers, which the PATH of people commonly leaves out.
     let servers = PathBuf::from("/usr/sbin");
-    let mut all = debian.into_iter().chain(std::env::split_paths(&path)).chain([servers]);
+    let mut all =
+        named.into_iter().chain(debian).chain(std::env::split_paths(&path)).chain([servers]);
     let found = all.find(has_all);
     found.unwrap_or_else(|| {
         let Recipe { name, package, versions_in, programs, .. } = recipe;
