@@ -14,10 +14,13 @@ mod examine;
 #[cfg(test)]
 mod figures_tests;
 mod heart;
+mod identity;
 mod lease;
 mod leased;
 mod letters;
 mod options;
+#[cfg(test)]
+mod outage_tests;
 mod parts;
 #[cfg(test)]
 mod parts_tests;

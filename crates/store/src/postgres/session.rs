@@ -32,17 +32,21 @@ pub(crate) const COMMITTING: Kind = Kind {
         ("tcp_keepalives_interval", "2"),
         ("tcp_user_timeout", "10000"),
         ("plan_cache_mode", "force_generic_plan"),
+        ("max_parallel_workers_per_gather", "0"),
         ("enable_seqscan", "off"),
     ],
     limit: Duration::from_secs(12),
 };
-/// For people: what takes longer than `READ_LIMIT_SECONDS` is ended by the server.
+/// For people: what takes longer than `READ_LIMIT_SECONDS` is ended by the server. A plan is made for what is asked each
+/// time, and is one process's: `amends_json` works in no other.
 pub(crate) const READING: Kind = Kind {
     settings: &[
         ("search_path", "amends,pg_catalog"),
         ("statement_timeout", "5s"),
         ("idle_in_transaction_session_timeout", "10s"),
         ("default_transaction_read_only", "on"),
+        ("plan_cache_mode", "force_custom_plan"),
+        ("max_parallel_workers_per_gather", "0"),
         ("jit", "off"),
     ],
     limit: Duration::from_secs(8),
@@ -80,6 +84,9 @@ pub(crate) struct Session {
     connection: RefCell<PgConnection>,
     /// Past this the connection is given up: nobody knows what became of what was asked.
     limit: Duration,
+    /// How often something was asked.
+    #[cfg(test)]
+    pub(crate) asked: std::cell::Cell<u32>,
 }
 
 impl Session {
@@ -89,7 +96,13 @@ impl Session {
         let options = options.clone().options(settings.iter().copied());
         let connecting = async { tokio::time::timeout(CONNECT_LIMIT, options.connect()).await };
         let connection = runtime.block_on(connecting).map_err(|_| timed_out())??;
-        Ok(Self { runtime, connection: RefCell::new(connection), limit })
+        Ok(Self {
+            runtime,
+            connection: RefCell::new(connection),
+            limit,
+            #[cfg(test)]
+            asked: std::cell::Cell::default(),
+        })
     }
 
     /// Does something on it, and waits for that.
@@ -97,6 +110,8 @@ impl Session {
         &self,
         work: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
     ) -> sqlx::Result<T> {
+        #[cfg(test)]
+        self.asked.update(|asked| asked + 1);
         let mut connection = self.connection.borrow_mut();
         let limited = async { tokio::time::timeout(self.limit, work(&mut *connection)).await };
         self.runtime.block_on(limited).map_err(|_| timed_out())?
@@ -116,11 +131,24 @@ impl Session {
     ) -> Result<T, StoreError> {
         self.batch("BEGIN ISOLATION LEVEL READ COMMITTED").map_err(database("begin a commit"))?;
         match work() {
-            Ok(done) => self.batch("COMMIT").map(|()| done).map_err(database("commit")),
-            Err(error) => match self.batch("ROLLBACK") {
-                Ok(()) => Err(error),
-                Err(broken) => Err(database("roll back")(broken)),
+            // A transaction in which a statement has failed takes `COMMIT` as `ROLLBACK`, without an error; the empty
+            // `SELECT` has one then.
+            Ok(done) => match self.batch("SELECT; COMMIT") {
+                Ok(()) => Ok(done),
+                Err(error) => self.roll_back(database("commit")(error)),
             },
+            Err(error) => self.roll_back(error),
+        }
+    }
+
+    /// For this reason; or because of what is worse.
+    fn roll_back<T>(&self, why: StoreError) -> Result<T, StoreError> {
+        if breaks(&why) {
+            return Err(why);
+        }
+        match self.batch("ROLLBACK") {
+            Ok(()) => Err(why),
+            Err(broken) => Err(database("roll back")(broken)),
         }
     }
 
@@ -158,13 +186,14 @@ pub(crate) fn database(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Store
     move |error| StoreError::Database { doing, source: error.into() }
 }
 
-/// Whether an error leaves the connection in doubt, and with it what was asked: it broke, or the server closed it (08,
-/// 57P). Any other error of the server is of one statement, of which nothing is stored then.
+/// Whether an error leaves the connection in doubt, and with it what was asked: it broke, the server closed it (08, 57P),
+/// or it leads to a standby (25006), and a new one may lead elsewhere. Any other error of the server is of one statement,
+/// of which nothing is stored then.
 pub(crate) fn is_line_dead(error: &sqlx::Error) -> bool {
     match error.as_database_error() {
-        Some(told) => {
-            told.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P"))
-        }
+        Some(told) => told.code().is_some_and(|code| {
+            code.starts_with("08") || code.starts_with("57P") || code == "25006"
+        }),
         None => !matches!(error, sqlx::Error::RowNotFound | sqlx::Error::ColumnDecode { .. }),
     }
 }
@@ -175,6 +204,7 @@ pub(crate) fn breaks(error: &StoreError) -> bool {
         StoreError::Database { source, .. } => {
             source.downcast_ref::<sqlx::Error>().is_none_or(is_line_dead)
         }
+        StoreError::Unusable { .. } => true,
         _ => false,
     }
 }

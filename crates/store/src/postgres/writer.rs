@@ -2,6 +2,7 @@
 
 use super::{
     commit::{self, Holder, Landed},
+    identity::SameDatabase,
     lease::Me,
     leased::Leased,
     letters,
@@ -28,6 +29,7 @@ pub(crate) struct PgWriter {
     /// None once it has broken.
     session: Option<Session>,
     lease: Leased,
+    same: SameDatabase,
     lent: Lent,
     /// Where pruning goes on: those before are kept longer.
     prune_from: PrunePlace,
@@ -57,6 +59,7 @@ impl PgWriter {
             me,
             session: None,
             lease: Leased::new(options.taking),
+            same: SameDatabase::default(),
             lent: Lent::default(),
             prune_from: PrunePlace::default(),
         };
@@ -100,6 +103,28 @@ impl PgWriter {
             self.session = Some(session);
         }
         done
+    }
+
+    /// Claims or raises, in the database that was worked on before; in another one only once that may be.
+    fn ask_for_leases(
+        &mut self,
+        ask: impl FnOnce(&mut Leased, &Session, &Me) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let (mut same, place) = (std::mem::take(&mut self.same), self.place.clone());
+        let asked = self.on_line(|session, lease, me| {
+            if !same.may_be_held(session, (&place, me.lease_time))? {
+                lease.forget();
+                return Ok(());
+            }
+            let before = lease.leases();
+            ask(lease, session, me)?;
+            while !same.are_new(lease.leases().iter().filter(|lease| !before.contains(lease))) {
+                lease.raise(session, me)?;
+            }
+            Ok(())
+        });
+        self.same = same;
+        asked
     }
 
     fn write(&mut self, batches: &[&Batch]) -> Result<Committed, StoreError> {
@@ -193,13 +218,13 @@ impl PgWriter {
 
     pub(super) fn claim(&mut self, most: usize) -> Result<Vec<Lease>, StoreError> {
         if most > 0 {
-            self.on_line(|session, lease, me| lease.claim(session, me, most))?;
+            self.ask_for_leases(|lease, session, me| lease.claim(session, me, most))?;
         }
         Ok(self.lease.leases())
     }
 
     pub(super) fn raise(&mut self) -> Result<Vec<Lease>, StoreError> {
-        self.on_line(|session, lease, me| lease.raise(session, me))?;
+        self.ask_for_leases(Leased::raise)?;
         Ok(self.lease.leases())
     }
 
