@@ -25,6 +25,8 @@ mod parts;
 #[cfg(test)]
 mod parts_tests;
 #[cfg(test)]
+mod plans_tests;
+#[cfg(test)]
 mod races_tests;
 mod reader;
 pub(crate) mod schema;
@@ -34,6 +36,7 @@ mod status;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod together;
 mod writer;
 
 pub use examine::ServerSeen;

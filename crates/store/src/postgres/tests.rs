@@ -242,8 +242,15 @@ fn what_the_loop_asks_for_is_found_by_indexes() {
     drop(base.store("one"));
     let session = base.session();
     let (whole, shares) = (&**super::statement::COMMIT, &**super::statement::COMMIT_SHARES);
-    let asked =
-        [("whole", whole), ("shares", shares), ("prunable", PRUNABLE), ("unanswered", UNANSWERED)];
+    let (wanted, of_cases) = (&**super::together::WANTED, &**super::together::OF_CASES);
+    let asked = [
+        ("whole", whole),
+        ("shares", shares),
+        ("prunable", PRUNABLE),
+        ("unanswered", UNANSWERED),
+        ("wanted", wanted),
+        ("of_cases", of_cases),
+    ];
     for (name, sql) in asked {
         let sql = super::tables::in_its_words(sql);
         session.batch(&format!("PREPARE {name} AS {sql}")).expect("prepares");
@@ -254,6 +261,30 @@ fn what_the_loop_asks_for_is_found_by_indexes() {
         let plan = plan.expect("explains").join("\n");
         assert!(!plan.contains("Seq Scan") && plan.contains("Index"), "{name}: {plan}");
     }
+}
+
+/// Each report that comes waits for its look-up: a new one for one round trip, one of a known case for two.
+#[tokio::test]
+async fn a_look_up_takes_two_round_trips_at_most() {
+    let base = Base::new();
+    let store = base.store("one");
+    let held = store.claim(1).await.expect("holds")[0];
+    store.commit(batch(held, whole(case(1)))).await.expect("commits");
+    let asked = base.beside(|session| {
+        [1, 2].map(|n| {
+            let row = case(n);
+            let wanted = crate::LookupRequest {
+                reports: vec![crate::conformance::sample::report(n, 0).report.key()],
+                sagas: vec![row.saga.clone()],
+                announced: vec![row.saga],
+                ..crate::LookupRequest::default()
+            };
+            let before = session.asked.get();
+            let found = crate::tables::lookup::find(session, &wanted).expect("finds");
+            (found.cases.len(), session.asked.get() - before)
+        })
+    });
+    assert_eq!(asked, [(1, 2), (0, 1)]);
 }
 
 #[test]

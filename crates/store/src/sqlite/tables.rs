@@ -47,6 +47,7 @@ pub(crate) const DIALECT: Dialect = Dialect {
     amounts: "json_each(CASE WHEN json_valid(c.memo) THEN c.memo ELSE '{}' END, '$.business.order') a",
     message: "json_extract(s.memo, '$.message')",
     part_of: "json_extract(s.memo, '$.part_of')",
+    steps_of_case: "CROSS JOIN steps s ON s.key BETWEEN (c.id << 20) AND (c.id << 20 | 1048575)",
 };
 
 impl Tables for Connection {

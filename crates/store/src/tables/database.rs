@@ -17,6 +17,34 @@ pub(crate) const CASE_COLUMNS: &str = "c.id, c.state, c.opened_at, c.updated_at,
 /// The columns of an announced saga.
 pub(crate) const SAGA_COLUMNS: &str = "saga, service, action, deadline, state, data";
 
+/// The columns of a report.
+pub(crate) const REPORT_COLUMNS: &str = "key, received_at, role, role_arg, body";
+/// The columns of the step `s`.
+pub(crate) const STEP_COLUMNS: &str = "s.key, s.state, s.ending, s.verb, s.service, s.action, s.tag, s.stage, \
+     s.attempts, s.planned_at, s.updated_at, s.due_at, s.until, s.location, s.memo";
+
+/// What a look-up asks for by keys.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'w> {
+    pub(crate) reports: &'w [ReportKey],
+    pub(crate) sagas: &'w [SagaId],
+    pub(crate) cases: &'w [CaseId],
+    pub(crate) announced: &'w [SagaId],
+}
+
+/// Something of it that is there.
+pub(crate) enum Found<'r> {
+    /// The report at this place is of this case.
+    Report(usize, CaseId),
+    /// A row of [`CASE_COLUMNS`].
+    Case(&'r dyn Columns),
+    /// A row of [`SAGA_COLUMNS`].
+    Announced(&'r dyn Columns),
+}
+
+/// What is done with each of them.
+pub(crate) type ReadWanted<'r> = &'r mut dyn FnMut(Found<'_>) -> Result<(), StoreError>;
+
 /// A row of whichever database.
 pub(crate) trait Columns {
     /// A column as it is.
@@ -45,6 +73,8 @@ pub(crate) struct Dialect {
     pub(crate) message: &'static str,
     /// The ordinal of the step whose part the step `s` is, or nothing.
     pub(crate) part_of: &'static str,
+    /// What joins the steps `s` of the case `c`, and looks them up case by case.
+    pub(crate) steps_of_case: &'static str,
 }
 
 /// The tables, as far as they are asked and written here. All of one question is asked of one moment, all of one change
@@ -59,19 +89,22 @@ pub(crate) trait Tables {
     /// Changes rows; says how many.
     fn execute(&self, sql: &str, values: &[Value]) -> Result<usize, Unwritten>;
 
-    /// Which case each report is of, if it is known.
-    fn cases_of_reports(&self, keys: &[ReportKey]) -> Result<Vec<Option<CaseId>>, StoreError> {
+    /// Reads what a look-up asks for by keys: in any order, some perhaps twice. A database that is far away is asked once
+    /// for all of it.
+    fn each_wanted(&self, wanted: Wanted<'_>, read: ReadWanted<'_>) -> Result<(), StoreError> {
         let sql = "SELECT key FROM reports WHERE source = ?1 AND id = ?2";
-        let mut cases = Vec::with_capacity(keys.len());
-        for key in keys {
-            let mut found = None;
+        for (place, key) in wanted.reports.iter().enumerate() {
             self.each(sql, &[text(&key.source), text(&key.id)], &mut |row| {
-                found = Some(case_of(column(row, 0)?));
-                Ok(())
+                read(Found::Report(place, case_of(column(row, 0)?)))
             })?;
-            cases.push(found);
         }
-        Ok(cases)
+        self.each_case(wanted.sagas, wanted.cases, &mut |row| read(Found::Case(row)))?;
+        let sql = format!("SELECT {SAGA_COLUMNS} FROM sagas WHERE saga = ?1");
+        let mut read = |row: &dyn Columns| read(Found::Announced(row));
+        wanted
+            .announced
+            .iter()
+            .try_for_each(|saga| self.each(&sql, &[text(saga.as_str())], &mut read))
     }
 
     /// Reads cases of these sagas and with these numbers: rows of [`CASE_COLUMNS`], in any order, some perhaps twice.
@@ -94,12 +127,6 @@ pub(crate) trait Tables {
         Ok(())
     }
 
-    /// Reads what these sagas have announced: rows of [`SAGA_COLUMNS`].
-    fn each_saga(&self, sagas: &[SagaId], read: Read<'_>) -> Result<(), StoreError> {
-        let sql = format!("SELECT {SAGA_COLUMNS} FROM sagas WHERE saga = ?1");
-        sagas.iter().try_for_each(|saga| self.each(&sql, &[text(saga.as_str())], read))
-    }
-
     /// Reads rows that lie under keys of these cases, by key: `sql` is a query of one table up to its `WHERE`, `key`
     /// the name of its key.
     fn each_of_cases(
@@ -115,6 +142,19 @@ pub(crate) trait Tables {
             self.each(&sql, &[first.into(), last.into()], read)?;
         }
         Ok(())
+    }
+
+    /// Reads reports and steps of cases, each by key: rows of [`REPORT_COLUMNS`] and of [`STEP_COLUMNS`].
+    fn each_report_and_step(
+        &self,
+        cases: &[CaseId],
+        report: Read<'_>,
+        step: Read<'_>,
+    ) -> Result<(), StoreError> {
+        let reports = format!("SELECT {REPORT_COLUMNS} FROM reports");
+        self.each_of_cases(&reports, "key", cases, report)?;
+        let steps = format!("SELECT {STEP_COLUMNS} FROM steps s");
+        self.each_of_cases(&steps, "s.key", cases, step)
     }
 
     /// Removes cases with all that lies under their keys.

@@ -34,19 +34,6 @@ pub(crate) fn case_row_or_rest(row: &dyn Columns) -> Result<Result<CaseRow, Rest
 /// Rows of cases, or the first of a case that can't be read.
 type OfCases<T> = FxHashMap<CaseId, Result<Vec<T>, UnreadableRow>>;
 
-/// Rows of one table with their key in the first column.
-fn rows_of<T>(
-    conn: &dyn Tables,
-    sql: &str,
-    key: &str,
-    cases: &[CaseId],
-    read: fn(&dyn Columns) -> Result<T, StoreError>,
-) -> Result<OfCases<T>, StoreError> {
-    let mut found = OfCases::default();
-    conn.each_of_cases(sql, key, cases, &mut |row| take_row(&mut found, row, read))?;
-    Ok(found)
-}
-
 fn take_row<T>(
     found: &mut OfCases<T>,
     row: &dyn Columns,
@@ -61,12 +48,23 @@ fn take_row<T>(
     Ok(())
 }
 
-fn reports(conn: &dyn Tables, cases: &[CaseId]) -> Result<OfCases<ReportRow>, StoreError> {
-    rows_of(conn, &format!("SELECT {REPORT_COLUMNS} FROM reports"), "key", cases, report_row)
+fn steps(conn: &dyn Tables, cases: &[CaseId]) -> Result<OfCases<StepRow>, StoreError> {
+    let (sql, mut found) = (format!("SELECT {STEP_COLUMNS} FROM steps s"), OfCases::default());
+    conn.each_of_cases(&sql, "s.key", cases, &mut |row| take_row(&mut found, row, step_row))?;
+    Ok(found)
 }
 
-fn steps(conn: &dyn Tables, cases: &[CaseId]) -> Result<OfCases<StepRow>, StoreError> {
-    rows_of(conn, &format!("SELECT {STEP_COLUMNS} FROM steps s"), "s.key", cases, step_row)
+fn reports_and_steps(
+    conn: &dyn Tables,
+    cases: &[CaseId],
+) -> Result<(OfCases<ReportRow>, OfCases<StepRow>), StoreError> {
+    let (mut reports, mut steps) = (OfCases::default(), OfCases::default());
+    conn.each_report_and_step(
+        cases,
+        &mut |row| take_row(&mut reports, row, report_row),
+        &mut |row| take_row(&mut steps, row, step_row),
+    )?;
+    Ok((reports, steps))
 }
 
 fn of_case<T>(found: &mut OfCases<T>, case: CaseId) -> Result<Vec<T>, UnreadableRow> {
@@ -82,7 +80,7 @@ pub(crate) fn whole_and_broken(
     rows.sort_by_key(id);
     rows.dedup_by_key(|row| id(row));
     let ids: Vec<CaseId> = rows.iter().flatten().map(|row| row.id).collect();
-    let (mut reports, mut steps) = (reports(conn, &ids)?, steps(conn, &ids)?);
+    let (mut reports, mut steps) = reports_and_steps(conn, &ids)?;
     let (mut whole, mut broken) = (Vec::with_capacity(rows.len()), Vec::new());
     for row in rows {
         let rest = match row {
@@ -121,8 +119,9 @@ fn broken_case(conn: &dyn Tables, rest: Rest) -> Result<BrokenCase, StoreError> 
 /// A case with what hangs on it.
 pub(crate) fn with_rows(conn: &dyn Tables, case: CaseRow) -> Result<StoredCase, StoreError> {
     let corrupt = |broken: UnreadableRow| StoreError::Corrupt { row: broken.row, what: broken.why };
-    let reports = of_case(&mut reports(conn, &[case.id])?, case.id).map_err(corrupt)?;
-    let steps = of_case(&mut steps(conn, &[case.id])?, case.id).map_err(corrupt)?;
+    let (mut reports, mut steps) = reports_and_steps(conn, &[case.id])?;
+    let reports = of_case(&mut reports, case.id).map_err(corrupt)?;
+    let steps = of_case(&mut steps, case.id).map_err(corrupt)?;
     Ok(StoredCase { case, reports, steps })
 }
 

@@ -7,7 +7,7 @@ use super::{
     act_rows::{ACT_COLUMNS, act_row},
     case_list::{Stream, UNSETTLED},
     cursor::List,
-    key::{CASE_OF_STEP, STEP_OF_CASE, case_of, row_key},
+    key::{CASE_OF_STEP, case_of, row_key},
     lookup::case_of_saga,
     records,
     rows::{STEP_COLUMNS, collect_up_to, column, step_row},
@@ -117,7 +117,7 @@ pub(crate) fn step_queries(
         _ => vec![Stream::all()],
     };
     let of_stream = |stream: Stream| {
-        let from = format!("cases c {} CROSS JOIN steps s ON {STEP_OF_CASE}", stream.index);
+        let from = format!("cases c {} {}", stream.index, dialect.steps_of_case);
         let mut search = base.clone();
         search.all_of(&stream.condition);
         query(&from, search)

@@ -1,7 +1,7 @@
 //! What the engine asks for: the cases and sagas that a batch is about, and what is unfinished at the start.
 
 use super::{
-    Columns, Tables,
+    Columns, Found, Tables, Wanted,
     codes::Coded,
     collect, erasures,
     gathered::{Rest, case_row_or_rest, whole_and_broken},
@@ -28,20 +28,30 @@ pub(crate) const UNANSWERED: &str = "SELECT key FROM reports INDEXED BY reports_
 
 /// Answers a [`LookupRequest`].
 pub(crate) fn find(conn: &dyn Tables, wanted: &LookupRequest) -> Result<LookupResult, StoreError> {
-    let reports = conn.cases_of_reports(&wanted.reports)?;
-    let mut rows = Vec::new();
-    conn.each_case(&wanted.sagas, &wanted.cases, &mut |row| {
-        rows.push(case_row_or_rest(row)?);
+    let announced: BTreeSet<SagaId> = wanted.announced.iter().cloned().collect();
+    let announced: Vec<SagaId> = announced.into_iter().collect();
+    let by_keys = Wanted {
+        reports: &wanted.reports,
+        sagas: &wanted.sagas,
+        cases: &wanted.cases,
+        announced: &announced,
+    };
+    let (mut reports, mut rows) = (vec![None; wanted.reports.len()], Vec::new());
+    let mut announced = Vec::new();
+    conn.each_wanted(by_keys, &mut |found| {
+        match found {
+            Found::Report(place, case) => {
+                if let Some(of_report) = reports.get_mut(place) {
+                    *of_report = Some(case);
+                }
+            }
+            Found::Case(row) => rows.push(case_row_or_rest(row)?),
+            // One that can't be read is not known: announced again, it is written anew.
+            Found::Announced(row) => announced.extend(readable(saga_row(row))?),
+        }
         Ok(())
     })?;
     let (cases, broken) = whole_and_broken(conn, rows)?;
-    let sagas: BTreeSet<SagaId> = wanted.announced.iter().cloned().collect();
-    let mut announced = Vec::new();
-    conn.each_saga(&sagas.into_iter().collect::<Vec<_>>(), &mut |row| {
-        // One that can't be read is not known: announced again, it is written anew.
-        announced.extend(readable(saga_row(row))?);
-        Ok(())
-    })?;
     let rulebooks = wanted
         .rulebooks
         .iter()

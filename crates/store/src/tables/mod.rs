@@ -29,4 +29,6 @@ pub(crate) mod search;
 pub(crate) mod settings;
 pub(crate) mod written;
 
-pub(crate) use database::{Columns, Dialect, Read, Tables, Value, ValueRef, collect, one};
+pub(crate) use database::{
+    Columns, Dialect, Found, Read, ReadWanted, Tables, Value, ValueRef, Wanted, collect, one,
+};

@@ -17,14 +17,13 @@ use amends_protocol::{ActionName, CaseId, Outcome, SagaId, StepId, Timestamp};
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
-pub(crate) use super::database::{CASE_COLUMNS, SAGA_COLUMNS, column, corrupt, text};
+pub(crate) use super::database::{
+    CASE_COLUMNS, REPORT_COLUMNS, SAGA_COLUMNS, STEP_COLUMNS, column, corrupt, text,
+};
 
 /// Longest time that a query for people may take, so that one costly search can't keep a connection for ever.
 pub(crate) const READ_LIMIT_SECONDS: u64 = 5;
 
-pub(crate) const REPORT_COLUMNS: &str = "key, received_at, role, role_arg, body";
-pub(crate) const STEP_COLUMNS: &str = "s.key, s.state, s.ending, s.verb, s.service, s.action, s.tag, s.stage, \
-     s.attempts, s.planned_at, s.updated_at, s.due_at, s.until, s.location, s.memo";
 /// Of `attempts a` and its `steps s`.
 pub(crate) const ATTEMPT_COLUMNS: &str =
     "a.step, s.tag, a.attempt, a.sent_at, a.ended_at, a.result, a.status, a.message";
