@@ -36,6 +36,8 @@ mod status;
 mod tables;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls_tests;
 mod together;
 mod writer;
 
