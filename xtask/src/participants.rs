@@ -35,7 +35,16 @@ pub fn install() -> anyhow::Result<bool> {
         chart(&root().join(CHART))?,
         node(&tests.join("providers/node"))?,
         python(&tests.join("providers/python"))?,
-        maven(&root().join("crates/private-server/kafka"), &root().join("target/kafka"))?,
+        maven(
+            &root().join("crates/private-server/kafka"),
+            &root().join("target/kafka"),
+            ("copy-dependencies", ""),
+        )?,
+        maven(
+            &root().join("crates/private-server/postgres"),
+            &root().join("target/postgres"),
+            ("unpack-dependencies", "tar -xJf postgres-linux-*.txz && rm postgres-linux-*.txz"),
+        )?,
     ];
     Ok(went.into_iter().all(|went| went))
 }
@@ -70,8 +79,8 @@ pub fn python(folder: &Path) -> anyhow::Result<bool> {
     Ok(done)
 }
 
-/// What `pom.xml` in the folder names, copied to where it says.
-fn maven(folder: &Path, own: &Path) -> anyhow::Result<bool> {
+/// What `pom.xml` in the folder names, brought to where it says by a goal of its plugin; then shell text runs there.
+fn maven(folder: &Path, own: &Path, (goal, then): (&str, &str)) -> anyhow::Result<bool> {
     let installed = own.join("installed");
     if is_newer(&installed, &folder.join("pom.xml"))? {
         return Ok(true);
@@ -81,8 +90,11 @@ fn maven(folder: &Path, own: &Path) -> anyhow::Result<bool> {
         fs::remove_dir_all(own).with_context(|| format!("cannot empty {}", own.display()))?;
     }
     let mut copy = Command::new("mvn");
-    copy.args(["--batch-mode", "--quiet", "dependency:copy-dependencies"]).current_dir(folder);
-    let done = step(&mut copy, "install the packages `maven` and `default-jre-headless`")?;
+    copy.args(["--batch-mode", "--quiet", &format!("dependency:{goal}")]).current_dir(folder);
+    let mut rest = Command::new("sh");
+    rest.args(["-euc", then]).current_dir(own);
+    let done = step(&mut copy, "install the packages `maven` and `default-jre-headless`")?
+        && (then.is_empty() || step(&mut rest, "install the package `xz-utils`")?);
     if done {
         fs::write(&installed, "").with_context(|| format!("cannot write {}", own.display()))?;
     }

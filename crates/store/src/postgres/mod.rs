@@ -18,6 +18,8 @@ mod identity;
 mod lease;
 mod leased;
 mod letters;
+#[cfg(test)]
+mod newer_tests;
 mod options;
 #[cfg(test)]
 mod outage_tests;
