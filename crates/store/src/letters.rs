@@ -26,8 +26,8 @@ pub struct LettersRead {
 /// The inboxes of a store that nodes share. Letters come with a commit ([`Batch::letters`](crate::Batch)) and go with
 /// one ([`Share::taken`](crate::Share)).
 pub trait Letters: Clone + Send + Sync + 'static {
-    /// Reads letters of a partition that came after the mark of the reading before, at most so many; without a mark, from
-    /// the beginning.
+    /// Reads letters of a partition that came after the mark of the reading before, at most so many; without a mark,
+    /// from the beginning.
     ///
     /// A letter is durable before it can be read. None is ever passed over: a letter may be told again, time after time,
     /// until it is deleted, and comes late if its sender's commit does. Read from the beginning when the partition is

@@ -1,4 +1,4 @@
-//! Nodes that share the engine's [`Memory`] pass the chapter of nodes: leases, shares and letters, as a database has them.
+//! Nodes that share the engine's [`Memory`] pass the chapter of nodes: leases, shares and letters, as in a database.
 
 use crate::{
     Batch, Committed, Lease, Leases, Ledger, Letter, LetterId, LetterMark, Letters, LettersRead,

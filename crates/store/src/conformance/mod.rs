@@ -1,9 +1,11 @@
 //! The tests that every store has to pass, each a story against an empty store. They look through the traits alone.
 //!
 //! There is a chapter for each role. Call [`store_conformance!`](crate::store_conformance) in a test module with an
-//! expression that makes a fresh [`BackupPlace`]; [`roles_conformance!`](crate::roles_conformance) with a [`Place`] for
-//! a store whose copies don't open as a store of its own kind; or [`ledger_conformance!`](crate::ledger_conformance)
-//! for one that is a [`Ledger`] only; and [`nodes_conformance!`](crate::nodes_conformance) for one that nodes share. All need `tokio` with `macros` and `rt` among the caller's dev-dependencies.
+//! expression that makes a fresh [`BackupPlace`]; [`roles_conformance!`](crate::roles_conformance) with a [`Place`]
+//! for a store whose copies don't open as a store of its own kind; or
+//! [`ledger_conformance!`](crate::ledger_conformance) for one that is a [`Ledger`] only; and
+//! [`nodes_conformance!`](crate::nodes_conformance) for one that nodes share. All need `tokio` with `macros` and
+//! `rt` among the caller's dev-dependencies.
 
 pub mod audit;
 pub mod chain;

@@ -1,5 +1,5 @@
-//! The rows of a commit as lists, one for each column: named once, and in the statement in the order in which they stand
-//! here.
+//! The rows of a commit as lists, one for each column: named once, and in the statement in the order in which they
+//! stand here.
 
 use super::{
     batch_rows::{Rows, part_of},

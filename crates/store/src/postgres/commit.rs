@@ -39,8 +39,8 @@ pub(super) struct Holder<'a> {
 /// A share, and the number of its partition, or [`ALL`].
 type Shared<'w> = (i16, &'w Share);
 
-/// Makes all of it durable, or nothing; by a node that holds some partitions, all of each share or nothing. Shares of an
-/// epoch that is not held are not asked for.
+/// Makes all of it durable, or nothing; by a node that holds some partitions, all of each share or nothing. Shares
+/// of an epoch that is not held are not asked for.
 pub(super) fn commit(by: Holder<'_>, batches: &[&Batch]) -> Result<Landed, StoreError> {
     let shares: Vec<Shared<'_>> =
         batches.iter().flat_map(|batch| &batch.shares).filter_map(|s| shared(by.held, s)).collect();

@@ -1,11 +1,13 @@
 //! Which database a connection leads to. Behind one address it may be another one than before: a standby that was
-//! promoted, a backup that was restored. What a node held in the one of before says nothing there, and whoever held it may
-//! not have noticed yet.
+//! promoted, a backup that was restored. What a node held in the one of before says nothing there, and whoever held it
+//! may not have noticed yet.
 
 use super::session::{Session, database, get};
 use crate::{Epoch, Lease, Partition, StoreError};
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 /// A promotion begins a new timeline, which the control file learns late and the log at once. Only a primary tells it.
 const LOOK: &str = "
@@ -43,8 +45,8 @@ impl Identity {
 #[derive(Debug, Default)]
 pub(super) struct SameDatabase {
     seen: Option<Identity>,
-    /// The highest epoch that this process has held of each, in whichever database.
-    highest: BTreeMap<Partition, u64>,
+    /// The highest epoch in which this process has held a partition, in whichever database.
+    highest: BTreeMap<Partition, Epoch>,
     /// Nothing is held before.
     not_before: Option<Instant>,
 }
@@ -81,18 +83,18 @@ impl SameDatabase {
         Ok(self.not_before.is_none_or(|at| at <= Instant::now()))
     }
 
-    /// Notes that these have come to be held. False if an epoch of one came before, or a later one: the database has
-    /// forgotten some, and none may come twice to a process.
-    pub(super) fn are_new<'a>(&mut self, leases: impl IntoIterator<Item = &'a Lease>) -> bool {
-        let mut all = true;
-        for &Lease { partition, epoch: Epoch(epoch) } in leases {
-            let highest = self.highest.entry(partition).or_default();
-            all &= epoch > *highest;
-            *highest = epoch.max(*highest);
+    /// Notes that these are held now. False if the epoch of one came before, or a later one: the database has forgotten
+    /// some, and none may come twice to a process.
+    pub(super) fn are_new(&mut self, leases: &[Lease]) -> bool {
+        let mut are_new = true;
+        for Lease { partition, epoch } in leases {
+            let highest = self.highest.entry(*partition).or_default();
+            are_new &= epoch > highest;
+            *highest = (*highest).max(*epoch);
             if let Some(seen) = &mut self.seen {
-                seen.epoch = seen.epoch.max(epoch.cast_signed());
+                seen.epoch = seen.epoch.max(epoch.0.cast_signed());
             }
         }
-        all
+        are_new
     }
 }

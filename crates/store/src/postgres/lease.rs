@@ -2,8 +2,8 @@
 //! it needs and holds on to them, and whoever takes them over has to wait for it, and then raises the epoch.
 //!
 //! [`WholeLease`] takes all of them or none, and shows them to the loop as the whole store. Its epoch is the highest of
-//! theirs: all are claimed and raised together, so it grows whenever one of them does. Once nodes share the parts between
-//! them (`parts.rs`), nobody takes them so any more.
+//! theirs: all are claimed and raised together, so it grows whenever one of them does. Once nodes share the parts
+//! between them (`parts.rs`), nobody takes them so any more.
 //!
 //! INVARIANT: rows are locked in the order of their number, and looked at by a statement that begins when they are
 //! locked. A condition in the locking statement itself would be judged by a snapshot from before the wait, in which a

@@ -22,6 +22,11 @@ impl Leased {
         }
     }
 
+    /// Whether everything is held, and nothing left to be claimed.
+    pub(super) fn is_whole(&self) -> bool {
+        matches!(self, Self::Whole(WholeLease(Some(_))))
+    }
+
     /// For writes that carry no epoch.
     pub(super) fn held(&self) -> Result<&Held, StoreError> {
         match self {

@@ -63,11 +63,11 @@ use writer::PgWriter;
 /// A store in PostgreSQL. Clones share it; when the last is dropped, queued commits are finished and what it holds is
 /// given back (this blocks for that long).
 ///
-/// With [`Taking::Whole`] it is held as one partition, [`Partition::WHOLE`], by one node at a time; others that have it
-/// open wait. After [`open`](Self::open) it is held if nobody else who lives holds it; else call [`Leases::claim`] about once a second
-/// until it gives the lease, and only then [`Ledger::load`](crate::Ledger::load). From the first call of
-/// [`Leases::beat`] on, the node counts as living only as long as that is called at least every 3 seconds, so call it
-/// from the loop whose work would be missed.
+/// With [`Taking::Whole`] it is held as one partition, [`Partition::WHOLE`], by one node at a time; others that
+/// have it open wait. After [`open`](Self::open) it is held if nobody else who lives holds it; else call
+/// [`Leases::claim`] about once a second until it gives the lease, and only then
+/// [`Ledger::load`](crate::Ledger::load). From the first call of [`Leases::beat`] on, the node counts as living
+/// only as long as that is called at least every 3 seconds, so call it from the loop whose work would be missed.
 #[derive(Clone)]
 pub struct PostgresStore {
     shared: Arc<Shared>,

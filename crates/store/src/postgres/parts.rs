@@ -1,8 +1,8 @@
 //! Leases each by itself, for nodes that share a store: a node takes some parts, and the seat is one more.
 //!
-//! INVARIANT: as in `lease.rs`, rows are locked in the order of their number, and looked at by a statement that begins
-//! when they are locked. Only rows that nobody who lives owns are locked here, and one's own: a claim keeps no commit of
-//! another node waiting.
+//! INVARIANT: as in `lease.rs`, rows are locked in the order of their number, and looked at by a statement that
+//! begins when they are locked. Only rows that nobody who lives owns are locked here, and one's own: a claim keeps
+//! no commit of another node waiting.
 
 use super::{
     lease::{Held, LOCK_ALL, Me},
@@ -11,8 +11,8 @@ use super::{
 use crate::{Lease, Partition, StoreError};
 use std::time::Duration;
 
-/// What may be claimed: what nobody owns; what this node owns by its row and does not know of, from an earlier process or
-/// a claim of unknown end; and, once it has lived for long enough, what a dead one owns.
+/// What may be claimed: what nobody owns; what this node owns by its row and does not know of, from an earlier process
+/// or a claim of unknown end; and, once it has lived for long enough, what a dead one owns.
 macro_rules! claimable {
     () => {
         "WITH me AS MATERIALIZED (

@@ -119,7 +119,7 @@ impl<'a> Wild<'a> {
     }
 
     fn live(mut self, seed: u64) -> (usize, usize) {
-        const ACTS: usize = 120;
+        const ACTS: usize = 80;
         let mut dice = Dice(seed);
         for _ in 0..ACTS {
             match dice.below(12) {
@@ -140,7 +140,7 @@ impl<'a> Wild<'a> {
 
 #[test]
 fn no_part_has_two_owners_and_none_writes_under_an_old_epoch() {
-    for round in 0..3 {
+    for round in 0..2 {
         let base = Base::new();
         drop(base.store("first"));
         let beside = base.session();
@@ -168,10 +168,7 @@ fn no_part_has_two_owners_and_none_writes_under_an_old_epoch() {
             Some(landed as i64),
             "what was told to be stored is, and nothing else"
         );
-        assert!(
-            landed > 100 && left_out > 0,
-            "round {round}: {landed} landed, {left_out} left out"
-        );
+        assert!(landed > 50 && left_out > 0, "round {round}: {landed} landed, {left_out} left out");
     }
 }
 

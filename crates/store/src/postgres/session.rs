@@ -37,8 +37,8 @@ pub(crate) const COMMITTING: Kind = Kind {
     ],
     limit: Duration::from_secs(12),
 };
-/// For people: what takes longer than `READ_LIMIT_SECONDS` is ended by the server. A plan is made for what is asked each
-/// time, and is one process's: `amends_json` works in no other.
+/// For people: what takes longer than `READ_LIMIT_SECONDS` is ended by the server. A plan is made for what is asked
+/// each time, and is one process's: `amends_json` works in no other.
 pub(crate) const READING: Kind = Kind {
     settings: &[
         ("search_path", "amends,pg_catalog"),
@@ -186,9 +186,9 @@ pub(crate) fn database(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Store
     move |error| StoreError::Database { doing, source: error.into() }
 }
 
-/// Whether an error leaves the connection in doubt, and with it what was asked: it broke, the server closed it (08, 57P),
-/// or it leads to a standby (25006), and a new one may lead elsewhere. Any other error of the server is of one statement,
-/// of which nothing is stored then.
+/// Whether an error leaves the connection in doubt, and with it what was asked: it broke, the server closed it (08,
+/// 57P), or it leads to a standby (25006), and a new one may lead elsewhere. Any other error of the server is of one
+/// statement, of which nothing is stored then.
 pub(crate) fn is_line_dead(error: &sqlx::Error) -> bool {
     match error.as_database_error() {
         Some(told) => told.code().is_some_and(|code| {

@@ -118,8 +118,11 @@ impl PgWriter {
             }
             let before = lease.leases();
             ask(lease, session, me)?;
-            while !same.are_new(lease.leases().iter().filter(|lease| !before.contains(lease))) {
+            let mut came = lease.leases();
+            came.retain(|lease| !before.contains(lease));
+            while !same.are_new(&came) {
                 lease.raise(session, me)?;
+                came = lease.leases();
             }
             Ok(())
         });
@@ -217,14 +220,14 @@ impl PgWriter {
     }
 
     pub(super) fn claim(&mut self, most: usize) -> Result<Vec<Lease>, StoreError> {
-        if most > 0 {
+        if most > 0 && !self.lease.is_whole() {
             self.ask_for_leases(|lease, session, me| lease.claim(session, me, most))?;
         }
         Ok(self.lease.leases())
     }
 
     pub(super) fn raise(&mut self) -> Result<Vec<Lease>, StoreError> {
-        self.ask_for_leases(Leased::raise)?;
+        self.ask_for_leases(|lease, session, me| lease.raise(session, me))?;
         Ok(self.lease.leases())
     }
 

@@ -89,8 +89,8 @@ pub(crate) trait Tables {
     /// Changes rows; says how many.
     fn execute(&self, sql: &str, values: &[Value]) -> Result<usize, Unwritten>;
 
-    /// Reads what a look-up asks for by keys: in any order, some perhaps twice. A database that is far away is asked once
-    /// for all of it.
+    /// Reads what a look-up asks for by keys: in any order, some perhaps twice. A database that is far away is asked
+    /// once for all of it.
     fn each_wanted(&self, wanted: Wanted<'_>, read: ReadWanted<'_>) -> Result<(), StoreError> {
         let sql = "SELECT key FROM reports WHERE source = ?1 AND id = ?2";
         for (place, key) in wanted.reports.iter().enumerate() {

@@ -136,7 +136,7 @@ pub(crate) fn load(conn: &dyn Tables, epoch: Epoch) -> Result<Loaded, StoreError
     let highest: Option<i64> = one(conn, highest, &[], |row| column(row, 0))?;
     let last_case = highest.max(marks::value(conn, marks::LAST_CASE)?).unwrap_or_default();
     let newest = "SELECT max(updated_at) FROM cases WHERE state <> 3";
-    let clock = match marks::value(conn, "clock")? {
+    let clock = match marks::values(conn, "clock")?.into_iter().max() {
         Some(clock) => Some(clock),
         None => one(conn, newest, &[], |row| column::<Option<i64>>(row, 0))?.flatten(),
     };

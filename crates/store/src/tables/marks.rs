@@ -28,6 +28,13 @@ pub(crate) fn value(conn: &dyn Tables, name: &str) -> Result<Option<i64>, StoreE
     Ok(collect(conn, sql, &[text(name)], |row| column(row, 0))?.pop())
 }
 
+/// The values of a mark, and of those that nodes which share the store have in its place, one for each part:
+/// `NAME:PART`.
+pub(crate) fn values(conn: &dyn Tables, name: &str) -> Result<Vec<i64>, StoreError> {
+    let sql = "SELECT value FROM marks WHERE name = ?1 OR name LIKE ?2";
+    collect(conn, sql, &[text(name), text(&format!("{name}:%"))], |row| column(row, 0))
+}
+
 /// Notes that cases were added or removed, within the transaction that does it.
 pub(crate) fn more_cases(conn: &dyn Tables, by: i64) -> Result<(), StoreError> {
     if by == 0 {
