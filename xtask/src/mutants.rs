@@ -4,7 +4,7 @@
 //!
 //! A mutant is a patch in `crates/sim/mutants`, or for rulebooks in `crates/simulate/mutants`. What stands before its
 //! first `---` line is for people; a line
-//! `corpus: honest` there picks the corpus, `faults: 2` says that it takes two things at once, and `found by: FILE,
+//! `corpus: honest` there picks the corpus, `nodes: 3` lets so many supervisors share the store, `faults: 2` says that it takes two things at once, and `found by: FILE,
 //! TEST` names the ordinary test that finds what the simulator meets too seldom.
 
 use crate::sim;
@@ -54,10 +54,12 @@ impl Finder {
     }
 
     /// A search from a seed that says in one line which one it found, by what, and how many it took.
-    fn search(self, program: &Path, corpus: &str, from: u64) -> Command {
+    fn search(self, program: &Path, mutant: &Mutant, from: u64) -> Command {
         let mut search = Command::new(program);
         match self {
-            Self::Simulator => search.args(["--quiet", "--corpus", corpus]).args([
+            Self::Simulator => search.args(["--quiet", "--corpus", mutant.corpus]).args([
+                "--nodes",
+                &mutant.nodes,
                 "--from",
                 &from.to_string(),
                 "--seeds",
@@ -77,6 +79,7 @@ struct Mutant {
     name: String,
     path: PathBuf,
     corpus: &'static str,
+    nodes: String,
     faults: u32,
     /// The ordinary test that finds it, in place of the simulator.
     found_by: Option<String>,
@@ -154,9 +157,11 @@ fn mutants_for(finder: Finder, tree: &Path) -> anyhow::Result<Vec<Mutant>> {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let corpus = if head.contains("corpus: honest") { "honest" } else { "hostile" };
         let faults = if head.contains("faults: 2") { 2 } else { 1 };
-        let found_by = head.lines().find_map(|line| line.strip_prefix("found by: "));
+        let told = |what| head.lines().find_map(|line| line.strip_prefix(what));
+        let nodes = told("nodes: ").unwrap_or("1").to_owned();
+        let found_by = told("found by: ");
         let found_by = found_by.map(str::to_owned);
-        all.push(Mutant { finder, name, path, corpus, faults, found_by });
+        all.push(Mutant { finder, name, path, corpus, nodes, faults, found_by });
     }
     all.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(all)
@@ -220,7 +225,7 @@ fn hunt(copy: &Path, target: &Path, mutant: &Mutant) -> anyhow::Result<Found> {
     for start in STARTS {
         let mut search = mutant
             .finder
-            .search(&program, mutant.corpus, start)
+            .search(&program, mutant, start)
             .stdout(Stdio::piped())
             .spawn()
             .with_context(|| format!("cannot run {}", program.display()))?;

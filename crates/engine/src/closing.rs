@@ -186,6 +186,7 @@ impl Case {
         if self.answered_by().is_some() && open.iter().all(Finding::is_contradicted) {
             return Some(ClosedOn::ByPerson);
         }
+        let heard = turn.heard.map_or(i64::MAX, |heard| heard.0);
         match self.row.extra.quiet_at {
             None if self.row.extra.looked_again => Some(ClosedOn::Quiet),
             _ if self.nobody_goes_on(&book, &open) => self.look_again(&book, &open, now, turn),
@@ -195,7 +196,7 @@ impl Case {
                 turn.traffic.timers.set(at, Timer::Quiet(self.row.id));
                 None
             }
-            Some(at) if now.0 < at => None,
+            Some(at) if now.0.min(heard) < at => None,
             Some(_) => self.look_again(&book, &open, now, turn),
         }
     }

@@ -35,6 +35,16 @@ impl Effect {
         }
     }
 
+    /// The saga that it is about.
+    #[must_use]
+    pub fn saga(&self) -> &SagaId {
+        match self {
+            Self::Send(send) => &send.saga,
+            Self::Poll(poll) => &poll.saga,
+            Self::ReadHistory(query) => &query.saga,
+        }
+    }
+
     /// The service that it goes to.
     #[must_use]
     pub fn service(&self) -> &Arc<str> {

@@ -5,6 +5,7 @@
 
 mod activation;
 mod erasures;
+mod homes;
 mod loading;
 mod partitions;
 mod people;
@@ -25,6 +26,7 @@ use crate::plan::RuleLimits;
 use crate::residence::{MemoryUse, Residence};
 use crate::service_queue::ServiceQueue;
 use crate::strangers::Sighting;
+use crate::timer::Timer;
 use crate::turn::{Output, Turn};
 use crate::{
     Answer, ErasedRow, Input, Moment, Partition, Quarantined, SagaRow, ServiceSettings,
@@ -37,7 +39,9 @@ use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// The state machine of one supervisor (or one partition of it).
+pub use homes::Home;
+
+/// The state machine of one supervisor, or of the partitions of it that are here.
 #[derive(Clone, Debug, Default)]
 pub struct Engine {
     /// Versions in use, by hash.
@@ -60,6 +64,8 @@ pub struct Engine {
     holdings: Option<Holdings>,
     /// Partitions of the settled cases that have left with the last output, of a shared store.
     left: BTreeMap<CaseId, Partition>,
+    /// Timers that are due but for what may have been left for their partition meanwhile, with their moments.
+    unheard: Vec<(Timestamp, Timer)>,
     last_case: u64,
     last_erasure: u64,
     changed: BTreeSet<CaseId>,
@@ -279,6 +285,7 @@ impl Engine {
             Input::Activate { activation, ticket } => self.activate(*activation, ticket),
             Input::Mend { mend, ticket } => self.mend(now, *mend, ticket),
             Input::Erase { erase, ticket } => self.erase(*erase, ticket),
+            Input::Unheld(input) => self.unheld(now, *input),
             Input::Tick => {}
         }
     }
@@ -341,6 +348,7 @@ impl Engine {
     ) -> Option<T> {
         let mut case = self.cases.remove(&id)?;
         case.wall = self.turn.moment.wall;
+        self.turn.heard = self.heard_of(&case.row.saga);
         let result = change(&mut case, self);
         self.cases.insert(id, case);
         self.changed.insert(id);

@@ -1,7 +1,7 @@
 //! Which partitions of a store that several loops share are here, and the case numbers that tell their partition.
 
 use crate::{Lease, Partition, SagaRow};
-use amends_protocol::{CaseId, SagaId};
+use amends_protocol::{CaseId, SagaId, Timestamp};
 use std::collections::BTreeMap;
 
 const PARTS: u64 = Partition::PARTS as u64;
@@ -38,6 +38,16 @@ pub(crate) struct Holdings {
 struct Held {
     last_sequence: u64,
     orderly: bool,
+    /// All that was left for it before this moment has been taken.
+    heard: Timestamp,
+    /// Nothing new of it is sent.
+    held_back: bool,
+}
+
+impl Held {
+    const fn none() -> Self {
+        Self { last_sequence: 0, orderly: false, heard: Timestamp(i64::MIN), held_back: false }
+    }
 }
 
 impl Holdings {
@@ -47,7 +57,7 @@ impl Holdings {
 
     pub(crate) fn adopt(&mut self, partition: Partition, adopted: &Adopted) {
         let &Adopted { last_sequence, orderly, .. } = adopted;
-        self.held.insert(partition, Held { last_sequence, orderly });
+        self.held.insert(partition, Held { last_sequence, orderly, ..Held::none() });
     }
 
     pub(crate) fn abandon(&mut self, partition: Partition) {
@@ -67,6 +77,31 @@ impl Holdings {
         self.held.get(&partition).is_some_and(|held| held.orderly)
     }
 
+    pub(crate) fn heard(&mut self, partition: Partition, until: Timestamp) {
+        if let Some(held) = self.held.get_mut(&partition) {
+            held.heard = held.heard.max(until);
+        }
+    }
+
+    /// Until when all that was left for a partition has been taken.
+    pub(crate) fn heard_until(&self, partition: Partition) -> Timestamp {
+        self.held.get(&partition).map_or(Timestamp(i64::MIN), |held| held.heard)
+    }
+
+    pub(crate) fn hold_back(&mut self, partition: Partition) {
+        if let Some(held) = self.held.get_mut(&partition) {
+            held.held_back = true;
+        }
+    }
+
+    pub(crate) fn holds_any_back(&self) -> bool {
+        self.held.values().any(|held| held.held_back)
+    }
+
+    pub(crate) fn is_held_back(&self, partition: Partition) -> bool {
+        self.held.get(&partition).is_some_and(|held| held.held_back)
+    }
+
     /// The partition that a case number tells; none of one from before numbers did.
     pub(crate) fn told_by(&self, case: CaseId) -> Option<Partition> {
         let part = u16::try_from(case.0 % PARTS).ok()?;
@@ -77,8 +112,7 @@ impl Holdings {
     pub(crate) fn next_number(&mut self, saga: &SagaId) -> CaseId {
         let partition = Partition::of(saga);
         let first_sequence = self.first_number.div_ceil(PARTS).max(1);
-        let none = Held { last_sequence: 0, orderly: false };
-        let held = self.held.entry(partition).or_insert(none);
+        let held = self.held.entry(partition).or_insert(Held::none());
         held.last_sequence = (held.last_sequence + 1).max(first_sequence);
         CaseId(held.last_sequence * PARTS + u64::from(partition.0))
     }

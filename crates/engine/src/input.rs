@@ -1,6 +1,6 @@
 //! Everything that can come to the engine from outside.
 
-use crate::{Actor, HistoryResult, HoldScope, SagaRow, StepResult, StoredCase};
+use crate::{Actor, HistoryResult, HoldScope, LetterId, SagaRow, StepResult, StoredCase};
 use amends_api::{AuditActName, CaseAct, QuestionAct, QuestionId, StepAct, StrangerAct};
 use amends_protocol::{
     ActionName, CaseId, OutcomeCallback, Report, ReportKey, SagaBegin, SagaId, StepId,
@@ -191,6 +191,9 @@ pub enum Input {
         /// Who waits.
         ticket: Ticket,
     },
+    /// What became of an effect whose partition has gone elsewhere meanwhile: it touches no case, and says something of
+    /// its service.
+    Unheld(Box<Self>),
     /// Time has passed; whatever is due is done.
     Tick,
 }
@@ -325,7 +328,18 @@ impl Input {
             | Self::Limit { .. }
             | Self::Audit { .. }
             | Self::Activate { .. }
+            | Self::Unheld(_)
             | Self::Tick => nothing,
+        }
+    }
+
+    /// The service that it is a result of, if it is one.
+    #[must_use]
+    pub fn service(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::StepEnded { service, .. } | Self::HistoryEnded { service, .. } => Some(service),
+            Self::Unheld(result) => result.service(),
+            _ => None,
         }
     }
 
@@ -348,7 +362,9 @@ impl Input {
             | Self::Activate { ticket, .. }
             | Self::Erase { ticket, .. }
             | Self::Mend { ticket, .. } => Some(*ticket),
-            Self::StepEnded { .. } | Self::HistoryEnded { .. } | Self::Tick => None,
+            Self::StepEnded { .. } | Self::HistoryEnded { .. } | Self::Unheld(_) | Self::Tick => {
+                None
+            }
         }
     }
 }
@@ -378,6 +394,8 @@ pub enum Answer {
     Done,
     /// The erasure with this number: done, or remembered where a case is not settled.
     Erased(u64),
+    /// It is another node's to take, and was left for it under this name. What becomes of it is told there.
+    Posted(LetterId),
     /// A callback without a proof came while its step's try is under way: it counts if the try brings a 202.
     Kept,
     /// There is no such step, case, saga or service.

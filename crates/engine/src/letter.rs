@@ -93,6 +93,21 @@ impl FromStr for LetterKind {
     }
 }
 
+/// How far an inbox has been read. Only the store that gave it knows what it means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LetterMark(pub [i64; 2]);
+
+/// Some of the letters that were left for a partition, in the order in which they came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LettersRead {
+    /// They stay where they are until a commit takes them, and may be told again until then.
+    pub letters: Vec<Letter>,
+    /// Where to read on.
+    pub next: LetterMark,
+    /// When the reading began, there was nothing behind them.
+    pub ended: bool,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

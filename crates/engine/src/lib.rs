@@ -35,6 +35,7 @@ mod partition;
 mod parts;
 mod pivots;
 mod plan;
+mod posted;
 mod proof;
 mod question;
 mod questions;
@@ -63,7 +64,7 @@ pub use effect::{
     DomainEvent, Effect, Event, HistoryResult, PollStep, ReadHistory, SendStep, StepReading,
     StepResult,
 };
-pub use engine::{Engine, ServiceQueueStatus};
+pub use engine::{Engine, Home, ServiceQueueStatus};
 pub use erase::{
     ERASE_LIMIT, Taken, audit_texts_that_go, bare_attempts, bare_case, bare_report,
     bare_report_data, bare_step, erasable, is_in_store_alone,
@@ -72,7 +73,7 @@ pub use holdings::{Adopted, SharedStore};
 pub use input::{
     About, Activation, Answer, Erase, Input, Mend, Mending, NewLimits, Replaces, Ticket,
 };
-pub use letter::{LETTER_BYTES, Letter, LetterId, LetterKind};
+pub use letter::{LETTER_BYTES, Letter, LetterId, LetterKind, LetterMark, LettersRead};
 pub use lookup::{
     BrokenCase, EARLIER_VERSIONS, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace,
     Quarantined, RawCase, RawRow, RawValue, RulebookRow, UnreadableRow, UnreadableRulebook,

@@ -371,6 +371,12 @@ impl Memory {
         Loaded { shared: Some(shared), last_case: 0, sagas: Vec::new(), ..self.load() }
     }
 
+    /// The highest sequence of all partitions.
+    #[must_use]
+    pub fn highest_sequence(&self) -> u64 {
+        self.sequences.values().max().copied().unwrap_or_default()
+    }
+
     /// What a partition has beside its open cases.
     #[must_use]
     pub fn adopt(&self, partition: Partition, orderly: bool) -> Adopted {

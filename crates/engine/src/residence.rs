@@ -5,7 +5,7 @@ use crate::Partition;
 use crate::brief::{Brief, Texts};
 use crate::case::Case;
 use crate::timer::Timer;
-use amends_protocol::CaseId;
+use amends_protocol::{CaseId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -27,8 +27,8 @@ pub(crate) struct Residence {
     /// The versions that spilled cases are planned with, by hash, with the number of cases.
     pub(crate) versions: BTreeMap<Arc<str>, u64>,
     pub(crate) texts: Texts,
-    /// Spilled cases that are needed, with the timers that wait for them.
-    pub(crate) wanted: BTreeMap<CaseId, Vec<Timer>>,
+    /// Spilled cases that are needed, with the timers that wait for them, and since when these were due.
+    pub(crate) wanted: BTreeMap<CaseId, Vec<(Timestamp, Timer)>>,
     /// Services whose next key waits for a wanted case.
     pub(crate) held_up: BTreeSet<Arc<str>>,
     /// Cases that are to be quarantined as soon as they are here, and why.

@@ -29,6 +29,22 @@ pub(crate) enum Timer {
     Deadline(SagaId),
 }
 
+impl Timer {
+    /// Whether it is about one of these cases or sagas.
+    pub(crate) fn is_of(
+        &self,
+        cases: impl Fn(CaseId) -> bool,
+        sagas: impl Fn(&SagaId) -> bool,
+    ) -> bool {
+        match self {
+            Self::Step(id) | Self::TooOld(id) => cases(id.case),
+            Self::Query(id, _) | Self::Cause(id) | Self::Quiet(id) => cases(*id),
+            Self::Deadline(saga) => sagas(saga),
+            Self::Probe(_) | Self::Ages(_) | Self::Deadlines => false,
+        }
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Timers(BinaryHeap<Reverse<(Timestamp, Timer)>>);
 
@@ -43,12 +59,7 @@ impl Timers {
         is_gone: impl Fn(CaseId) -> bool,
         has_gone: impl Fn(&SagaId) -> bool,
     ) {
-        self.0.retain(|Reverse((_, timer))| match timer {
-            Timer::Step(id) | Timer::TooOld(id) => !is_gone(id.case),
-            Timer::Query(id, _) | Timer::Cause(id) | Timer::Quiet(id) => !is_gone(*id),
-            Timer::Deadline(saga) => !has_gone(saga),
-            Timer::Probe(_) | Timer::Ages(_) | Timer::Deadlines => true,
-        });
+        self.0.retain(|Reverse((_, timer))| !timer.is_of(&is_gone, &has_gone));
     }
 
     /// Bytes that they take.
@@ -60,11 +71,11 @@ impl Timers {
         self.0.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// The earliest timer that is due, if any.
-    pub(crate) fn pop_due(&mut self, now: Timestamp) -> Option<Timer> {
+    /// The earliest timer that is due, if any, and since when.
+    pub(crate) fn pop_due(&mut self, now: Timestamp) -> Option<(Timestamp, Timer)> {
         if self.next_at()? > now {
             return None;
         }
-        self.0.pop().map(|Reverse((_, timer))| timer)
+        self.0.pop().map(|Reverse(due)| due)
     }
 }

@@ -4,7 +4,7 @@ use crate::rule_holds::RuleHolds;
 use crate::strangers::StrangersHeard;
 use crate::traffic::Traffic;
 use crate::{Answer, DomainEvent, Effect, Event, Moment, Ticket, Write};
-use amends_protocol::Salt;
+use amends_protocol::{Salt, Timestamp};
 
 /// What came of the inputs since the last [`crate::Engine::take_output`].
 #[derive(Clone, Debug, Default)]
@@ -24,6 +24,9 @@ pub struct Output {
 pub(crate) struct Turn {
     /// Of the turn.
     pub(crate) moment: Moment,
+    /// Of the case that is worked on: all that was left for its partition before this moment has been taken. None if
+    /// nothing can be left for it.
+    pub(crate) heard: Option<Timestamp>,
     /// Of the store: in every id and key that is made.
     pub(crate) salt: Salt,
     pub(crate) out: Output,

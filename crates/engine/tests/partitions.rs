@@ -8,7 +8,7 @@ use amends_engine::{
     Adopted, CaseRow, Engine, Input, OpenPlace, Partition, ReportRow, SharedStore, StepReading,
     StepRow, StepState,
 };
-use amends_protocol::{CaseId, HistoryState, Outcome, SagaId};
+use amends_protocol::{CaseId, HistoryState, Outcome, SagaId, Timestamp};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use world::{Reply, Says, World, payment_report_1, report};
@@ -17,6 +17,9 @@ use world::{Reply, Says, World, payment_report_1, report};
 const STAY: [(&str, u16); 3] =
     [("order-1", 12), ("order-4711", 15), ("0190f5a2-7c1e-7b3a-9f00-0123456789ab", 14)];
 const GO: [(&str, u16); 3] = [("order-2", 53), ("a", 1), ("order-7:order-7", 59)];
+
+/// Nothing is left for these partitions by others.
+const NOTHING_COMES: Timestamp = Timestamp(i64::MAX);
 
 /// First case number that tells its partition.
 const FIRST: u64 = 1_000;
@@ -28,6 +31,7 @@ fn partitions(sagas: &[(&str, u16)]) -> Vec<Partition> {
 /// What a loop does when a partition becomes its own.
 fn adopt(world: &mut World, partition: Partition, orderly: bool) {
     world.engine.adopt(partition, world.memory.adopt(partition, orderly));
+    world.engine.heard(partition, NOTHING_COMES);
     let mut next = Some(OpenPlace::default());
     while let Some(after) = next {
         let page = world.memory.open(partition, after, 2);

@@ -1,6 +1,6 @@
 //! Effects that are under way: each is known by its id until its one result has come.
 
-use amends_engine::{Effect, HistoryResult, Input, StepReading, StepResult};
+use amends_engine::{Effect, HistoryResult, Input, Lease, Partition, StepReading, StepResult};
 use amends_protocol::{CaseId, StepId};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -45,6 +45,8 @@ enum About {
 struct Entry {
     service: Arc<str>,
     about: About,
+    /// By what right it was let out, of a store that several share.
+    lease: Option<Lease>,
 }
 
 /// All effects whose result has not come.
@@ -56,7 +58,12 @@ pub(crate) struct UnderWay {
 
 impl UnderWay {
     /// Lets an effect out.
-    pub(crate) fn launch(&mut self, generation: u64, effect: Effect) -> LaunchedEffect {
+    pub(crate) fn launch(
+        &mut self,
+        generation: u64,
+        effect: Effect,
+        lease: Option<Lease>,
+    ) -> LaunchedEffect {
         self.number += 1;
         let id = EffectId { generation, number: self.number };
         let about = match &effect {
@@ -64,15 +71,20 @@ impl UnderWay {
             Effect::Poll(poll) => About::Step(poll.step, poll.attempt),
             Effect::ReadHistory(walk) => About::History(walk.case),
         };
-        self.entries.insert(id, Entry { service: Arc::clone(effect.service()), about });
+        let service = Arc::clone(effect.service());
+        self.entries.insert(id, Entry { service, about, lease });
         LaunchedEffect { id, effect }
     }
 
     /// The input that a result makes; none if there is no such effect, or its result has come already. Without a
     /// result, or with one of another kind, nobody knows what became of it.
-    pub(crate) fn end(&mut self, id: EffectId, result: Option<EffectResult>) -> Option<Input> {
-        let Entry { service, about } = self.entries.remove(&id)?;
-        Some(match about {
+    pub(crate) fn end(
+        &mut self,
+        id: EffectId,
+        result: Option<EffectResult>,
+    ) -> Option<(Input, Option<Lease>)> {
+        let Entry { service, about, lease } = self.entries.remove(&id)?;
+        let input = match about {
             About::Step(step, attempt) => {
                 let result = match result {
                     Some(EffectResult::Step(result)) => result,
@@ -87,7 +99,14 @@ impl UnderWay {
                 };
                 Input::HistoryEnded { case, service, result }
             }
-        })
+        };
+        Some((input, lease))
+    }
+
+    /// Whether something of a partition is under way by the right under which it is held.
+    pub(crate) fn is_any_of(&self, partition: Partition) -> bool {
+        let leases = self.entries.values().filter_map(|entry| entry.lease);
+        leases.into_iter().any(|lease| lease.partition == partition)
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -2,8 +2,8 @@
 
 use crate::effect::LaunchedEffect;
 use amends_engine::{
-    Answer, Batch, Committed, Event, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace,
-    Ticket,
+    Adopted, Answer, Batch, Committed, Event, Lease, LetterId, LetterMark, LettersRead, Loaded,
+    LookupRequest, LookupResult, OpenPage, OpenPlace, Partition, Ticket,
 };
 use amends_protocol::{CaseId, Timestamp};
 use std::fmt;
@@ -14,14 +14,22 @@ pub enum Need {
     /// Read from the store what is known at a start, once no commit from before can land any more; answer with
     /// [`Done::Loaded`].
     Load,
-    /// Read some of the open cases, after this place and at most so many; answer with [`Done::Open`].
-    Open(OpenPlace, usize),
+    /// Read what a partition has beside its open cases; answer with [`Done::Adopted`].
+    Adopt(Lease),
+    /// Read what was left for a partition, after this mark or from the beginning, and at most so much; answer with
+    /// [`Done::Letters`].
+    Letters(Partition, Option<LetterMark>, usize),
+    /// Read some of the open cases of a partition, after this place and at most so many; answer with [`Done::Open`].
+    Open(Partition, OpenPlace, usize),
     /// Ask the store; answer with [`Done::Found`].
     Lookup(LookupRequest),
     /// Make it durable; answer with [`Done::Committed`].
     Commit(Batch),
     /// Hand out what is durable now. Needs no answer.
     Release(Released),
+    /// Give these partitions back: nothing of them is here any more. Needs no answer; whether or not it can be done, they
+    /// are not taken up again before they are held in a higher epoch.
+    GiveBack(Vec<Partition>),
     /// Tell those who wait that nothing was taken: the store failed. Needs no answer.
     TurnAway(TurnedAway),
     /// Nothing, until something is handed in or this moment has come. Also while the store is at work.
@@ -41,6 +49,10 @@ pub enum Need {
 pub enum Done {
     /// To [`Need::Load`].
     Loaded(Result<Loaded, StoreFault>),
+    /// To [`Need::Adopt`].
+    Adopted(Result<Adopted, StoreFault>),
+    /// To [`Need::Letters`].
+    Letters(Result<LettersRead, StoreFault>),
     /// To [`Need::Open`].
     Open(Result<OpenPage, StoreFault>),
     /// To [`Need::Lookup`].
@@ -75,6 +87,10 @@ pub enum StoreFault {
 pub enum Fault {
     /// The store failed.
     Store(StoreFault),
+    /// Another node has taken this partition over: the same is to be said to whoever holds it.
+    Lost(Partition),
+    /// A letter that nobody can read here, in words. It stays where it is.
+    Unreadable(String),
 }
 
 impl fmt::Display for Fault {
@@ -84,7 +100,9 @@ impl fmt::Display for Fault {
                 StoreFault::Conflict { why, .. }
                 | StoreFault::Unstorable { why, .. }
                 | StoreFault::Failed(why),
-            ) => f.write_str(why),
+            )
+            | Self::Unreadable(why) => f.write_str(why),
+            Self::Lost(partition) => write!(f, "{partition} has been taken over by another node"),
         }
     }
 }
@@ -100,6 +118,8 @@ pub struct Released {
     pub events: Vec<Event>,
     /// How many inputs it came of.
     pub inputs: usize,
+    /// What became of letters, for those who have left them.
+    pub answered: Vec<(LetterId, Answer)>,
     _durable: Durable,
 }
 
@@ -115,7 +135,7 @@ impl Released {
         events: Vec<Event>,
         inputs: usize,
     ) -> Self {
-        Self { replies, effects, events, inputs, _durable: Durable }
+        Self { replies, effects, events, inputs, answered: Vec::new(), _durable: Durable }
     }
 }
 

@@ -1,26 +1,28 @@
-//! The loop itself: which inputs make a turn, what is asked of the store, and what follows when it fails.
+//! The loop itself: what is asked of the store, and what follows when it fails. Which inputs make a turn is in
+//! `node/turns.rs`; what is done for partitions of a store that several share, in `node/partitions.rs`.
+
+mod partitions;
+mod turns;
 
 use crate::effect::{EffectId, EffectResult, UnderWay};
-use crate::need::{Done, Fault, Need, Released, StoreFault, TurnedAway};
+use crate::holdings::Holdings;
+use crate::need::{Done, Need, StoreFault, TurnedAway};
 use crate::queue::{NotTaken, Queue};
 use amends_engine::{
-    Batch, Committed, Engine, Epoch, Input, Loaded, LookupRequest, LookupResult, Moment, OpenPage,
-    OpenPlace, Output, Partition, Ticket, Write,
+    Answer, Engine, Epoch, Input, Lease, Letter, LetterId, Loaded, LookupRequest, LookupResult,
+    Moment, OpenPage, OpenPlace, Output, Partition, Ticket,
 };
 use amends_protocol::{CaseId, Timestamp};
 use rustc_hash::FxHashMap;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use turns::tickets;
 
 /// Pause before the store is tried again after a failed load, and after a second turn in a row that it refused.
 const STORE_RETRY_MS: u64 = 500;
 
 /// Longest pause of that kind: a store that is back must not wait long for us.
 const LONGEST_STORE_RETRY_MS: u64 = 10_000;
-
-/// Longest time between two commits while timers run, in milliseconds: so much of supervisor time may be lost
-/// by a crash.
-const CLOCK_EVERY_MS: u64 = 60_000;
 
 /// Limits of the loop.
 #[derive(Clone, Copy, Debug)]
@@ -33,8 +35,11 @@ pub struct NodeOptions {
     pub open_page: usize,
     /// Most inputs in one turn: bounds the delay of the first one.
     pub batch: usize,
-    /// How long an orderly end waits for effects that are under way.
+    /// How long an orderly end, or the hand-over of a partition, waits for effects that are under way.
     pub grace_ms: u64,
+    /// Letters to other nodes get the ids after this one: something random, drawn for each process. Of no matter for a
+    /// store that is owned as a whole.
+    pub letters_from: u128,
 }
 
 /// The loop of one supervisor.
@@ -42,21 +47,24 @@ pub struct NodeOptions {
 pub struct Node {
     options: NodeOptions,
     engine: Engine,
+    /// Of a store that is owned as a whole.
     epoch: Epoch,
+    /// Of a store that several share; none if it is owned as a whole.
+    holdings: Option<Holdings>,
     /// How often the engine has been loaded.
     generation: u64,
     queue: Queue,
     under_way: UnderWay,
     phase: Phase,
     /// What is to be said next, whatever the phase.
-    next: Option<Need>,
+    next: VecDeque<Need>,
     /// The latest moment known.
     moment: Moment,
     /// Supervisor time of the last commit.
     kept: Timestamp,
-    /// Where the next page of open cases begins; none once all have been read.
-    open_from: Option<OpenPlace>,
-    /// The last thing that was done was to read a page: a turn comes first, if one is due.
+    /// Where the next page of open cases begins, of each partition of which not all have been read.
+    reading: BTreeMap<Partition, OpenPlace>,
+    /// The last thing that was done was to read: a turn comes first, if one is due.
     has_read: bool,
     /// A turn is due whether or not anything has come: what was in flight before the loading goes out again.
     tick: bool,
@@ -76,6 +84,11 @@ pub struct Node {
     stopping: bool,
     /// When results are waited for no longer; set once nothing else is left.
     grace_until: Option<Timestamp>,
+    /// Letters that were made, and letters that were taken: both are named by these counts.
+    letters_made: u128,
+    letters_taken: u64,
+    /// How often the store has refused what a letter alone brought.
+    refused_letters: BTreeMap<LetterId, u32>,
 }
 
 #[derive(Debug)]
@@ -86,10 +99,14 @@ enum Phase {
     Loading,
     /// Between two turns.
     Idle,
+    /// The store is reading what a partition has beside its open cases.
+    Adopting(Lease),
+    /// The store is reading what was left for a partition.
+    ReadingInbox(Partition),
     /// The store is reading open cases. `page`: those, while their rulebooks are looked up.
-    Reading { page: Option<OpenPage> },
+    Reading { partition: Partition, page: Option<OpenPage> },
     /// The store is looking up. `found`: its first answer, while the rulebooks of that are looked up.
-    LookingUp { inputs: Vec<Input>, found: Option<LookupResult> },
+    LookingUp { inputs: Vec<Input>, turn: Box<Turn>, found: Option<LookupResult> },
     /// The store is writing.
     Committing(Box<Turn>),
     /// Over.
@@ -106,6 +123,16 @@ struct Turn {
     inputs: usize,
     /// The inputs themselves, if there are several: should one of them be bad, they are taken again one by one.
     again: Vec<Input>,
+    /// Of a store that several share: the partition that the answer to each ticket rests on.
+    homes: BTreeMap<Ticket, Partition>,
+    /// What those are told who brought what is another's.
+    replies: Vec<(Ticket, Answer)>,
+    /// What goes to others.
+    letters: Vec<Letter>,
+    /// Letters that were left for us.
+    taken: BTreeMap<Partition, Vec<LetterId>>,
+    /// By the tickets under which they were handed in.
+    letter_tickets: BTreeMap<Ticket, (Partition, LetterId)>,
 }
 
 impl Node {
@@ -118,14 +145,15 @@ impl Node {
             options,
             engine,
             epoch: Epoch::default(),
+            holdings: None,
             generation: 0,
             queue: Queue::new(options.queue),
             under_way: UnderWay::default(),
             phase: Phase::Unloaded { at: Timestamp(i64::MIN) },
-            next: None,
+            next: VecDeque::new(),
             moment: Moment::from(Timestamp(i64::MIN)),
             kept: Timestamp(i64::MAX),
-            open_from: None,
+            reading: BTreeMap::new(),
             has_read: false,
             tick: false,
             ready: false,
@@ -137,6 +165,9 @@ impl Node {
             was_times_turn: false,
             stopping: false,
             grace_until: None,
+            letters_made: 0,
+            letters_taken: 0,
+            refused_letters: BTreeMap::new(),
         }
     }
 
@@ -161,14 +192,14 @@ impl Node {
     /// Whether all open cases are loaded and the store took the last turn.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.ready && !self.stopping && self.open_from.is_none()
+        self.ready && !self.stopping && !self.is_reading()
     }
 
     /// Whether open cases are still being read after a start. Meanwhile those that have been read are worked on, and
     /// all that comes in is taken but new rulebooks, which wait.
     #[must_use]
     pub fn is_reading(&self) -> bool {
-        self.open_from.is_some()
+        !self.reading.is_empty() || self.holdings.as_ref().is_some_and(|h| !h.is_settled())
     }
 
     /// Inputs that may be handed in before the queue is full.
@@ -206,16 +237,23 @@ impl Node {
 
     /// An effect has ended. A second result of one effect is dropped.
     pub fn ended(&mut self, effect: EffectId, result: EffectResult) {
-        if let Some(input) = self.under_way.end(effect, Some(result)) {
-            self.queue.push_result(input);
-        }
+        self.end(effect, Some(result));
     }
 
     /// Whoever performed an effect is gone without a result: nobody knows what became of it.
     pub fn lost(&mut self, effect: EffectId) {
-        if let Some(input) = self.under_way.end(effect, None) {
-            self.queue.push_result(input);
-        }
+        self.end(effect, None);
+    }
+
+    /// A result counts for its case as long as its partition is held as it was when the effect was let out.
+    fn end(&mut self, effect: EffectId, result: Option<EffectResult>) {
+        let Some((input, lease)) = self.under_way.end(effect, result) else { return };
+        let is_held = |lease| self.holdings.as_ref().is_some_and(|holdings| holdings.holds(lease));
+        let input = match lease {
+            Some(lease) if !is_held(lease) => Input::Unheld(Box::new(input)),
+            _ => input,
+        };
+        self.queue.push_result(input);
     }
 
     /// An orderly end: nothing more is sent; what is in the queue is made durable and answered, and what is under way
@@ -230,7 +268,7 @@ impl Node {
     /// What is to be done next.
     pub fn need(&mut self, moment: impl Into<Moment>) -> Need {
         self.pass(moment.into());
-        if let Some(next) = self.next.take() {
+        if let Some(next) = self.next.pop_front() {
             return next;
         }
         match &self.phase {
@@ -243,6 +281,8 @@ impl Node {
             }
             Phase::Idle => self.go_on(),
             Phase::Loading
+            | Phase::Adopting(_)
+            | Phase::ReadingInbox(_)
             | Phase::Reading { .. }
             | Phase::LookingUp { .. }
             | Phase::Committing(_) => Need::Sleep { until: None },
@@ -255,28 +295,37 @@ impl Node {
         self.pass(moment.into());
         match (std::mem::replace(&mut self.phase, Phase::Idle), done) {
             (Phase::Loading, Done::Loaded(loaded)) => self.take_loaded(loaded),
-            (Phase::Reading { page: None }, Done::Open(Ok(page))) => self.have_read(page),
-            (Phase::Reading { page: Some(page) }, Done::Found(Ok(found))) => {
+            (Phase::Adopting(lease), Done::Adopted(Ok(adopted))) => self.adopt(lease, adopted),
+            (Phase::ReadingInbox(partition), Done::Letters(Ok(read))) => {
+                self.letters_came(partition, read);
+            }
+            (Phase::Reading { partition, page: None }, Done::Open(Ok(page))) => {
+                self.have_read(partition, page);
+            }
+            (Phase::Reading { partition, page: Some(page) }, Done::Found(Ok(found))) => {
                 self.engine.learn_rulebooks(&found.rulebooks);
-                self.take_open(page);
+                self.take_open(partition, page);
             }
-            (Phase::Reading { .. }, Done::Open(Err(fault)) | Done::Found(Err(fault))) => {
-                self.start_over(fault, Vec::new());
+            (Phase::LookingUp { inputs, turn, found: None }, Done::Found(Ok(found))) => {
+                self.found(inputs, turn, found);
             }
-            (Phase::LookingUp { inputs, found: None }, Done::Found(Ok(found))) => {
-                self.found(inputs, found);
+            (Phase::LookingUp { inputs, turn, found: Some(first) }, Done::Found(Ok(second))) => {
+                let found = LookupResult { rulebooks: second.rulebooks, ..first };
+                self.step(inputs, *turn, found);
             }
-            (Phase::LookingUp { inputs, found: Some(first) }, Done::Found(Ok(second))) => {
-                self.step(inputs, LookupResult { rulebooks: second.rulebooks, ..first });
+            (Phase::LookingUp { turn, .. }, Done::Found(Err(fault))) => {
+                self.start_over(fault, turn.tickets);
             }
-            (Phase::LookingUp { inputs, .. }, Done::Found(Err(fault))) => {
-                self.start_over(fault, tickets(&inputs));
-            }
-            (Phase::Committing(turn), Done::Committed(Ok(done))) => self.committed(*turn, &done),
+            (
+                Phase::Adopting(_) | Phase::ReadingInbox(_) | Phase::Reading { .. },
+                Done::Adopted(Err(fault))
+                | Done::Letters(Err(fault))
+                | Done::Open(Err(fault))
+                | Done::Found(Err(fault)),
+            ) => self.start_over(fault, Vec::new()),
+            (Phase::Committing(turn), Done::Committed(Ok(done))) => self.committed(*turn, done),
             (Phase::Committing(turn), Done::Committed(Err(fault))) => self.refused(fault, *turn),
-            (phase, Done::Loaded(_) | Done::Open(_) | Done::Found(_) | Done::Committed(_)) => {
-                self.phase = phase;
-            }
+            (phase, _) => self.phase = phase,
         }
     }
 
@@ -285,20 +334,29 @@ impl Node {
         self.moment = Moment { now: self.moment.now.max(moment.now), ..moment };
     }
 
-    /// Reads open cases and takes turns, one after the other.
+    /// Reads and takes turns, one after the other.
     fn go_on(&mut self) -> Need {
+        if let Some(need) = self.give_back() {
+            return need;
+        }
         let turn_first = self.stopping || (self.has_read && self.has_work());
-        match self.open_from.filter(|_| !turn_first) {
-            Some(from) => {
-                self.phase = Phase::Reading { page: None };
-                Need::Open(from, self.options.open_page.max(1))
+        if turn_first {
+            return self.begin_turn();
+        }
+        if let Some(need) = self.read_on() {
+            return need;
+        }
+        match self.next_to_read() {
+            Some((partition, from)) => {
+                self.phase = Phase::Reading { partition, page: None };
+                Need::Open(partition, from, self.options.open_page.max(1))
             }
             None => self.begin_turn(),
         }
     }
 
     fn has_work(&self) -> bool {
-        !self.queue.is_empty() || self.is_turn_due()
+        !self.queue.is_empty() || self.is_turn_due() || self.has_letters()
     }
 
     fn is_turn_due(&self) -> bool {
@@ -308,167 +366,26 @@ impl Node {
     }
 
     /// Open cases have come. They may need versions of rulebooks.
-    fn have_read(&mut self, page: OpenPage) {
+    fn have_read(&mut self, partition: Partition, page: OpenPage) {
         let rulebooks = self.engine.missing_rulebooks(&page.cases);
         if rulebooks.is_empty() {
-            return self.take_open(page);
+            return self.take_open(partition, page);
         }
-        self.phase = Phase::Reading { page: Some(page) };
-        self.next = Some(Need::Lookup(LookupRequest { rulebooks, ..LookupRequest::default() }));
+        self.phase = Phase::Reading { partition, page: Some(page) };
+        let request = LookupRequest { rulebooks, ..LookupRequest::default() };
+        self.next.push_back(Need::Lookup(request));
     }
 
-    fn take_open(&mut self, page: OpenPage) {
-        self.open_from = page.next;
-        self.engine.take_open(Partition::WHOLE, page);
+    fn take_open(&mut self, partition: Partition, page: OpenPage) {
+        match page.next {
+            Some(next) => drop(self.reading.insert(partition, next)),
+            None => drop(self.reading.remove(&partition)),
+        }
+        self.engine.take_open(partition, page);
         self.has_read = true;
         self.tick = true; // what waits in them may go
-        if self.open_from.is_none() {
+        if !self.is_reading() {
             self.queue.let_in();
-        }
-    }
-
-    /// Takes what has queued and says what must be known of it.
-    fn begin_turn(&mut self) -> Need {
-        let wakeup = self.engine.next_wakeup();
-        let due = self.is_turn_due();
-        self.has_read = false;
-        if self.queue.is_empty() {
-            if self.stopping {
-                return self.wait_for_results();
-            }
-            if !due {
-                // Where nothing waits for a time, none needs to be kept.
-                let Some(wakeup) = wakeup else { return Need::Sleep { until: None } };
-                let keep_at = self.kept.plus_ms(CLOCK_EVERY_MS);
-                if keep_at <= self.moment.now {
-                    return self.commit(Turn::default(), Vec::new());
-                }
-                return Need::Sleep { until: Some(wakeup.min(keep_at)) };
-            }
-        }
-        // What time brings must not be taken for the fault of an input; but it must not keep inputs out either.
-        let is_times_turn = self.one_by_one > 0 && due && !self.was_times_turn;
-        self.was_times_turn = is_times_turn;
-        let most = match self.one_by_one {
-            0 => self.options.batch.max(1),
-            _ => usize::from(!is_times_turn),
-        };
-        self.one_by_one = self.one_by_one.saturating_sub(1);
-        if self.one_by_one == 0 {
-            self.suspects.clear();
-        }
-        let mut inputs = self.queue.take_turn(most);
-        if inputs.is_empty() {
-            inputs.push(Input::Tick);
-        }
-        self.tick = false;
-        let request = self.engine.look_up(&inputs);
-        if request == LookupRequest::default() {
-            self.step(inputs, LookupResult::default());
-            return self.need(self.moment);
-        }
-        self.phase = Phase::LookingUp { inputs, found: None };
-        Need::Lookup(request)
-    }
-
-    /// Everything that was taken is durable and answered; results may still come.
-    fn wait_for_results(&mut self) -> Need {
-        let now = self.moment.now;
-        let until = *self.grace_until.get_or_insert_with(|| now.plus_ms(self.options.grace_ms));
-        if self.under_way.len() > 0 && now < until {
-            return Need::Sleep { until: Some(until) };
-        }
-        if self.engine.next_wakeup().is_some() && self.kept < self.moment.now {
-            return self.commit(Turn::default(), Vec::new());
-        }
-        self.phase = Phase::Ended;
-        Need::End { under_way: self.under_way.len() }
-    }
-
-    /// A case may need a version of a rulebook that nobody has needed lately.
-    fn found(&mut self, inputs: Vec<Input>, found: LookupResult) {
-        let rulebooks = self.engine.missing_rulebooks(&found.cases);
-        if rulebooks.is_empty() {
-            return self.step(inputs, found);
-        }
-        self.phase = Phase::LookingUp { inputs, found: Some(found) };
-        self.next = Some(Need::Lookup(LookupRequest { rulebooks, ..LookupRequest::default() }));
-    }
-
-    /// Steps the engine for each input.
-    fn step(&mut self, mut inputs: Vec<Input>, found: LookupResult) {
-        let (tickets, count) = (tickets(&inputs), inputs.len());
-        let again = if count > 1 { inputs.clone() } else { Vec::new() };
-        self.engine.learn(found, &mut inputs);
-        self.keep_refused_out();
-        for input in inputs {
-            if let Input::Mend { mend, .. } = &input {
-                self.refused_cases.remove(&mend.case);
-            }
-            self.engine.handle(self.moment, input);
-        }
-        let mut output = self.engine.take_output(self.moment);
-        let writes = std::mem::take(&mut output.writes);
-        if writes.is_empty() {
-            return self.release(output, count);
-        }
-        let turn = Turn { output, tickets, inputs: count, again };
-        self.next = Some(self.commit(turn, writes));
-    }
-
-    /// Every commit keeps supervisor time.
-    fn commit(&mut self, turn: Turn, writes: Vec<Write>) -> Need {
-        self.phase = Phase::Committing(Box::new(turn));
-        self.kept = self.moment.now;
-        Need::Commit(Batch::whole(self.epoch, writes, Some(self.moment.now)))
-    }
-
-    /// What the store holds of a turn is durable.
-    fn committed(&mut self, turn: Turn, Committed { lost }: &Committed) {
-        match lost.first() {
-            None => {
-                self.refused = 0;
-                self.release(turn.output, turn.inputs);
-            }
-            Some(partition) => {
-                let why = format!("{partition} has been taken over by another node");
-                self.refused(StoreFault::Failed(why), turn);
-            }
-        }
-    }
-
-    /// All writes of a turn are durable, or it had none.
-    fn release(&mut self, output: Output, inputs: usize) {
-        let Output { effects, answers, events, .. } = output;
-        let launch = |effect| self.under_way.launch(self.generation, effect);
-        let effects = effects.into_iter().map(launch).collect();
-        self.ready = true;
-        self.phase = Phase::Idle;
-        self.next = Some(Need::Release(Released::after_commit(answers, effects, events, inputs)));
-    }
-
-    /// The store took nothing of a turn. If one of its writes is at fault, none of the others is turned away: all are
-    /// taken again one by one, so that the bad one fails alone.
-    fn refused(&mut self, fault: StoreFault, turn: Turn) {
-        let is_of_one_write = match fault {
-            StoreFault::Conflict { .. } | StoreFault::Unstorable { .. } => true,
-            StoreFault::Failed(_) => false,
-        };
-        if is_of_one_write {
-            self.one_by_one = self.options.batch;
-        }
-        if is_of_one_write && turn.inputs > 1 {
-            self.queue.put_back(turn.again);
-            return self.turn_away(TurnedAway::of(fault, Vec::new()), 0);
-        }
-        let is_told = is_of_one_write && !turn.tickets.is_empty();
-        // The next loading goes without it, so there is nothing to wait out.
-        if self.refused_alone(&fault, &turn) || is_told {
-            let refused = matches!(fault, StoreFault::Unstorable { .. });
-            let fault = Fault::Store(fault);
-            self.turn_away(TurnedAway { fault, tickets: turn.tickets, refused }, 0);
-        } else {
-            self.start_over(fault, turn.tickets);
         }
     }
 
@@ -520,7 +437,7 @@ impl Node {
     fn turn_away(&mut self, turned_away: TurnedAway, pause_ms: u64) {
         self.ready = false;
         self.phase = Phase::Unloaded { at: self.moment.now.plus_ms(pause_ms) };
-        self.next = Some(Need::TurnAway(turned_away));
+        self.next.push_back(Need::TurnAway(turned_away));
     }
 
     fn take_loaded(&mut self, loaded: Result<Loaded, StoreFault>) {
@@ -545,16 +462,19 @@ impl Node {
     fn load(&mut self, loaded: Loaded) {
         self.failed_loads = 0;
         self.epoch = loaded.epoch;
+        let shared = loaded.shared.as_ref();
+        self.holdings =
+            shared.map(|shared| Holdings::loaded(shared.leases.clone(), self.holdings.take()));
+        if self.holdings.is_some() {
+            self.queue.unhold(|_| true);
+        }
         self.kept = self.moment.now;
         self.engine = Engine::load(loaded, &mut self.engine, self.moment);
         for (case, why) in &self.refused_cases {
             self.engine.refuse(*case, why);
         }
         self.generation += 1;
-        let results = self.queue.results().filter_map(|input| match input {
-            Input::StepEnded { service, .. } | Input::HistoryEnded { service, .. } => Some(service),
-            _ => None,
-        });
+        let results = self.queue.results().filter_map(Input::service);
         let mut counts: FxHashMap<Arc<str>, u32> = FxHashMap::default();
         for service in self.under_way.services().chain(results) {
             *counts.entry(Arc::clone(service)).or_default() += 1;
@@ -566,9 +486,12 @@ impl Node {
             self.engine.halt();
         }
         self.tick = true;
-        self.open_from = Some(OpenPlace::default());
+        self.reading.clear();
+        if self.holdings.is_none() {
+            self.reading.insert(Partition::WHOLE, OpenPlace::default());
+            self.queue.hold_activations();
+        }
         self.has_read = false;
-        self.queue.hold_activations();
         self.phase = Phase::Idle;
     }
 }
@@ -576,8 +499,4 @@ impl Node {
 /// Longer with each time in a row.
 fn pause_ms(times: u32) -> u64 {
     STORE_RETRY_MS.saturating_mul(u64::from(times)).min(LONGEST_STORE_RETRY_MS)
-}
-
-fn tickets(inputs: &[Input]) -> Vec<Ticket> {
-    inputs.iter().filter_map(Input::ticket).collect()
 }

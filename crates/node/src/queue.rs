@@ -67,11 +67,20 @@ impl Queue {
         self.results.push_back(input);
     }
 
+    /// These results are of what has gone elsewhere.
+    pub(crate) fn unhold(&mut self, is_gone: impl Fn(&Input) -> bool) {
+        for result in &mut self.results {
+            if !matches!(result, Input::Unheld(_)) && is_gone(result) {
+                *result = Input::Unheld(Box::new(std::mem::replace(result, Input::Tick)));
+            }
+        }
+    }
+
     /// Puts the inputs of a turn that came to nothing back where they were.
     pub(crate) fn put_back(&mut self, turn: Vec<Input>) {
         for input in turn.into_iter().rev() {
             match input {
-                Input::StepEnded { .. } | Input::HistoryEnded { .. } => {
+                Input::StepEnded { .. } | Input::HistoryEnded { .. } | Input::Unheld(_) => {
                     self.results.push_front(input)
                 }
                 Input::Tick => {}

@@ -305,6 +305,12 @@ impl Testimony {
         self.lost.dedup();
     }
 
+    /// What was taken apart: whether a list came, what counts of it, and what was lost.
+    #[must_use]
+    pub fn from_parts(given: bool, entries: Vec<Evidence>, lost: Vec<Lost>) -> Self {
+        Self { given, entries, lost }
+    }
+
     /// Both parts.
     #[must_use]
     pub fn into_parts(self) -> (Vec<Evidence>, Vec<Lost>) {

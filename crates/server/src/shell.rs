@@ -140,6 +140,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
                 .unwrap_or_else(|| memory::resident_bytes(memory)),
             open_page: OPEN_PAGE,
             grace_ms: ms(options.grace),
+            letters_from: 0,
         };
         let loaded = store.load().await?;
         let mut line = Line::begin(loaded.clock, ms(clock.boot()), now, ms(options.trust_after));
@@ -173,7 +174,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         loop {
             let moment = self.moment();
             let done = match self.node.need(moment) {
-                Need::Open(after, most) => Done::Open(Ok(self.store.open(after, most).await?)),
+                Need::Open(_, after, most) => Done::Open(Ok(self.store.open(after, most).await?)),
                 Need::Lookup(request) => Done::Found(Ok(self.store.find(request).await?)),
                 _ => return Ok(()),
             };
@@ -209,6 +210,8 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
                 need @ (Need::Load | Need::Open(..) | Need::Lookup(_) | Need::Commit(_)) => {
                     self.store(need).await;
                 }
+                // Only of a store that nodes share: this one is owned as a whole.
+                Need::Adopt(_) | Need::Letters(..) | Need::GiveBack(_) => {}
             }
         }
         self.shared.ready.store(false, Ordering::Release);
@@ -294,7 +297,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         let _turn = shared.heartbeat.turn();
         let done = match need {
             Need::Load => Done::Loaded(self.load().await.map_err(fault)),
-            Need::Open(after, most) => {
+            Need::Open(_, after, most) => {
                 Done::Open(self.store.open(after, most).await.map_err(fault))
             }
             Need::Lookup(request) => Done::Found(self.store.find(request).await.map_err(fault)),
@@ -304,7 +307,13 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
                 self.commit_took = Some(self.clock.monotonic().saturating_sub(began));
                 Done::Committed(committed)
             }
-            Need::Release(_) | Need::TurnAway(_) | Need::Sleep { .. } | Need::End { .. } => return,
+            Need::Adopt(_)
+            | Need::Letters(..)
+            | Need::GiveBack(_)
+            | Need::Release(_)
+            | Need::TurnAway(_)
+            | Need::Sleep { .. }
+            | Need::End { .. } => return,
         };
         let (loaded, read) = (matches!(done, Done::Loaded(_)), matches!(done, Done::Open(_)));
         let moment = self.moment();

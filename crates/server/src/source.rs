@@ -44,9 +44,10 @@ impl Source {
             Input::Mend { mend, .. } => person(&mend.actor),
             Input::Erase { erase, .. } => person(&erase.actor),
             // They don't come from outside, and wait in no line.
-            Input::StepEnded { .. } | Input::HistoryEnded { .. } | Input::Tick => {
-                Self::Outcomes("".into())
-            }
+            Input::StepEnded { .. }
+            | Input::HistoryEnded { .. }
+            | Input::Unheld(_)
+            | Input::Tick => Self::Outcomes("".into()),
         }
     }
 }

@@ -553,6 +553,7 @@ fn refusal(answer: Answer) -> Problem {
         | Answer::Announced(_)
         | Answer::Done
         | Answer::Kept
+        | Answer::Posted(_)
         | Answer::Erased(_) => {
             Problem::new(ProblemCode::Internal, "the engine gave an answer to another question")
         }

@@ -39,6 +39,7 @@ pub(crate) fn without_secrets(withheld: &Withheld, mut input: Input) -> Input {
         | Input::SagaEnded { .. }
         | Input::StepEnded { .. }
         | Input::HistoryEnded { .. }
+        | Input::Unheld(_)
         | Input::Tick => {}
     }
     input

@@ -1,5 +1,7 @@
 //! Everything that can happen in a run, as data.
 
+use crate::world::{Asked, NodeFault, Word};
+use amends_engine::{Batch, LetterId, Partition};
 use amends_node::EffectResult;
 use amends_protocol::{OutcomeCallback, StepId, Timestamp, Verb};
 use amends_rulebook::ActionId;
@@ -33,8 +35,22 @@ pub(crate) enum WorldEvent {
     Wake { process: u64 },
     /// The store has done what it was asked.
     StoreDone { process: u64 },
-    /// The supervisor's process starts.
-    Start,
+    /// A supervisor's process starts.
+    Start { node: usize },
+    /// All nodes that run show that they live.
+    Beats,
+    /// Something happens to a node.
+    Node { node: usize, fault: NodeFault },
+    /// A store that nodes share does what a process has asked of it.
+    Works { process: u64, node: usize, asked: Box<Asked> },
+    /// A commit of which nobody knows whether it has landed lands.
+    Lands { node: usize, batch: Box<Batch> },
+    /// Something was left for a partition.
+    Notify { partition: Partition },
+    /// A word comes of what became of a letter.
+    Answered(Box<Word>),
+    /// Whoever has left a letter waits no longer.
+    DoorCloses { letter: LetterId },
     /// An item of the scenario whose time has come.
     Item(usize),
     /// The end of what a person did for a while.

@@ -8,11 +8,12 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 const USAGE: &str = "\
-usage: cargo xtask sim [--seeds N] [--from S] [--corpus honest|hostile] [--with SWITCH]
-       cargo xtask sim --seed S [--corpus …] [--keep ITEMS] [--trace]
+usage: cargo xtask sim [--seeds N] [--from S] [--corpus honest|hostile] [--nodes N] [--with SWITCH]
+       cargo xtask sim --seed S [--corpus …] [--nodes N] [--keep ITEMS] [--trace]
   --seeds N     play so many seeds (default 1000)
   --from S      the first of them (default 1)
   --corpus C    honest: services keep their promises, nothing may end stuck; hostile (default): everything
+  --nodes N     so many supervisors share the store, 1 to 5 (default 1)
   --with NAME   allow a kind of trouble that the product is known not to master: gateway-hides-history
   --seed S      play one seed
   --keep A,B    of its items only these happen
@@ -28,6 +29,7 @@ const PROGRESS: Duration = Duration::from_secs(2);
 struct Asked {
     corpus: Corpus,
     switches: Switches,
+    nodes: usize,
     seed: Option<u64>,
     from: u64,
     seeds: u64,
@@ -51,6 +53,7 @@ fn read(mut arguments: impl Iterator<Item = String>) -> Result<Asked, String> {
     let mut asked = Asked {
         corpus: Corpus::Hostile,
         switches: Switches::default(),
+        nodes: 1,
         seed: None,
         from: 1,
         seeds: 1_000,
@@ -66,6 +69,14 @@ fn read(mut arguments: impl Iterator<Item = String>) -> Result<Asked, String> {
         match argument.as_str() {
             "--seed" => asked.seed = Some(number(value()?)?),
             "--seeds" => asked.seeds = number(value()?)?,
+            "--nodes" => {
+                let text = value()?;
+                let nodes = number(text.clone())?;
+                asked.nodes = usize::try_from(nodes)
+                    .ok()
+                    .filter(|n| (1..=5).contains(n))
+                    .ok_or_else(|| format!("`--nodes {text}`: 1 to 5 of them\n{USAGE}"))?;
+            }
             "--from" => asked.from = number(value()?)?,
             "--corpus" => {
                 asked.corpus = match value()?.as_str() {
@@ -114,6 +125,7 @@ fn run(asked: &Asked) -> Result<bool, String> {
 fn scenario(asked: &Asked, seed: u64) -> Result<Scenario, String> {
     let mut scenario = draw(seed, asked.corpus)?;
     scenario.kept.clone_from(&asked.keep);
+    scenario.nodes = asked.nodes;
     Ok(scenario)
 }
 
@@ -205,8 +217,9 @@ fn report(asked: &Asked, seed: u64, scenario: &Scenario, run: &Run) {
         })
         .map(|name| format!(" --with {name}"))
         .collect();
+    let nodes = if asked.nodes > 1 { format!(" --nodes {}", asked.nodes) } else { String::new() };
     println!(
-        "again: cargo xtask sim --seed {seed} --corpus {}{switches} --keep {} --trace\n",
+        "again: cargo xtask sim --seed {seed} --corpus {}{nodes}{switches} --keep {} --trace\n",
         asked.corpus.as_str(),
         kept.join(",")
     );

@@ -39,6 +39,11 @@ impl<E> Queue<E> {
         self.heap.push(Reverse(Entry { at: at.max(self.now), number: self.made, event }));
     }
 
+    /// When the next event happens.
+    pub(crate) fn next_at(&self) -> Option<i64> {
+        self.heap.peek().map(|Reverse(entry)| entry.at)
+    }
+
     /// The next event; the clock goes on to its time.
     pub(crate) fn pop(&mut self) -> Option<E> {
         let Reverse(entry) = self.heap.pop()?;

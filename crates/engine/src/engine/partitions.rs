@@ -35,6 +35,7 @@ impl Engine {
         let told = |id: CaseId| holdings.and_then(|holdings| holdings.told_by(id));
         let is_gone = |id: CaseId| gone.contains(&id) || told(id) == Some(partition);
         self.turn.traffic.forget(is_gone, is_of_it);
+        self.unheard.retain(|(_, timer)| !timer.is_of(is_gone, is_of_it));
         self.turn.strangers.forget(is_gone);
         self.residence.reading.remove(&partition);
     }

@@ -146,7 +146,10 @@ impl Engine {
             let due = self.by_wall.first().filter(due).filter(|_| trust == Trust::Agreed).cloned();
             let Some((deadline, saga)) = due else { break };
             self.by_wall.remove(&(deadline, saga.clone()));
-            self.deadline(now, &saga);
+            match self.is_shared() {
+                true => self.turn.traffic.timers.set(now, Timer::Deadline(saga)),
+                false => self.deadline(now, &saga),
+            }
         }
         self.watch_wall();
     }

@@ -1,12 +1,15 @@
 //! Time and queues: what is due, what may go to which service now, and what its answers say of the service.
 
 use super::Engine;
+use crate::attempt;
 use crate::brief::{Standing, StepDue};
 use crate::history_query;
 use crate::service_queue::{Breaker, BreakerChange, EffectKey, Health};
 use crate::timer::Timer;
 use crate::transition::StepEvent;
-use crate::{Answer, DomainEvent, HistoryResult, StepReading, StepResult, StepState, Ticket};
+use crate::{
+    Answer, DomainEvent, HistoryResult, Input, StepReading, StepResult, StepState, Ticket,
+};
 use amends_api::BreakerState;
 use amends_protocol::{CaseId, OutcomeCallback, StepId, Timestamp};
 use std::sync::Arc;
@@ -30,12 +33,17 @@ const EXPIRE_SLICE: usize = 1_000;
 impl Engine {
     pub(super) fn wake(&mut self, now: Timestamp) {
         while self.may_want_more()
-            && let Some(timer) = self.turn.traffic.timers.pop_due(now)
+            && let Some((at, timer)) = self.turn.traffic.timers.pop_due(now)
         {
+            if self.must_hear_first(now, at, &timer) {
+                continue;
+            }
             match timer {
-                Timer::Step(id) => self.step_timer(now, id),
+                Timer::Step(id) => self.step_timer(now, (at, id)),
                 Timer::TooOld(id) => self.too_old(now, id),
-                Timer::Cause(id) | Timer::Quiet(id) if self.is_spilled(id) => self.want(id, timer),
+                Timer::Cause(id) | Timer::Quiet(id) if self.is_spilled(id) => {
+                    self.want(id, (at, timer));
+                }
                 Timer::Query(id, service) if self.is_spilled(id) => {
                     if self.spilled_reading_is_due(id, &service, now) {
                         self.turn.traffic.enqueue(&service, EffectKey::History(id));
@@ -82,7 +90,7 @@ impl Engine {
         self.answer(ticket, answer, || format!("there is no step {step}"));
     }
 
-    pub(super) fn step_timer(&mut self, now: Timestamp, id: StepId) {
+    fn step_timer(&mut self, now: Timestamp, (at, id): (Timestamp, StepId)) {
         let Some((service, standing)) = self.standing(id) else { return };
         match standing.due(now, self.turn.traffic.queue(&service).paused()) {
             StepDue::Nothing => {}
@@ -90,7 +98,7 @@ impl Engine {
                 self.turn.traffic.timers.set(now.plus_ms(PAUSED_LOOK_MS), Timer::Step(id));
             }
             StepDue::PatienceOver if self.is_spilled(id.case) => {
-                self.want(id.case, Timer::Step(id));
+                self.want(id.case, (at, Timer::Step(id)));
             }
             StepDue::PatienceOver => {
                 self.with_step(id, |case, index, engine| {
@@ -109,12 +117,32 @@ impl Engine {
     }
 
     /// Where an unfinished step stands, and its service, wherever its case is.
-    fn standing(&self, id: StepId) -> Option<(Arc<str>, Standing)> {
+    pub(super) fn standing(&self, id: StepId) -> Option<(Arc<str>, Standing)> {
         if let Some(case) = self.cases.get(&id.case) {
             let step = &case.steps[case.step_index(id)?];
             return Some((Arc::clone(&step.action.service), Standing::of(&step.state)?));
         }
         self.spilled_step(id)
+    }
+
+    /// What became of a request of a partition that has gone elsewhere says something of its service.
+    pub(super) fn unheld(&mut self, now: Timestamp, input: Input) {
+        match input {
+            Input::StepEnded { step, service, result, .. } => {
+                self.hold_queue(now, &service, &result);
+                let definite_after_ms = self.definite_after_ms(step);
+                let health = attempt::health(&result, step, definite_after_ms);
+                // Nobody here knows what is secret of it.
+                self.queue_ended(now, &service, health, None);
+            }
+            Input::HistoryEnded { service, mut result, .. } => {
+                if let HistoryResult::Failed { message, .. } = &mut result {
+                    "it could not be read".clone_into(message);
+                }
+                self.history_ended(now, &service, result);
+            }
+            _ => {}
+        }
     }
 
     /// A service that answers 429 gets nothing at all for a while, not only the step that it refused.
@@ -138,7 +166,7 @@ impl Engine {
     fn too_old(&mut self, now: Timestamp, id: StepId) {
         if self.is_spilled(id.case) {
             if let Some((_, Standing::Due(_))) = self.spilled_step(id) {
-                self.want(id.case, Timer::TooOld(id));
+                self.want(id.case, (now, Timer::TooOld(id)));
             }
             return;
         }
@@ -339,6 +367,9 @@ impl Engine {
                         break;
                     }
                     Some(false) | None => self.turn.traffic.queue(&service).take_out(key),
+                }
+                if self.is_held_back(key.case()) {
+                    continue; // its next owner finds it due
                 }
                 let effect = match key {
                     EffectKey::Step(id) => self.with_step(id, |case, index, engine| {

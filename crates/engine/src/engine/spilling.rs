@@ -265,8 +265,10 @@ impl Engine {
         for (id, timers) in std::mem::take(&mut self.residence.wanted) {
             // The store has been asked; what it does not know is not open.
             self.residence.remove(id);
-            for timer in timers {
-                self.turn.traffic.timers.set(now, timer);
+            for (at, timer) in timers {
+                // What was heard before it counts from when it was due.
+                let at = if self.is_shared() { at } else { now };
+                self.turn.traffic.timers.set(at, timer);
             }
         }
         for service in std::mem::take(&mut self.residence.held_up) {
@@ -280,7 +282,7 @@ impl Engine {
     }
 
     /// The timer is due, and what it is about must be here first.
-    pub(super) fn want(&mut self, id: CaseId, timer: Timer) {
+    pub(super) fn want(&mut self, id: CaseId, timer: (Timestamp, Timer)) {
         self.residence.wanted.entry(id).or_default().push(timer);
     }
 

@@ -4,7 +4,7 @@
 
 use amends_engine::{
     Answer, Effect, Event, HistoryResult, Input, Loaded, LookupRequest, LookupResult, Memory,
-    Partition, RulebookRow, StepReading, StepResult, Ticket,
+    RulebookRow, StepReading, StepResult, Ticket,
 };
 use amends_node::{
     Done, EffectId, EffectResult, LaunchedEffect, Need, Node, NodeOptions, NotTaken, StoreFault,
@@ -78,6 +78,7 @@ pub fn options() -> NodeOptions {
         open_page: 2,
         batch: 10,
         grace_ms: 25_000,
+        letters_from: 0,
     }
 }
 
@@ -143,8 +144,8 @@ impl Rig {
                 let loaded = self.load();
                 self.node.done(self.now, Done::Loaded(loaded));
             }
-            Need::Open(after, most) => {
-                let page = self.memory.open(Partition::WHOLE, after, most);
+            Need::Open(partition, after, most) => {
+                let page = self.memory.open(partition, after, most);
                 self.node.done(self.now, Done::Open(Ok(page)));
             }
             Need::Lookup(request) => {
@@ -194,6 +195,9 @@ impl Rig {
                 }
             }
             Need::TurnAway(turned_away) => self.turned_away.push(turned_away),
+            Need::Adopt(_) | Need::Letters(..) | Need::GiveBack(_) => {
+                panic!("only of a store that nodes share")
+            }
             end @ (Need::Sleep { .. } | Need::End { .. }) => return Some(end),
         }
         None

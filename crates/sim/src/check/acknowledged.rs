@@ -4,12 +4,14 @@
 use super::seen::{Check, Seen, when};
 use crate::stored::Stored;
 use amends_protocol::{CaseId, ReportKey, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Keeps the acknowledgements, and looks for their reports in the store.
 #[derive(Default)]
 pub(super) struct Acknowledged {
     given: BTreeMap<ReportKey, CaseId>,
+    /// Those of which no case was told.
+    accepted: BTreeSet<ReportKey>,
 }
 
 impl Acknowledged {
@@ -26,6 +28,13 @@ impl Acknowledged {
     }
 }
 
+fn is_stored(store: &Stored, key: &ReportKey) -> Result<(), String> {
+    let is_it = |id: &str, source: &str| *id == *key.id && *source == *key.source;
+    let of_it = store.rows.reports().filter(|row| is_it(&row.report.id, &row.report.source));
+    let times = of_it.count();
+    when(times != 1, || format!("report {key} was accepted, and is stored {times} times"))
+}
+
 impl Check for Acknowledged {
     fn name(&self) -> &'static str {
         "1 acknowledged"
@@ -40,11 +49,18 @@ impl Check for Acknowledged {
                 })?;
                 Self::look(store, &report.key(), *case)
             }
+            Seen::Accepted { report } => {
+                self.accepted.insert(report.key());
+                Ok(())
+            }
             Seen::Pruned { case, .. } => {
                 self.given.retain(|_, given| given != case);
                 Ok(())
             }
             Seen::Loaded | Seen::End(_) => {
+                if let Seen::End(_) = seen {
+                    self.accepted.iter().try_for_each(|key| is_stored(store, key))?;
+                }
                 self.given.iter().try_for_each(|(key, case)| Self::look(store, key, *case))
             }
             _ => Ok(()),

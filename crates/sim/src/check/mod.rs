@@ -12,6 +12,7 @@ mod fences;
 mod first;
 mod limits;
 mod memory;
+mod nodes;
 mod parts;
 mod plan;
 mod proven;
@@ -29,6 +30,22 @@ use crate::scenario::Scenario;
 use crate::stored::Stored;
 use amends_protocol::Timestamp;
 
+/// Checkers that know the memory or the time of one supervisor, or limits that nodes do not share yet.
+const OF_ONE: [&str; 12] = [
+    "ages",
+    "callbacks",
+    "concurrency",
+    "give up",
+    "limit per minute",
+    "memory as stored",
+    "own answers",
+    "reloads alike",
+    "steps before readings",
+    "time",
+    "wall clock",
+    "7 waiting",
+];
+
 /// All checkers, and the first finding.
 pub struct Checks {
     all: Vec<Box<dyn Check>>,
@@ -41,6 +58,11 @@ impl Checks {
     pub fn new(scenario: &Scenario) -> Self {
         let mut all = every(scenario.seed);
         all.push(Box::new(time::WallClock::new(scenario)));
+        if scenario.nodes > 1 {
+            all.retain(|check| !OF_ONE.contains(&check.name()));
+            all.push(Box::new(nodes::Deadlines::default()));
+            all.push(Box::new(nodes::NoRestart::default()));
+        }
         Self { all, violation: None }
     }
 

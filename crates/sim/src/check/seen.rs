@@ -6,7 +6,7 @@ use crate::stored::Stored;
 use crate::switches::Switches;
 use amends_engine::{Answer, Effect, Engine, Ticket, Write};
 use amends_node::EffectResult;
-use amends_protocol::{CaseId, OutcomeCallback, Report, StepId, Timestamp};
+use amends_protocol::{CaseId, OutcomeCallback, Report, SagaId, StepId, Timestamp};
 use std::fmt;
 use std::sync::Arc;
 
@@ -45,6 +45,16 @@ pub enum Seen<'a> {
         report: &'a Report,
         /// The case that it is said to be in.
         case: CaseId,
+    },
+    /// A report was accepted: it is in a case, or will be.
+    Accepted {
+        /// The report.
+        report: &'a Report,
+    },
+    /// It was taken that a saga has ended.
+    EndTaken {
+        /// Which.
+        saga: &'a SagaId,
     },
     /// Somebody was answered.
     Replied {

@@ -178,6 +178,7 @@ impl Watched {
                 deadline_ms: None,
             })],
             kept: None,
+            nodes: 1,
         };
         let mut services = Services::new(&scenario);
         for node in 0..services.sagas[0].requests.len() {
@@ -557,6 +558,7 @@ fn a_case_is_removed_and_a_deadline_judged_by_a_clock_that_is_wrong_for_a_moment
         versions: vec![Arc::clone(&run.book)],
         items: vec![Item::Saga(saga_plan(flows[0].clone()))],
         kept: None,
+        nodes: 1,
     };
     run.checks = vec![Box::new(super::time::WallClock::new(&scenario))];
     run.see(&Seen::Pruned { case: CASE, settled_for_ms: 3, keep_ms: 2 });

@@ -43,7 +43,7 @@ pub fn draw(seed: u64, corpus: Corpus) -> Result<Scenario, String> {
     draw.supervisor(&versions);
     draw.people();
     draw.slow_undos();
-    Ok(Scenario { seed, corpus, world, versions, items, kept: None })
+    Ok(Scenario { seed, corpus, world, versions, items, kept: None, nodes: 1 })
 }
 
 struct Draw<'i> {

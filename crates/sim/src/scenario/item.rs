@@ -340,13 +340,26 @@ pub struct Scenario {
     pub items: Vec<Item>,
     /// Only these happen; none means all.
     pub kept: Option<BTreeSet<usize>>,
+    /// So many supervisors share the store.
+    pub nodes: usize,
 }
 
 impl Scenario {
     /// The items that happen, with their positions.
     pub fn kept_items(&self) -> impl Iterator<Item = (usize, &Item)> {
         let keeps = |n: &usize| self.kept.as_ref().is_none_or(|kept| kept.contains(n));
-        self.items.iter().enumerate().filter(move |(n, _)| keeps(n))
+        let is_played = |item: &Item| self.nodes == 1 || !item.is_of_one_node();
+        self.items.iter().enumerate().filter(move |(n, item)| keeps(n) && is_played(item))
+    }
+}
+
+impl Item {
+    /// What several nodes can't do yet, or what they have a clock in common for.
+    const fn is_of_one_node(&self) -> bool {
+        matches!(
+            self,
+            Self::Activate { .. } | Self::Damage { .. } | Self::Clock { .. } | Self::Keep { .. }
+        )
     }
 }
 

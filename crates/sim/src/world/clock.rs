@@ -66,6 +66,22 @@ impl World<'_> {
         self.shell.suspend(self.queue.now(), ms);
     }
 
+    /// Looks at the machine that an event is of. True if the process is gone that it was for.
+    pub(super) fn is_of_the_gone(&mut self, event: &WorldEvent) -> bool {
+        let process = match event {
+            WorldEvent::Wake { process } | WorldEvent::StoreDone { process } => Some(*process),
+            WorldEvent::Result { effect, .. } | WorldEvent::TimesOut { effect } => {
+                self.outside.under_way.get(effect).map(|under_way| under_way.process)
+            }
+            _ => None,
+        };
+        self.nodes.is_some()
+            && process.is_some_and(|process| {
+                !self.look_at_process(process)
+                    && matches!(event, WorldEvent::Wake { .. } | WorldEvent::StoreDone { .. })
+            })
+    }
+
     /// Whether an event waits until the process goes on; if so, it comes again then.
     pub(super) fn waits_for_process(&mut self, event: &WorldEvent) -> bool {
         let Some(until) = self.shell.suspended(self.queue.now()) else { return false };
@@ -110,8 +126,8 @@ impl World<'_> {
             return;
         }
         let old = |at: amends_protocol::Timestamp| moment.wall.ms_since(at) > keep_ms;
-        let cases = self.shell.store.rows.cases();
-        let rows = &self.shell.store.rows;
+        let cases = self.store.rows.cases();
+        let rows = &self.store.rows;
         let settled =
             cases.filter(|case| case.state == CaseState::Settled && !rows.has_unanswered(case.id));
         let gone: Vec<CaseId> =
@@ -121,7 +137,7 @@ impl World<'_> {
             let since = self.settled.remove(&case).unwrap_or(now);
             let settled_for_ms = u64::try_from(now - since).unwrap_or(0);
             self.seen(&Seen::Pruned { case, settled_for_ms, keep_ms });
-            self.shell.store.prune(case);
+            self.store.prune(case);
         }
     }
 }

@@ -2,6 +2,8 @@
 //! and the queue of events that moves them all. Nothing here waits, and nothing is random.
 
 mod clock;
+mod fleet;
+mod nodes;
 mod outside;
 mod people;
 mod process;
@@ -9,4 +11,7 @@ mod shell;
 mod state;
 mod under_way;
 
+pub(crate) use fleet::NodeFault;
+pub(crate) use nodes::Word;
+pub(crate) use process::Asked;
 pub(crate) use state::World;

@@ -13,6 +13,7 @@ use amends_engine::{
 };
 use amends_node::{EffectResult, LaunchedEffect};
 use amends_protocol::{ActionName, CaseId, SagaBegin, StepId, Testimony, Timestamp, digest};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// When a client that got no answer tries again.
@@ -29,7 +30,12 @@ impl World<'_> {
     pub(super) fn offer(&mut self, waiter: Waiter, input: impl FnOnce(Ticket) -> Input) {
         self.outside.tickets += 1;
         let ticket = self.outside.tickets;
-        self.outside.waiters.insert(ticket, waiter);
+        if let Some(nodes) = &self.nodes {
+            let node = nodes.draw(&[4, ticket]).below(nodes.count());
+            self.look_at(node);
+        }
+        let at = self.shell.number;
+        self.outside.waiters.insert(ticket, (at, waiter));
         if !self.take(input(ticket)) {
             self.turned_away(ticket);
         }
@@ -37,15 +43,48 @@ impl World<'_> {
 
     /// Whoever waits is told that nothing was taken.
     pub(super) fn turned_away(&mut self, ticket: Ticket) {
-        if let Some(waiter) = self.outside.waiters.remove(&ticket) {
+        if let Some((_, waiter)) = self.outside.waiters.remove(&ticket) {
             self.unavailable(waiter);
         }
     }
 
+    /// Whoever waits hears that what it brought was taken, and nothing more.
+    pub(super) fn accepted(&mut self, ticket: Ticket) {
+        let Some((_, waiter)) = self.outside.waiters.remove(&ticket) else { return };
+        self.count(ticket);
+        match waiter {
+            Waiter::Report(letter) => {
+                let report = Arc::clone(&self.services.sagas[letter.saga].reports[letter.report]);
+                self.story.tell(|| format!("{} ({}) is accepted", report.source, report.id));
+                self.seen(&Seen::Accepted { report: &report });
+            }
+            // Whether it will be believed nobody can tell yet.
+            Waiter::Callback(callback) if callback.forged => self.believed(callback.step),
+            Waiter::Callback(callback) => {
+                let (step, said, answer) = (callback.step, &callback.said, &Answer::Kept);
+                self.seen(&Seen::CalledBack { step, said, answer });
+            }
+            Waiter::Ended { saga } => self.was_told_of_end(saga),
+            _ => {}
+        }
+    }
+
+    /// A saga has said in time that it has ended.
+    fn was_told_of_end(&mut self, saga: usize) {
+        let saga = self.services.sagas[saga].plan.id.clone();
+        self.seen(&Seen::EndTaken { saga: &saga });
+    }
+
     pub(super) fn replied(&mut self, ticket: Ticket, answer: Answer) {
-        let Some(waiter) = self.outside.waiters.remove(&ticket) else { return };
+        if let Answer::Posted(letter) = answer {
+            return self.posted(ticket, letter);
+        }
+        let Some((_, waiter)) = self.outside.waiters.remove(&ticket) else { return };
         self.count(ticket);
         match (&waiter, &answer) {
+            (Waiter::Ended { saga }, Answer::Done) if self.nodes.is_some() => {
+                self.was_told_of_end(*saga);
+            }
             (Waiter::Report(letter), Answer::Received { case, duplicate }) => {
                 let report = Arc::clone(&self.services.sagas[letter.saga].reports[letter.report]);
                 let (case, duplicate) = (*case, *duplicate);
@@ -99,9 +138,13 @@ impl World<'_> {
 
     /// The process is gone, and with it everybody's connection.
     pub(super) fn nobody_answers(&mut self) {
-        for waiter in std::mem::take(&mut self.outside.waiters).into_values() {
-            self.unavailable(waiter);
-        }
+        let gone = self.shell.number;
+        let (left, stay) = std::mem::take(&mut self.outside.waiters)
+            .into_iter()
+            .partition(|(_, (at, _))| *at == gone);
+        self.outside.waiters = stay;
+        let left: BTreeMap<Ticket, (usize, Waiter)> = left;
+        left.into_values().for_each(|(_, waiter)| self.unavailable(waiter));
     }
 
     // ---- what comes in ----
@@ -150,7 +193,7 @@ impl World<'_> {
 
     /// A lie about a step was believed: what its saga comes to is not the supervisor's to prove.
     fn believed(&mut self, step: StepId) {
-        let saga = self.shell.store.rows.cases().find(|case| case.id == step.case);
+        let saga = self.store.rows.cases().find(|case| case.id == step.case);
         if let Some(saga) = saga.and_then(|case| self.services.saga_number(&case.saga)) {
             self.services.sagas[saga].lied_to = true;
         }
@@ -174,6 +217,7 @@ impl World<'_> {
     // ---- what goes out ----
 
     pub(super) fn send(&mut self, effect: LaunchedEffect) {
+        let unsent = (!self.may_send()).then(|| Self::not_sent(&effect));
         let LaunchedEffect { id, effect: asked } = effect;
         self.outside.effects += 1;
         let effect = self.outside.effects;
@@ -186,6 +230,10 @@ impl World<'_> {
         };
         if let Some((step, attempt)) = asked.step() {
             self.count(step.tag ^ u64::from(attempt));
+        }
+        if let Some(done) = unsent {
+            self.outside.under_way.insert(effect, UnderWay { process, id, asked });
+            return self.queue.after(0, WorldEvent::Result { effect, done });
         }
         self.story.tell(|| tell(&asked));
         self.seen(&Seen::Effect { number: effect, effect: &asked, service: &service });
@@ -262,7 +310,7 @@ impl World<'_> {
     }
 
     pub(super) fn case_ids(&self) -> Vec<CaseId> {
-        self.shell.store.rows.cases().map(|c| c.id).collect()
+        self.store.rows.cases().map(|c| c.id).collect()
     }
 }
 

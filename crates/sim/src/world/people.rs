@@ -53,8 +53,7 @@ impl World<'_> {
                 }
             }
             (PersonAct::Repair | PersonAct::Discard, _) => {
-                let quarantined: Vec<CaseId> =
-                    self.shell.store.quarantined.iter().copied().collect();
+                let quarantined: Vec<CaseId> = self.store.quarantined.iter().copied().collect();
                 if let Some(case) = rng.pick(&quarantined).copied() {
                     self.mend(case, act == PersonAct::Discard);
                 }
@@ -64,8 +63,7 @@ impl World<'_> {
     }
 
     fn act_on_some_step(&mut self, act: PersonAct, rng: &mut SeededRng) {
-        let steps: Vec<(StepId, Verb)> =
-            self.shell.store.rows.steps().map(|s| (s.id, s.verb)).collect();
+        let steps: Vec<(StepId, Verb)> = self.store.rows.steps().map(|s| (s.id, s.verb)).collect();
         let Some((step, verb)) = rng.pick(&steps).copied() else { return };
         let reason = REASON.to_owned();
         let act = match act {
@@ -87,8 +85,7 @@ impl World<'_> {
 
     /// Somebody who was not asked tells an outcome.
     fn forge(&mut self, forgery: Forgery, rng: &mut SeededRng) {
-        let steps: Vec<(StepId, Verb)> =
-            self.shell.store.rows.steps().map(|s| (s.id, s.verb)).collect();
+        let steps: Vec<(StepId, Verb)> = self.store.rows.steps().map(|s| (s.id, s.verb)).collect();
         let Some((step, verb)) = rng.pick(&steps).copied() else { return };
         let proof = match forgery {
             Forgery::NoProof => None,
@@ -117,7 +114,7 @@ impl World<'_> {
 
     fn series(&mut self, fits: impl Fn(&StepState) -> bool, act: &StepAct, item: usize) {
         let steps: Vec<StepId> =
-            self.shell.store.rows.steps().filter(|s| fits(&s.state)).map(|s| s.id).collect();
+            self.store.rows.steps().filter(|s| fits(&s.state)).map(|s| s.id).collect();
         for step in steps {
             self.act_on_step(step, act.clone(), Some(item as u64));
         }
@@ -148,8 +145,8 @@ impl World<'_> {
     fn mend(&mut self, case: CaseId, discard: bool) {
         let mending = if discard { Mending::Discard } else { Mending::Repair };
         self.story.tell(|| format!("a person on {case}: {}", mending.act()));
-        self.shell.refused.remove(&case);
-        let stored = self.shell.store.rows.case(case);
+        self.refused.remove(&case);
+        let stored = self.store.rows.case(case);
         self.offer(Waiter::Person, |ticket| Input::Mend {
             mend: Box::new(Mend {
                 case,

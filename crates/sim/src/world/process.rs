@@ -1,23 +1,27 @@
-//! The supervisor's process and its machine: the node, the store, the clock, and what is left of their troubles.
+//! A supervisor's process and its machine: the node and the clock.
 
 use crate::event::BEGINNING;
-use crate::scenario::{CrashPoint, Scenario};
-use crate::stored::Stored;
-use crate::switches::Switches;
-use amends_engine::{Batch, LookupRequest, Moment, OpenPlace};
-use amends_node::{Line, Node, NodeOptions, STRIDE_MS};
-use amends_protocol::{CaseId, Timestamp};
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use crate::scenario::CrashPoint;
+use amends_engine::{Batch, Lease, LetterMark, LookupRequest, Moment, OpenPlace, Partition, Trust};
+use amends_node::{Done, Line, Node, NodeOptions, STRIDE_MS};
+use amends_protocol::Timestamp;
 
 /// Small, so that turns are full and queues run over. With two seeds of three hardly any case that waits is in memory.
-pub(super) const fn options(seed: u64) -> NodeOptions {
+pub(super) fn options(seed: u64, process: u64, are_many: bool) -> NodeOptions {
     let resident_bytes = match seed % 3 {
         0 => 0,
         1 => ABOUT_ONE_CASE,
         _ => usize::MAX,
     };
-    NodeOptions { queue: 64, resident_bytes, open_page: 4, batch: 16, grace_ms: 1_000 }
+    NodeOptions {
+        queue: 64,
+        resident_bytes,
+        open_page: 4,
+        batch: 16,
+        // No request takes longer: what is handed over is handed over in order.
+        grace_ms: if are_many { 120_000 } else { 1_000 },
+        letters_from: u128::from(process) << 64,
+    }
 }
 
 /// In bytes of memory.
@@ -26,16 +30,20 @@ const ABOUT_ONE_CASE: usize = 6_000;
 /// Shorter than the server's, so that it comes into the short runs too.
 pub(super) const TRUST_AFTER_MS: u64 = 20_000;
 
+/// How far the clocks of two nodes are apart, in milliseconds.
+const CLOCKS_APART_MS: i64 = 7;
+
 /// The machine started when the run did.
 fn boot_ms(now: i64) -> u64 {
     now.unsigned_abs()
 }
 
-/// The process and its machine.
+/// A process and its machine.
 pub(super) struct Shell {
+    /// Which of the machines.
+    pub(super) number: usize,
     pub(super) node: Option<Node>,
-    pub(super) store: Stored,
-    /// Counts the starts of the process; what an earlier one waited for is of no interest.
+    /// Counts the starts of processes; what an earlier one waited for is of no interest.
     pub(super) process: u64,
     /// How far its wall clock is ahead of the true time.
     pub(super) skew_ms: i64,
@@ -50,30 +58,34 @@ pub(super) struct Shell {
     pub(super) asked: Option<Asked>,
     /// The crash of the commit whose effects are about to be let out.
     pub(super) crash: Option<(CrashPoint, u64)>,
-    /// Cases of which the store takes no writes.
-    pub(super) refused: BTreeSet<CaseId>,
-    /// How often each item of trouble has struck.
-    pub(super) used: BTreeMap<usize, u32>,
+    /// Supervisor time is the clock of the store that it shares with others.
+    has_shared_clock: bool,
+    /// Until when it has shown that it lives, and how often it was found dead.
+    pub(super) last_beat: (i64, u64),
+    /// How often it had been found dead when it asked the store what it asks now.
+    pub(super) asked_in: u64,
+    /// What the store has said, of one that is shared.
+    pub(super) told: Option<Done>,
+    /// This process has loaded before.
+    pub(super) has_loaded: bool,
 }
 
 /// What the store can be asked.
-pub(super) enum Asked {
+#[derive(Clone, Debug)]
+pub(crate) enum Asked {
     Load,
-    Open(OpenPlace, usize),
+    Adopt(Lease),
+    Letters(Partition, Option<LetterMark>, usize),
+    Open(Partition, OpenPlace, usize),
     Lookup(LookupRequest),
     Commit(Batch),
 }
 
 impl Shell {
-    pub(super) fn new(scenario: &Scenario, switches: Switches) -> Self {
-        let mut store = Stored::new(&scenario.versions, BEGINNING);
-        if !switches.gateway_hides_history {
-            let services = scenario.world.services().iter();
-            store.know(services.map(|service| Arc::clone(&service.name)));
-        }
+    pub(super) fn new(number: usize, has_shared_clock: bool) -> Self {
         Self {
+            number,
             node: None,
-            store,
             process: 0,
             skew_ms: 0,
             line: None,
@@ -82,8 +94,11 @@ impl Shell {
             wake_at: None,
             asked: None,
             crash: None,
-            refused: BTreeSet::new(),
-            used: BTreeMap::new(),
+            has_shared_clock,
+            last_beat: (i64::MIN / 2, 0),
+            asked_in: 0,
+            told: None,
+            has_loaded: false,
         }
     }
 
@@ -104,14 +119,20 @@ impl Shell {
     }
 
     /// Begins the line of a new process where the store says that the one before ended.
-    pub(super) fn begin_line(&mut self, now: i64) {
-        let (stored, wall) = (self.store.rows.load().clock, self.wall(now));
+    pub(super) fn begin_line(&mut self, now: i64, stored: Option<Timestamp>) {
+        let wall = self.wall(now);
         self.suspended = None;
         self.line = Some((now, Line::begin(stored, boot_ms(now), wall, TRUST_AFTER_MS)));
     }
 
     /// What the clocks say. The server's shell reads them every few seconds, whether anything happens or not.
     pub(super) fn moment(&mut self, now: i64) -> Moment {
+        if self.has_shared_clock {
+            // As well as each knows it.
+            let off_ms = i64::try_from(self.number).unwrap_or(0) * CLOCKS_APART_MS;
+            let now = Timestamp(BEGINNING.0 + now + off_ms);
+            return Moment { now, wall: now, trust: Trust::Agreed };
+        }
         let skew_ms = self.skew_ms;
         let Some((read_at, line)) = &mut self.line else { return self.moment };
         if let Some(until) = self.suspended.filter(|until| *until <= now) {

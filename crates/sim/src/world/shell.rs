@@ -6,19 +6,30 @@ use super::state::World;
 use crate::check::Seen;
 use crate::event::WorldEvent;
 use crate::scenario::{CrashPoint, StoreTrouble};
-use amends_engine::{Batch, Committed, Input, Partition, Write};
+use amends_engine::{Batch, Committed, Input, Write};
 use amends_node::{Done, EffectId, EffectResult, Need, Node, Released, StoreFault};
 use amends_protocol::{CaseId, Timestamp};
 
 impl World<'_> {
-    pub(super) fn start(&mut self) {
-        self.shell.process += 1;
-        self.shell.node = Some(Node::new(options(self.scenario.seed)));
-        self.shell.begin_line(self.queue.now());
+    pub(super) fn start(&mut self, node: usize) {
+        self.look_at(node);
+        if self.shell.node.is_some() {
+            return; // it has been started already
+        }
+        self.shell.process = self.next_process();
+        let options = options(self.scenario.seed, self.shell.process, self.nodes.is_some());
+        self.shell.node = Some(Node::new(options));
+        let stored = self.store.rows.load().clock;
+        self.shell.begin_line(self.queue.now(), stored);
         self.shell.wake_at = None;
         self.story.tell(|| "the supervisor starts".to_owned());
         self.seen(&Seen::Started);
         self.turn();
+    }
+
+    pub(super) fn next_process(&mut self) -> u64 {
+        self.processes += 1;
+        self.processes
     }
 
     /// Hands an input to the supervisor. False if it is down, or has too much to do.
@@ -52,7 +63,14 @@ impl World<'_> {
             let Some(node) = &mut self.shell.node else { return };
             match node.need(moment) {
                 Need::Load => return self.ask(Asked::Load),
-                Need::Open(after, most) => return self.ask(Asked::Open(after, most)),
+                Need::Adopt(lease) => return self.ask(Asked::Adopt(lease)),
+                Need::Letters(partition, after, most) => {
+                    return self.ask(Asked::Letters(partition, after, most));
+                }
+                Need::Open(partition, after, most) => {
+                    return self.ask(Asked::Open(partition, after, most));
+                }
+                Need::GiveBack(partitions) => self.give_back(&partitions),
                 Need::Lookup(request) => return self.ask(Asked::Lookup(request)),
                 Need::Commit(batch) => return self.ask(Asked::Commit(batch)),
                 Need::Release(released) => self.release(released),
@@ -71,18 +89,27 @@ impl World<'_> {
             Some(StoreTrouble::Late(ms)) => ms,
             _ => 0,
         };
+        let process = self.shell.process;
+        if self.nodes.is_some() {
+            let (node, told) = (self.shell.number, Box::new(asked));
+            self.shell.asked = Some(Asked::Load);
+            self.shell.asked_in = self.shell.last_beat.1;
+            return self.queue.after(late, WorldEvent::Works { process, node, asked: told });
+        }
         self.shell.asked = Some(asked);
-        self.queue.after(late, WorldEvent::StoreDone { process: self.shell.process });
+        self.queue.after(late, WorldEvent::StoreDone { process });
     }
 
     /// Nothing is to be done before this moment.
     fn rest(&mut self, at: Option<Timestamp>) {
         let now = self.shell.moment(self.queue.now()).now;
-        if let Some(engine) = self.shell.node.as_ref().and_then(Node::engine) {
-            self.shell.store.quarantined = engine.quarantined().iter().map(|q| q.case.id).collect();
+        let engine = self.shell.node.as_ref().and_then(Node::engine);
+        // What checkers say of memory and time is of one supervisor.
+        if let Some(engine) = engine.filter(|_| self.nodes.is_none()) {
+            self.store.quarantined = engine.quarantined().iter().map(|q| q.case.id).collect();
             let at = (self.queue.now(), at);
             let seen = Seen::Rest { engine, at: at.0, next: at.1 };
-            self.checks.see(at.0, now, &seen, &self.shell.store);
+            self.checks.see(at.0, now, &seen, &self.store);
         }
         let Some(at) = at else { return };
         let at = self.queue.now().saturating_add_unsigned(at.ms_since(now));
@@ -97,6 +124,13 @@ impl World<'_> {
             return;
         }
         let Some(asked) = self.shell.asked.take() else { return };
+        if self.nodes.is_some() {
+            let (told, moment) = (self.shell.told.take(), self.shell.moment(self.queue.now()));
+            if let Some((node, done)) = self.shell.node.as_mut().zip(told) {
+                node.done(moment, done);
+            }
+            return self.turn();
+        }
         let broken = || StoreFault::Failed("the disk is away".to_owned());
         let done = match asked {
             Asked::Load => {
@@ -104,14 +138,16 @@ impl World<'_> {
                 if !fails {
                     self.seen(&Seen::Loaded);
                 }
-                Done::Loaded(if fails { Err(broken()) } else { Ok(self.shell.store.rows.load()) })
+                Done::Loaded(if fails { Err(broken()) } else { Ok(self.store.rows.load()) })
             }
-            Asked::Open(after, most) => {
-                Done::Open(Ok(self.shell.store.rows.open(Partition::WHOLE, after, most)))
+            Asked::Open(partition, after, most) => {
+                Done::Open(Ok(self.store.rows.open(partition, after, most)))
             }
+            // Only of a store that nodes share.
+            Asked::Adopt(_) | Asked::Letters(..) => return,
             Asked::Lookup(request) => {
                 let fails = self.store_trouble(|t| t == StoreTrouble::LookupFails).is_some();
-                let found = self.shell.store.rows.find(&request);
+                let found = self.store.rows.find(&request);
                 Done::Found(if fails { Err(broken()) } else { Ok(found) })
             }
             Asked::Commit(batch) => match self.commit(batch) {
@@ -154,7 +190,7 @@ impl World<'_> {
         if !refused && matches!(trouble, None | Some(StoreTrouble::CommitEndUnknown)) {
             let writes: Vec<Write> = batch.writes().cloned().collect();
             self.seen(&Seen::Commit { writes: &writes });
-            if let Err(conflict) = self.shell.store.rows.commit(batch) {
+            if let Err(conflict) = self.store.rows.commit(batch) {
                 result = Err(StoreFault::Conflict { why: conflict.row, case: conflict.case });
             } else {
                 self.count(writes.len() as u64);
@@ -178,7 +214,7 @@ impl World<'_> {
             Write::Step(row) => Some(row.id.case),
             _ => None,
         });
-        let refused = |case: &CaseId| self.shell.refused.contains(case);
+        let refused = |case: &CaseId| self.refused.contains(case);
         match case.filter(refused) {
             None => Ok(()),
             Some(case) => Err(StoreFault::Conflict {
@@ -189,7 +225,8 @@ impl World<'_> {
     }
 
     fn release(&mut self, released: Released) {
-        let Released { replies, mut effects, .. } = released;
+        let Released { replies, mut effects, answered, .. } = released;
+        self.answered(answered);
         for (ticket, answer) in replies {
             self.replied(ticket, answer);
         }
@@ -209,20 +246,23 @@ impl World<'_> {
         }
     }
 
-    fn die(&mut self, when: &str, down_ms: u64) {
+    pub(super) fn die(&mut self, when: &str, down_ms: u64) {
         self.story.tell(|| format!("the supervisor dies {when}"));
         self.shell.node = None;
         self.shell.line = None;
         self.shell.asked = None;
+        self.shell.told = None;
+        self.shell.has_loaded = false;
         self.shell.crash = None;
-        self.shell.process += 1;
+        self.shell.process = self.next_process();
         self.seen(&Seen::Died);
         self.nobody_answers();
-        self.queue.after(down_ms, WorldEvent::Start);
+        let node = self.shell.number;
+        self.queue.after(down_ms, WorldEvent::Start { node });
     }
 
     pub(super) fn seen(&mut self, seen: &Seen<'_>) {
         let now = self.shell.moment(self.queue.now()).now;
-        self.checks.see(self.queue.now(), now, seen, &self.shell.store);
+        self.checks.see(self.queue.now(), now, seen, &self.store);
     }
 }

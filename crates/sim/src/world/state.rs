@@ -1,18 +1,20 @@
 //! One run: its parts, and which of them an event moves.
 
+use super::nodes::Nodes;
 use super::process::Shell;
 use super::under_way::Outside;
 use crate::check::{Checks, End, Seen};
-use crate::event::{Forward, WorldEvent};
+use crate::event::{BEGINNING, Forward, WorldEvent};
 use crate::queue::Queue;
 use crate::run::Run;
 use crate::scenario::{CrashPoint, Item, Scenario, StoreTrouble};
 use crate::services::{Around, Services};
+use crate::stored::Stored;
 use crate::story::Story;
 use crate::switches::Switches;
 use amends_protocol::CaseId;
 use amends_simulate::SeededRng;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Events of one run. The longest honest ones need some ten thousand; more means that something never ends.
@@ -27,7 +29,18 @@ pub(crate) struct World<'s> {
     pub(super) queue: Queue<WorldEvent>,
     pub(super) story: Story,
     pub(super) services: Services,
+    pub(super) store: Stored,
+    /// The machine that is looked at.
     pub(super) shell: Shell,
+    pub(super) others: Vec<Shell>,
+    /// What several nodes share; none if there is one.
+    pub(super) nodes: Option<Nodes>,
+    /// Counts the starts of processes.
+    pub(super) processes: u64,
+    /// Cases of which the store takes no writes.
+    pub(super) refused: BTreeSet<CaseId>,
+    /// How often each item of trouble has struck.
+    pub(super) used: BTreeMap<usize, u32>,
     pub(super) outside: Outside,
     pub(super) checks: Checks,
     pub(super) switches: Switches,
@@ -39,12 +52,24 @@ pub(crate) struct World<'s> {
 
 impl<'s> World<'s> {
     pub(crate) fn new(scenario: &'s Scenario, switches: Switches, story: Story) -> Self {
+        let mut store = Stored::new(&scenario.versions, BEGINNING);
+        if !switches.gateway_hides_history {
+            let services = scenario.world.services().iter();
+            store.know(services.map(|service| Arc::clone(&service.name)));
+        }
+        let are_many = scenario.nodes > 1;
         let mut world = Self {
             scenario,
+            store,
+            others: (1..scenario.nodes).map(|number| Shell::new(number, are_many)).collect(),
+            nodes: are_many.then(|| Nodes::new(scenario.nodes, scenario.seed)),
+            processes: 0,
+            refused: BTreeSet::new(),
+            used: BTreeMap::new(),
             queue: Queue::new(),
             story,
             services: Services::new(scenario),
-            shell: Shell::new(scenario, switches),
+            shell: Shell::new(0, are_many),
             outside: Outside::default(),
             checks: Checks::new(scenario),
             switches,
@@ -52,7 +77,7 @@ impl<'s> World<'s> {
             events: 0,
             hash: 0xcbf2_9ce4_8422_2325,
         };
-        world.queue.at(0, WorldEvent::Start);
+        world.queue.at(0, WorldEvent::Start { node: 0 });
         for (number, saga) in world.services.sagas.iter().enumerate() {
             if saga.plan.deadline_ms.is_some() {
                 world.queue.at(saga.plan.at, WorldEvent::Announce { saga: number });
@@ -90,6 +115,7 @@ impl<'s> World<'s> {
             world.queue.at(at, event);
         }
         world.plan_clocks();
+        world.plan_nodes();
         world
     }
 
@@ -125,9 +151,9 @@ impl<'s> World<'s> {
             let now = self.shell.moment(self.queue.now()).now;
             let end =
                 End { scenario: self.scenario, services: &self.services, switches: self.switches };
-            self.checks.see(self.queue.now(), now, &Seen::End(end), &self.shell.store);
+            self.checks.see(self.queue.now(), now, &Seen::End(end), &self.store);
         }
-        let store = &self.shell.store;
+        let store = &self.store;
         let digest = amends_protocol::digest(&[&format!("{:?}", store.rows)]);
         Run {
             hash: self.hash ^ digest,
@@ -144,7 +170,7 @@ impl<'s> World<'s> {
     }
 
     fn happen(&mut self, event: WorldEvent) {
-        if self.waits_for_process(&event) {
+        if self.is_of_the_gone(&event) || self.waits_for_process(&event) {
             return;
         }
         match event {
@@ -170,7 +196,14 @@ impl<'s> World<'s> {
                 }
             }
             WorldEvent::StoreDone { process } => self.store_done(process),
-            WorldEvent::Start => self.start(),
+            WorldEvent::Start { node } => self.start(node),
+            WorldEvent::Beats => self.beats(),
+            WorldEvent::Node { node, fault } => self.node_fault(node, fault),
+            WorldEvent::Works { process, node, asked } => self.works(process, node, *asked),
+            WorldEvent::Lands { node, batch } => self.lands(node, *batch),
+            WorldEvent::Notify { partition } => self.notify(partition),
+            WorldEvent::Answered(word) => self.word_came(*word),
+            WorldEvent::DoorCloses { letter } => self.door_closes(letter),
             WorldEvent::Item(n) => self.item(n),
             WorldEvent::Undo(undo) => self.undo(undo),
             WorldEvent::SetClock { by_ms } => self.set_clock(by_ms),
@@ -200,11 +233,11 @@ impl<'s> World<'s> {
             return;
         };
         self.story.tell(|| format!("the rows of {case} are damaged"));
-        self.shell.store.damaged.insert(case);
+        self.store.damaged.insert(case);
         if refused {
-            self.shell.refused.insert(case);
+            self.refused.insert(case);
         } else {
-            self.shell.store.rows.break_case(case, "a byte is another");
+            self.store.rows.break_case(case, "a byte is another");
         }
     }
 
@@ -216,12 +249,12 @@ impl<'s> World<'s> {
         let now = self.queue.now();
         let (n, trouble) = self.scenario.kept_items().find_map(|(n, item)| match item {
             Item::Store { at, trouble, times } if *at <= now && fits(*trouble) => {
-                let used = self.shell.used.get(&n).copied().unwrap_or(0);
+                let used = self.used.get(&n).copied().unwrap_or(0);
                 (used < *times).then_some((n, *trouble))
             }
             _ => None,
         })?;
-        *self.shell.used.entry(n).or_default() += 1;
+        *self.used.entry(n).or_default() += 1;
         Some(trouble)
     }
 
@@ -230,11 +263,11 @@ impl<'s> World<'s> {
         let now = self.queue.now();
         let (n, point, down_ms) = self.scenario.kept_items().find_map(|(n, item)| match item {
             Item::Crash { at, point, down_ms } if *at <= now => {
-                (!self.shell.used.contains_key(&n)).then_some((n, *point, *down_ms))
+                (!self.used.contains_key(&n)).then_some((n, *point, *down_ms))
             }
             _ => None,
         })?;
-        self.shell.used.insert(n, 1);
+        self.used.insert(n, 1);
         Some((point, down_ms))
     }
 }

@@ -38,7 +38,8 @@ pub(super) struct UnderWay {
 #[derive(Debug, Default)]
 pub(super) struct Outside {
     pub(super) tickets: Ticket,
-    pub(super) waiters: BTreeMap<Ticket, Waiter>,
+    /// With the node that they wait at.
+    pub(super) waiters: BTreeMap<Ticket, (usize, Waiter)>,
     pub(super) effects: u64,
     pub(super) under_way: BTreeMap<u64, UnderWay>,
 }

@@ -1,0 +1,369 @@
+//! Partitions of a store that several share: how they come and go, and what comes for those that are not here.
+
+use super::{Node, Phase, Turn};
+use crate::holdings::Holdings;
+use crate::need::{Fault, Need, TurnedAway};
+use amends_engine::{
+    Adopted, Answer, Home, Input, Lease, Letter, LetterId, LettersRead, LookupResult, OpenPlace,
+    Partition, Ticket,
+};
+use amends_protocol::{CaseId, SagaId, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Letters of one partition that are read at once.
+const LETTERS: usize = 200;
+
+/// How often the store may refuse what a letter alone brings before it is left there.
+const LETTER_TRIES: u32 = 2;
+
+/// Tickets of letters have this bit, and those of whoever waits have not.
+const OF_LETTERS: Ticket = 1 << 63;
+
+impl Node {
+    // What the driver says, at any time.
+
+    /// All that is held now. What is missing is abandoned between two turns, what is new is adopted.
+    pub fn claimed(&mut self, leases: Vec<Lease>) {
+        if let Some(holdings) = &mut self.holdings {
+            holdings.tell(leases);
+        }
+    }
+
+    /// A partition is to be handed over: nothing new of it is sent, and once nothing of it is under way, or the grace
+    /// is over, it is given back ([`Need::GiveBack`]).
+    pub fn hand_over(&mut self, partition: Partition) {
+        let until = self.moment.now.plus_ms(self.options.grace_ms);
+        if self.holdings.as_mut().is_some_and(|holdings| holdings.leave(partition, until)) {
+            self.engine.hold_back(partition);
+        }
+    }
+
+    /// Something may have been left for a partition: its inbox is read. To be said at a word of whoever left it, and
+    /// every few seconds without one, since words get lost.
+    pub fn mail(&mut self, partition: Partition) {
+        if let Some(held) = self.holdings.as_mut().and_then(|holdings| holdings.get_mut(partition))
+        {
+            held.inbox.look();
+        }
+    }
+
+    /// The highest sequence of case numbers of all nodes: new ones go on after it.
+    pub fn raise_numbers(&mut self, sequence: u64) {
+        self.engine.raise_numbers(sequence);
+    }
+
+    // What comes and goes.
+
+    /// Takes up what the driver has said, and gives back what is to be handed over.
+    pub(super) fn give_back(&mut self) -> Option<Need> {
+        for partition in self.holdings.as_mut()?.take_up() {
+            self.abandon(partition);
+        }
+        let now = self.moment.now;
+        let leaving: Vec<(Partition, Timestamp)> = self.holdings.as_ref()?.leaving().collect();
+        let is_due = |(partition, until): &(Partition, Timestamp)| {
+            *until <= now || !self.is_under_way(*partition)
+        };
+        let due: Vec<Partition> = leaving.into_iter().filter(is_due).map(|(one, _)| one).collect();
+        due.iter().for_each(|partition| self.abandon(*partition));
+        (!due.is_empty()).then_some(Need::GiveBack(due))
+    }
+
+    /// When results of what is to be handed over are waited for no longer.
+    pub(super) fn gives_back_at(&self) -> Option<Timestamp> {
+        self.holdings.as_ref()?.leaving().map(|(_, until)| until).min()
+    }
+
+    fn is_under_way(&self, partition: Partition) -> bool {
+        let is_of_it = |input: &Input| self.engine.home(input) == Home::Partition(partition);
+        self.under_way.is_any_of(partition) || self.queue.results().any(is_of_it)
+    }
+
+    /// What is to be read next of partitions: their inboxes, then what has yet to be adopted.
+    pub(super) fn read_on(&mut self) -> Option<Need> {
+        let (holdings, now) = (self.holdings.as_mut()?, self.moment.now);
+        for (partition, held) in holdings.iter_mut() {
+            if let Some(until) = held.inbox.heard_until() {
+                self.engine.heard(partition, until);
+                self.tick = true; // what has waited to hear of it may go
+            }
+        }
+        for partition in self.engine.waits_to_hear() {
+            if let Some(held) = holdings.get_mut(partition) {
+                held.inbox.look();
+            }
+        }
+        for (partition, held) in holdings.iter_mut() {
+            if let Some(mark) = held.inbox.read(now) {
+                self.phase = Phase::ReadingInbox(partition);
+                return Some(Need::Letters(partition, mark, LETTERS));
+            }
+        }
+        let lease = holdings.next_new()?;
+        self.phase = Phase::Adopting(lease);
+        Some(Need::Adopt(lease))
+    }
+
+    pub(super) fn adopt(&mut self, lease: Lease, adopted: Adopted) {
+        let Some(holdings) = &mut self.holdings else { return };
+        holdings.adopt(lease);
+        self.engine.adopt(lease.partition, adopted);
+        self.reading.insert(lease.partition, OpenPlace::default());
+        self.has_read = true;
+    }
+
+    /// Forgets all of a partition. What is still under way of it touches nothing any more.
+    pub(super) fn abandon(&mut self, partition: Partition) {
+        let Some(holdings) = &mut self.holdings else { return };
+        holdings.give_up(partition);
+        let engine = &self.engine;
+        self.queue.unhold(|input| engine.home(input) == Home::Partition(partition));
+        self.engine.abandon(partition);
+        self.reading.remove(&partition);
+    }
+
+    /// The next partition of which open cases are read: what was left for it has been taken before.
+    pub(super) fn next_to_read(&self) -> Option<(Partition, OpenPlace)> {
+        let may_be_read = |partition: Partition| match &self.holdings {
+            None => true,
+            Some(holdings) => holdings.get(partition).is_some_and(|held| held.inbox.was_read()),
+        };
+        let next = self.reading.iter().find(|(partition, _)| may_be_read(**partition));
+        next.map(|(partition, place)| (*partition, *place))
+    }
+
+    pub(super) fn lease_of(&self, saga: &SagaId) -> Option<Lease> {
+        let partition = Partition::of(saga);
+        let epoch = self.holdings.as_ref()?.epoch(partition)?;
+        Some(Lease { partition, epoch })
+    }
+
+    // Letters that were left for us.
+
+    pub(super) fn has_letters(&self) -> bool {
+        self.holdings.as_ref().is_some_and(Holdings::has_letters)
+    }
+
+    pub(super) fn letters_came(&mut self, partition: Partition, read: LettersRead) {
+        self.has_read = true;
+        let refused = &self.refused_letters;
+        let is_left = |id: LetterId| refused.get(&id).is_some_and(|times| *times >= LETTER_TRIES);
+        if let Some(held) = self.holdings.as_mut().and_then(|holdings| holdings.get_mut(partition))
+        {
+            held.inbox.take(read, is_left);
+        }
+    }
+
+    /// Takes letters into a turn, up to so many inputs. No report comes twice in it.
+    pub(super) fn take_letters(&mut self, most: usize, inputs: &mut Vec<Input>, turn: &mut Turn) {
+        let Some(holdings) = &mut self.holdings else { return };
+        let mut seen: BTreeSet<_> = inputs.iter().filter_map(|i| i.about().report).collect();
+        for (partition, held) in holdings.iter_mut() {
+            while inputs.len() < most
+                && let Some(letter) = held.inbox.pop()
+            {
+                let ticket = OF_LETTERS | self.letters_taken;
+                self.letters_taken += 1;
+                let input = match letter.input(ticket) {
+                    Ok(input) => input,
+                    Err(why) => {
+                        held.inbox.done_with(letter.id);
+                        self.refused_letters.insert(letter.id, LETTER_TRIES);
+                        let tickets = Vec::new();
+                        let fault = Fault::Unreadable(why);
+                        let told = TurnedAway { fault, tickets, refused: true };
+                        self.next.push_back(Need::TurnAway(told));
+                        continue;
+                    }
+                };
+                if input.about().report.is_some_and(|key| !seen.insert(key)) {
+                    held.inbox.put_back(letter);
+                    break;
+                }
+                turn.letter_tickets.insert(ticket, (partition, letter.id));
+                turn.taken.entry(partition).or_default().push(letter.id);
+                inputs.push(input);
+            }
+        }
+    }
+
+    /// After the engine has answered: a letter that it can't take now stays where it is, and a repetition rests on
+    /// nothing new.
+    pub(super) fn settle_letters(&mut self, turn: &mut Turn) {
+        if self.holdings.is_none() {
+            return;
+        }
+        for (ticket, answer) in &turn.output.answers {
+            match answer {
+                Answer::Unavailable(_) => {
+                    let Some((partition, id)) = turn.letter_tickets.remove(ticket) else {
+                        continue;
+                    };
+                    if let Some(taken) = turn.taken.get_mut(&partition) {
+                        taken.retain(|one| *one != id);
+                    }
+                    self.done_with(partition, id);
+                }
+                Answer::Received { duplicate: true, .. } => drop(turn.homes.remove(ticket)),
+                _ => {}
+            }
+        }
+        turn.taken.retain(|_, letters| !letters.is_empty());
+        turn.output.answers.append(&mut turn.replies);
+    }
+
+    fn done_with(&mut self, partition: Partition, id: LetterId) {
+        if let Some(held) = self.holdings.as_mut().and_then(|holdings| holdings.get_mut(partition))
+        {
+            held.inbox.done_with(id);
+        }
+    }
+
+    /// The letters of a turn have been taken for good: tells their answers apart from those that are waited for.
+    #[allow(clippy::type_complexity)]
+    pub(super) fn letters_answered(
+        &mut self,
+        turn: &mut Turn,
+    ) -> (Vec<(Ticket, Answer)>, Vec<(LetterId, Answer)>) {
+        let answers = std::mem::take(&mut turn.output.answers);
+        for (partition, letters) in std::mem::take(&mut turn.taken) {
+            letters.into_iter().for_each(|id| self.done_with(partition, id));
+        }
+        if self.holdings.is_none() {
+            return (answers, Vec::new());
+        }
+        let (of_letters, waited): (Vec<_>, Vec<_>) =
+            answers.into_iter().partition(|(ticket, _)| ticket & OF_LETTERS != 0);
+        let answered = of_letters.into_iter().filter_map(|(ticket, answer)| {
+            turn.letter_tickets.get(&ticket).map(|(_, id)| (*id, answer))
+        });
+        (waited, answered.collect())
+    }
+
+    /// The store has refused a turn of one letter.
+    pub(super) fn letter_refused(&mut self, turn: &Turn) {
+        if turn.inputs == 1
+            && let Some(id) = turn.taken.values().flatten().next()
+        {
+            *self.refused_letters.entry(*id).or_default() += 1;
+        }
+    }
+
+    // What comes for others.
+
+    /// Takes out of a turn what is another's, as letters.
+    pub(super) fn send_on(&mut self, inputs: &mut Vec<Input>, turn: &mut Turn) {
+        if self.holdings.is_none() {
+            return;
+        }
+        for input in std::mem::take(inputs) {
+            if let Input::Unheld(result) = &input
+                && let Home::Partition(partition) = self.engine.home(result)
+            {
+                turn.letters.extend(Letter::of(result, self.next_letter(), partition));
+            }
+            match self.engine.home(&input) {
+                Home::Partition(partition) => self.keep_or_post(input, partition, inputs, turn),
+                Home::Here | Home::Case(_) => inputs.push(input),
+                Home::Everything if self.holdings.as_ref().is_some_and(Holdings::holds_all) => {
+                    inputs.push(input);
+                }
+                Home::Everything => {
+                    let why = "this concerns all sagas, and other nodes hold some of them";
+                    turn.reply(&input, Answer::Unavailable(why.to_owned()));
+                }
+            }
+        }
+    }
+
+    /// What has been looked up of others is not ours to know; inputs about it are sent on.
+    pub(super) fn keep_own(
+        &mut self,
+        inputs: &mut Vec<Input>,
+        found: &mut LookupResult,
+        turn: &mut Turn,
+    ) {
+        if self.holdings.is_none() {
+            return;
+        }
+        let told = found.cases.iter().map(|stored| (stored.case.id, &stored.case.saga));
+        let broken = found.broken.iter().filter_map(|rest| Some((rest.id, rest.saga.as_ref()?)));
+        let places = told.chain(broken).map(|(id, saga)| (id, Partition::of(saga)));
+        let places: BTreeMap<CaseId, Partition> = places.collect();
+        let is_ours = |id: &CaseId| {
+            let place = places.get(id).copied().or_else(|| self.engine.partition_of_case(*id));
+            place.is_none_or(|partition| self.engine.holds_partition(partition))
+        };
+        found.cases.retain(|stored| is_ours(&stored.case.id));
+        found.broken.retain(|rest| is_ours(&rest.id));
+        for input in std::mem::take(inputs) {
+            let place = match self.engine.home(&input) {
+                Home::Case(id) => places.get(&id).copied(),
+                Home::Here | Home::Partition(_) | Home::Everything => None,
+            };
+            match place {
+                Some(partition) => self.keep_or_post(input, partition, inputs, turn),
+                None => inputs.push(input),
+            }
+        }
+    }
+
+    fn keep_or_post(
+        &mut self,
+        input: Input,
+        partition: Partition,
+        inputs: &mut Vec<Input>,
+        turn: &mut Turn,
+    ) {
+        if self.engine.holds_partition(partition) {
+            turn.homes.extend(input.ticket().map(|ticket| (ticket, partition)));
+            return inputs.push(input);
+        }
+        let id = self.next_letter();
+        let answer = match Letter::of(&input, id, partition) {
+            Some(letter) => {
+                turn.letters.push(letter);
+                Answer::Posted(id)
+            }
+            None => Answer::Unavailable(format!("{partition} is held by another node; ask it")),
+        };
+        turn.reply(&input, answer);
+    }
+
+    fn next_letter(&mut self) -> LetterId {
+        self.letters_made += 1;
+        LetterId(self.options.letters_from.wrapping_add(self.letters_made))
+    }
+
+    /// Leaves out of a turn what rests on partitions that are lost. Gives who waits for it.
+    pub(super) fn leave_out(&self, lost: &[Partition], turn: &mut Turn) -> Option<TurnedAway> {
+        let fault = Fault::Lost(*lost.first()?);
+        let is_lost = |partition: Partition| lost.contains(&partition);
+        let is_of_lost = |(ticket, _): &(Ticket, Answer)| {
+            let letter = turn.letter_tickets.get(ticket).map(|(partition, _)| *partition);
+            letter.or_else(|| turn.homes.get(ticket).copied()).is_some_and(is_lost)
+        };
+        let output = &mut turn.output;
+        let (gone, stays): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut output.answers).into_iter().partition(is_of_lost);
+        output.answers = stays;
+        output.effects.retain(|effect| !is_lost(Partition::of(effect.saga())));
+        let engine = &self.engine;
+        output.events.retain(|event| !engine.partition_of_event(&event.what).is_some_and(is_lost));
+        turn.taken.retain(|partition, _| !is_lost(*partition));
+        let waits = gone.into_iter().map(|(ticket, _)| ticket);
+        let tickets = waits.filter(|ticket| ticket & OF_LETTERS == 0).collect();
+        Some(TurnedAway { fault, tickets, refused: false })
+    }
+}
+
+impl Turn {
+    /// Whether its commit would say nothing but what its writes say.
+    pub(super) fn asks_nothing(&self) -> bool {
+        self.letters.is_empty() && self.taken.is_empty() && self.homes.is_empty()
+    }
+
+    fn reply(&mut self, input: &Input, answer: Answer) {
+        self.replies.extend(input.ticket().map(|ticket| (ticket, answer)));
+    }
+}

@@ -1,0 +1,239 @@
+//! What nodes share beside the rows of their store: who holds which partition, who lives, and what was left for whom. It
+//! does at one moment what a database does in one statement.
+
+use amends_engine::{
+    Answer, Batch, Epoch, Lease, Letter, LetterId, LetterMark, LettersRead, Partition, Share,
+    SharedStore, Ticket,
+};
+use amends_simulate::SeededRng;
+use std::collections::BTreeMap;
+
+/// How long a node counts as alive after it has shown itself, in milliseconds.
+const LEASE_MS: i64 = 5_000;
+
+/// Age of the last sign of life from which on a node sends nothing, in milliseconds.
+const SENDS_MS: i64 = 3_000;
+
+/// The first case number that tells its partition.
+const FIRST_NUMBER: u64 = 64;
+
+/// Parts of the sagas and the seat.
+const PARTITIONS: usize = Partition::PARTS + 1;
+
+/// The nodes of a run and what they share.
+pub(super) struct Nodes {
+    seed: u64,
+    leases: BTreeMap<Partition, LeaseRow>,
+    rows: Vec<NodeRow>,
+    letters: BTreeMap<Partition, BTreeMap<i64, Letter>>,
+    last_letter: i64,
+    /// Who waits for what becomes of a letter.
+    pub(super) doors: BTreeMap<LetterId, Ticket>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct LeaseRow {
+    owner: Option<usize>,
+    epoch: Epoch,
+    /// Its owner got it from nobody.
+    orderly: bool,
+}
+
+#[derive(Clone, Copy)]
+struct NodeRow {
+    alive_until: i64,
+    since: i64,
+    /// It takes nothing more.
+    leaving: bool,
+    /// How often it was found dead.
+    lives: u64,
+}
+
+/// What a node is told when it shows itself.
+pub(super) struct Beaten {
+    pub(super) leases: Vec<Lease>,
+    /// What it should give back.
+    pub(super) above: Vec<Partition>,
+    /// How often it was found dead.
+    pub(super) lives: u64,
+}
+
+impl Nodes {
+    pub(super) fn new(count: usize, seed: u64) -> Self {
+        let leases = Partition::parts().chain([Partition::SEAT]);
+        let dead = NodeRow { alive_until: i64::MIN, since: 0, leaving: false, lives: 0 };
+        Self {
+            seed,
+            leases: leases.map(|partition| (partition, LeaseRow::default())).collect(),
+            rows: vec![dead; count],
+            letters: BTreeMap::new(),
+            last_letter: 0,
+            doors: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Something drawn for this run.
+    pub(super) fn draw(&self, of: &[u64]) -> SeededRng {
+        SeededRng::of(self.seed, &[&[20], of].concat())
+    }
+
+    /// A node takes nothing more, or takes again.
+    pub(super) fn set_leaving(&mut self, node: usize, leaving: bool) {
+        self.rows[node].leaving = leaving;
+    }
+
+    fn is_alive(&self, node: usize, now: i64) -> bool {
+        self.rows[node].alive_until > now
+    }
+
+    /// A node shows itself, and counts as alive until `until`; it takes what is free up to its share.
+    pub(super) fn beat(&mut self, node: usize, now: i64, until: i64) -> Beaten {
+        if !self.is_alive(node, now) {
+            self.rows[node].since = now;
+            self.rows[node].lives += 1;
+        }
+        self.rows[node].alive_until = until + LEASE_MS;
+        let takers = (0..self.count()).filter(|n| self.is_alive(*n, now) && !self.rows[*n].leaving);
+        let share = match self.rows[node].leaving {
+            true => 0,
+            false => PARTITIONS.div_ceil(takers.count().max(1)),
+        };
+        let settled = self.rows[node].since <= now - LEASE_MS;
+        let mut order: Vec<Partition> = self.leases.keys().copied().collect();
+        order.sort_by_key(|partition| self.rank(node, *partition));
+        for partition in &order {
+            let row = self.leases[partition];
+            let is_free = row.owner.is_none_or(|owner| settled && !self.is_alive(owner, now));
+            if is_free && self.held_by(node).count() < share {
+                let epoch = Epoch(row.epoch.0 + 1);
+                let orderly = row.owner.is_none();
+                self.leases.insert(*partition, LeaseRow { owner: Some(node), epoch, orderly });
+            }
+        }
+        let leases: Vec<Lease> = self.held_by(node).collect();
+        let mut above = Vec::new();
+        if leases.len() > share {
+            let held = |one: &&Partition| self.leases[*one].owner == Some(node);
+            let last = order.iter().rev().filter(held).copied();
+            above.extend(last.take(if share == 0 { PARTITIONS } else { 1 }));
+        }
+        Beaten { leases, above, lives: self.rows[node].lives }
+    }
+
+    fn rank(&self, node: usize, partition: Partition) -> u64 {
+        amends_protocol::digest(&[&node.to_string(), &partition.0.to_string()])
+    }
+
+    fn held_by(&self, node: usize) -> impl Iterator<Item = Lease> {
+        let held = self.leases.iter().filter(move |(_, row)| row.owner == Some(node));
+        held.map(|(partition, row)| Lease { partition: *partition, epoch: row.epoch })
+    }
+
+    /// Whether every partition is held by a node that lives and takes, and nobody holds too much.
+    pub(super) fn is_settled(&self, now: i64) -> bool {
+        let takes = |node: usize| self.is_alive(node, now) && !self.rows[node].leaving;
+        let share = PARTITIONS.div_ceil(self.count());
+        self.leases.values().all(|row| row.owner.is_some_and(takes))
+            && (0..self.count()).all(|node| takes(node) && self.held_by(node).count() <= share)
+    }
+
+    /// Nothing of a node from before can land any more; tells what it holds.
+    pub(super) fn raise(&mut self, node: usize) -> SharedStore {
+        for row in self.leases.values_mut().filter(|row| row.owner == Some(node)) {
+            row.epoch.0 += 1;
+            row.orderly = false;
+        }
+        SharedStore { first_number: FIRST_NUMBER, leases: self.held_by(node).collect() }
+    }
+
+    pub(super) fn is_orderly(&self, partition: Partition) -> bool {
+        self.leases.get(&partition).is_some_and(|row| row.orderly)
+    }
+
+    pub(super) fn owner(&self, partition: Partition) -> Option<usize> {
+        self.leases.get(&partition)?.owner
+    }
+
+    /// A node gives partitions back.
+    pub(super) fn release(&mut self, node: usize, partitions: &[Partition]) {
+        for partition in partitions {
+            if let Some(row) = self.leases.get_mut(partition)
+                && row.owner == Some(node)
+            {
+                row.owner = None;
+            }
+        }
+    }
+
+    /// Whether a node may write what it was about to write.
+    pub(super) fn may_send(now: i64, (last_beat, lives): (i64, u64), asked_in: u64) -> bool {
+        now < last_beat + SENDS_MS && lives == asked_in
+    }
+
+    /// The shares of a batch that are held by the node in their epochs, and what is lost.
+    pub(super) fn judge(&self, node: usize, batch: &Batch) -> (Vec<Share>, Vec<Partition>) {
+        let is_held = |share: &Share| {
+            let row = self.leases.get(&share.partition);
+            let letters = self.letters.get(&share.partition);
+            let has = |id: &LetterId| letters.is_some_and(|all| all.values().any(|l| l.id == *id));
+            row.is_some_and(|row| row.owner == Some(node) && row.epoch == share.epoch)
+                && share.taken.iter().all(has)
+        };
+        let (held, lost): (Vec<Share>, Vec<Share>) =
+            batch.shares.iter().cloned().partition(is_held);
+        (held, lost.into_iter().map(|share| share.partition).collect())
+    }
+
+    /// What a batch took is gone, and what it leaves is there.
+    pub(super) fn post(&mut self, held: &[Share], letters: &[Letter]) {
+        for share in held {
+            if let Some(all) = self.letters.get_mut(&share.partition) {
+                all.retain(|_, letter| !share.taken.contains(&letter.id));
+            }
+        }
+        for letter in letters {
+            self.last_letter += 1;
+            let of_it = self.letters.entry(letter.partition).or_default();
+            of_it.insert(self.last_letter, letter.clone());
+        }
+    }
+
+    pub(super) fn letters(
+        &self,
+        partition: Partition,
+        after: Option<LetterMark>,
+        most: usize,
+    ) -> LettersRead {
+        let after = after.map_or(i64::MIN, |LetterMark([_, seq])| seq);
+        let of_it = self.letters.get(&partition).into_iter().flatten();
+        let mut later = of_it.filter(|(seq, _)| **seq > after);
+        let some: Vec<(i64, Letter)> =
+            later.by_ref().take(most).map(|(seq, letter)| (*seq, letter.clone())).collect();
+        let next = some.last().map_or(after, |(seq, _)| *seq);
+        let ended = later.next().is_none();
+        let letters = some.into_iter().map(|(_, letter)| letter).collect();
+        LettersRead { letters, next: LetterMark([0, next]), ended }
+    }
+
+    /// Partitions for which something was left.
+    pub(super) fn with_letters(&self) -> impl Iterator<Item = Partition> {
+        let some = self.letters.iter().filter(|(_, letters)| !letters.is_empty());
+        some.map(|(partition, _)| *partition)
+    }
+
+    /// What whoever has left a letter is told, if it still waits.
+    pub(super) fn answer_to(&mut self, letter: LetterId) -> Option<Ticket> {
+        self.doors.remove(&letter)
+    }
+}
+
+/// What becomes of a letter, on its way to where it was left.
+#[derive(Clone, Debug)]
+pub(crate) struct Word {
+    pub(crate) letter: LetterId,
+    pub(crate) answer: Answer,
+}
