@@ -47,8 +47,8 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     /// If the returned future is dropped early, the batch may or may not be committed, but no share in part.
     ///
     /// # Errors
-    /// On any error nothing of the batch is stored. [`StoreError::NotHeld`] when a store that is owned as a whole is not
-    /// held in the epoch, or not as a whole: load again. [`StoreError::Conflict`] when a report's `(source, id)`
+    /// On any error nothing of the batch is stored. [`StoreError::NotHeld`] when a store that is owned as a whole is
+    /// not held in the epoch, or not as a whole: load again. [`StoreError::Conflict`] when a report's `(source, id)`
     /// or a case's saga already belongs to another row. [`StoreError::Unstorable`] when what was to be written would
     /// not read back: whatever is committed can be read.
     fn commit(&self, batch: Batch) -> impl Future<Output = Result<Committed, StoreError>> + Send;

@@ -29,13 +29,13 @@ pub trait Letters: Clone + Send + Sync + 'static {
     /// Reads letters of a partition that came after the mark of the reading before, at most so many; without a mark,
     /// from the beginning.
     ///
-    /// A letter is durable before it can be read. None is ever passed over: a letter may be told again, time after time,
-    /// until it is deleted, and comes late if its sender's commit does. Read from the beginning when the partition is
-    /// adopted, and about once a minute.
+    /// A letter is durable before it can be read. None is ever passed over: a letter may be told again, time after
+    /// time, until it is deleted, and comes late if its sender's commit does. Read from the beginning when the
+    /// partition is adopted, and about once a minute.
     ///
     /// # Errors
-    /// When the store can't be read, or a letter is of a kind that this version does not know: then the partition is for
-    /// a newer one.
+    /// When the store can't be read, or a letter is of a kind that this version does not know: then the partition is
+    /// for a newer one.
     fn letters(
         &self,
         partition: Partition,

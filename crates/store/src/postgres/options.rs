@@ -42,7 +42,8 @@ pub enum Taking {
 }
 
 impl PostgresOptions {
-    /// The usual: what the address says of TLS, two connections for reading, dead after 5 s, the whole store or nothing.
+    /// The usual: what the address says of TLS, two connections for reading, dead after 5 s, the whole store or
+    /// nothing.
     #[must_use]
     pub fn new(address: &str, node: &str) -> Self {
         Self {
