@@ -5,12 +5,12 @@ use amends_api::{CaseState, RejectedId};
 use amends_engine::{ErasedRow, ErasureRow, StoredCase};
 use amends_protocol::{CaseId, SagaId, StepId, Timestamp};
 use amends_store::{
-    ActFilter, Archive, AuditEnds, AuditEntry, Batch, BulkRow, CaseFilter, CaseRecord, Committed,
-    CredentialKind, CredentialRow, Credentials, Epoch, FieldValue, HoldingPage, HoldingPlace,
-    Lease, Leases, Ledger, ListedCase, ListedErasure, ListedRejected, ListedStep, Loaded,
-    LookupRequest, LookupResult, OpenPage, OpenPlace, PageRequest, Partition, RawCase, Rejected,
-    RejectedFilter, RejectedKept, RejectedLimits, RejectedRow, RowPage, RulebookRow, SettledBefore,
-    Settlements, StepFilter, StepRecord, StoreError, Upkeep,
+    ActFilter, Adopted, Archive, AuditEnds, AuditEntry, Batch, BulkRow, CaseFilter, CaseRecord,
+    Committed, CredentialKind, CredentialRow, Credentials, Epoch, FieldValue, HoldingPage,
+    HoldingPlace, Lease, Leases, Ledger, ListedCase, ListedErasure, ListedRejected, ListedStep,
+    Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, PageRequest, Partition, RawCase,
+    Rejected, RejectedFilter, RejectedKept, RejectedLimits, RejectedRow, RowPage, RulebookRow,
+    SettledBefore, Settlements, StepFilter, StepRecord, StoreError, Upkeep,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -29,7 +29,16 @@ impl Ledger for NullStore {
         Ok(Loaded::default())
     }
 
-    async fn open(&self, _after: OpenPlace, _most: usize) -> Result<OpenPage, StoreError> {
+    async fn adopt(&self, partition: Partition) -> Result<Adopted, StoreError> {
+        Err(StoreError::NotHeld { partition, epoch: Epoch::default() })
+    }
+
+    async fn open(
+        &self,
+        _partition: Partition,
+        _after: OpenPlace,
+        _most: usize,
+    ) -> Result<OpenPage, StoreError> {
         Ok(OpenPage::default())
     }
 

@@ -174,7 +174,9 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         loop {
             let moment = self.moment();
             let done = match self.node.need(moment) {
-                Need::Open(_, after, most) => Done::Open(Ok(self.store.open(after, most).await?)),
+                Need::Open(partition, after, most) => {
+                    Done::Open(Ok(self.store.open(partition, after, most).await?))
+                }
                 Need::Lookup(request) => Done::Found(Ok(self.store.find(request).await?)),
                 _ => return Ok(()),
             };
@@ -297,8 +299,8 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         let _turn = shared.heartbeat.turn();
         let done = match need {
             Need::Load => Done::Loaded(self.load().await.map_err(fault)),
-            Need::Open(_, after, most) => {
-                Done::Open(self.store.open(after, most).await.map_err(fault))
+            Need::Open(partition, after, most) => {
+                Done::Open(self.store.open(partition, after, most).await.map_err(fault))
             }
             Need::Lookup(request) => Done::Found(self.store.find(request).await.map_err(fault)),
             Need::Commit(batch) => {

@@ -1,12 +1,12 @@
 //! The store that a configuration names, whatever its kind. Adds nothing: each role is handed on as it is.
 
 use crate::{
-    ActFilter, Archive, AuditEnds, AuditEntry, Batch, BulkRow, CaseFilter, CaseRecord, Committed,
-    CredentialKind, CredentialRow, Credentials, FieldValue, HoldingPage, HoldingPlace, Lease,
-    Leases, Ledger, ListedCase, ListedErasure, ListedRejected, ListedStep, Loaded, LookupRequest,
-    LookupResult, OpenPage, OpenPlace, PageRequest, Partition, RawCase, Rejected, RejectedFilter,
-    RejectedKept, RejectedLimits, RejectedRow, RowPage, RulebookRow, SettledBefore, Settlements,
-    SqliteStore, StepFilter, StepRecord, StoreError, Upkeep,
+    ActFilter, Adopted, Archive, AuditEnds, AuditEntry, Batch, BulkRow, CaseFilter, CaseRecord,
+    Committed, CredentialKind, CredentialRow, Credentials, FieldValue, HoldingPage, HoldingPlace,
+    Lease, Leases, Ledger, ListedCase, ListedErasure, ListedRejected, ListedStep, Loaded,
+    LookupRequest, LookupResult, OpenPage, OpenPlace, PageRequest, Partition, RawCase, Rejected,
+    RejectedFilter, RejectedKept, RejectedLimits, RejectedRow, RowPage, RulebookRow, SettledBefore,
+    Settlements, SqliteStore, StepFilter, StepRecord, StoreError, Upkeep,
 };
 use amends_api::{CaseState, RejectedId};
 use amends_engine::{ErasedRow, ErasureRow, SagaRow, StoredCase};
@@ -70,12 +70,21 @@ impl Ledger for AnyStore {
         ask!(self.load())
     }
 
-    async fn open(&self, after: OpenPlace, most: usize) -> Result<OpenPage, StoreError> {
+    async fn adopt(&self, partition: Partition) -> Result<Adopted, StoreError> {
+        ask!(self.adopt(partition))
+    }
+
+    async fn open(
+        &self,
+        partition: Partition,
+        after: OpenPlace,
+        most: usize,
+    ) -> Result<OpenPage, StoreError> {
         // A store of its own has an `open`, too, which makes one.
         match self {
-            Self::Sqlite(store) => Ledger::open(store, after, most).await,
+            Self::Sqlite(store) => Ledger::open(store, partition, after, most).await,
             #[cfg(feature = "postgres")]
-            Self::Postgres(store) => Ledger::open(store, after, most).await,
+            Self::Postgres(store) => Ledger::open(store, partition, after, most).await,
         }
     }
 

@@ -1,7 +1,9 @@
 //! What the loop needs of a store: to look up, to load, to commit.
 
 use crate::StoreError;
-use amends_engine::{Batch, Committed, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace};
+use amends_engine::{
+    Adopted, Batch, Committed, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, Partition,
+};
 use std::future::Future;
 
 /// What one loop remembers by. Nothing is decided here: it gives back what was committed.
@@ -27,7 +29,17 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     /// When the store can't be read.
     fn load(&self) -> impl Future<Output = Result<Loaded, StoreError>> + Send;
 
-    /// Reads at most so many of the cases that are open, after a place; the first page is after [`OpenPlace::default`].
+    /// Reads what a partition of a store that several share has beside its open cases; to be asked for once it is claimed.
+    ///
+    /// # Errors
+    /// [`StoreError::NotHeld`] when it is not held, or the store is owned as a whole; otherwise when the store can't be
+    /// read.
+    fn adopt(
+        &self,
+        partition: Partition,
+    ) -> impl Future<Output = Result<Adopted, StoreError>> + Send;
+
+    /// Reads at most so many of the cases of a partition that are open, after a place; the first page is after [`OpenPlace::default`].
     /// Open are those that are not settled, and settled ones with a report that has no answer
     /// (`ReportRole::Unmatched`): it came while nobody could work on the case. A case whose state changes meanwhile may
     /// come twice or be left out: the loop, which has changed it, knows it. A row that doesn't read back is no error:
@@ -37,6 +49,7 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     /// When the store can't be read.
     fn open(
         &self,
+        partition: Partition,
         after: OpenPlace,
         most: usize,
     ) -> impl Future<Output = Result<OpenPage, StoreError>> + Send;

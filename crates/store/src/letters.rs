@@ -1,27 +1,12 @@
 //! What nodes leave for each other: each partition of a store that several share has an inbox, which its owner reads.
 
 use crate::StoreError;
-use amends_engine::{Letter, Partition};
+use amends_engine::{LetterMark, LettersRead, Partition};
 use std::future::Future;
 
 /// Letters of a partition past which no more should be taken in for it, some seconds' worth of a busy node: whoever
 /// comes then is told to come later.
 pub const LETTERS_LIMIT: u64 = 20_000;
-
-/// Where a reading of an inbox goes on. Only the store that gave it knows its order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LetterMark(pub [i64; 2]);
-
-/// What was read of an inbox.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LettersRead {
-    /// Those that came after the mark, in the order in which they are to be taken.
-    pub letters: Vec<Letter>,
-    /// Where the next reading goes on.
-    pub next: LetterMark,
-    /// There were no more when this reading began.
-    pub ended: bool,
-}
 
 /// The inboxes of a store that nodes share. Letters come with a commit ([`Batch::letters`](crate::Batch)) and go with
 /// one ([`Share::taken`](crate::Share)).

@@ -50,7 +50,7 @@ pub use filter::{
 pub use holding::{FieldValue, Holding, HoldingPage, HoldingPlace, ListedErasure};
 pub use leases::Leases;
 pub use ledger::Ledger;
-pub use letters::{LETTERS_LIMIT, LetterMark, Letters, LettersRead};
+pub use letters::{LETTERS_LIMIT, Letters};
 #[cfg(feature = "postgres")]
 pub use moving::{Moving, StoreMoved, TableMoved, move_store};
 #[cfg(feature = "postgres")]
@@ -68,9 +68,9 @@ pub use sqlite::{
 pub use upkeep::{BulkRow, SettledBefore, Upkeep};
 
 pub use amends_engine::{
-    Batch, BrokenCase, Committed, Epoch, Lease, Letter, LetterId, LetterKind, Loaded,
-    LookupRequest, LookupResult, OpenPage, OpenPlace, Partition, RawCase, RawRow, RawValue,
-    RulebookRow, Share, UnreadableRow,
+    Adopted, Batch, BrokenCase, Committed, Epoch, Lease, Letter, LetterId, LetterKind, LetterMark,
+    LettersRead, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, Partition, RawCase,
+    RawRow, RawValue, RulebookRow, Share, SharedStore, UnreadableRow,
 };
 
 /// Where a supervisor keeps what it must not forget. Clones share one store.

@@ -1,13 +1,13 @@
 //! Nodes that share the engine's [`Memory`] pass the chapter of nodes: leases, shares and letters, as in a database.
 
 use crate::{
-    Batch, Committed, Lease, Leases, Ledger, Letter, LetterId, LetterMark, Letters, LettersRead,
-    Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, Partition, Share, StoreError,
-    conformance::nodes::SharedPlace,
+    Adopted, Batch, Committed, Lease, Leases, Ledger, Letter, LetterId, LetterMark, Letters,
+    LettersRead, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, Partition, Share,
+    StoreError, conformance::nodes::SharedPlace,
 };
 use amends_engine::{Epoch, Memory, MemoryConflict, SharedStore};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -16,6 +16,8 @@ struct Base {
     rows: Memory,
     /// Who holds what. Nobody dies here.
     leases: BTreeMap<Partition, (Option<String>, Epoch)>,
+    /// Those that were given back before their owner took them.
+    orderly: BTreeSet<Partition>,
     inbox: Vec<(i64, Letter)>,
     letters: i64,
 }
@@ -69,8 +71,22 @@ impl Ledger for Node {
         Ok(self.lock().rows.load_shared(shared))
     }
 
-    async fn open(&self, after: OpenPlace, most: usize) -> Result<OpenPage, StoreError> {
-        Ok(self.lock().rows.open(Partition::WHOLE, after, most))
+    async fn adopt(&self, partition: Partition) -> Result<Adopted, StoreError> {
+        let lease = self.held().into_iter().find(|lease| lease.partition == partition);
+        let base = self.lock();
+        match lease {
+            Some(_) => Ok(base.rows.adopt(partition, base.orderly.contains(&partition))),
+            None => Err(StoreError::NotHeld { partition, epoch: Epoch::default() }),
+        }
+    }
+
+    async fn open(
+        &self,
+        partition: Partition,
+        after: OpenPlace,
+        most: usize,
+    ) -> Result<OpenPage, StoreError> {
+        Ok(self.lock().rows.open(partition, after, most))
     }
 
     async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
@@ -131,14 +147,18 @@ impl Leases for Node {
     async fn raise(&self) -> Result<Vec<Lease>, StoreError> {
         for Lease { partition, epoch } in self.held() {
             let lease = (Some(self.name.clone()), Epoch(epoch.0 + 1));
-            self.lock().leases.insert(partition, lease);
+            let mut base = self.lock();
+            base.leases.insert(partition, lease);
+            base.orderly.remove(&partition);
         }
         Ok(self.held())
     }
 
     async fn release(&self, partitions: Vec<Partition>) -> Result<(), StoreError> {
         for lease in self.held().into_iter().filter(|l| partitions.contains(&l.partition)) {
-            self.lock().leases.insert(lease.partition, (None, lease.epoch));
+            let mut base = self.lock();
+            base.leases.insert(lease.partition, (None, lease.epoch));
+            base.orderly.insert(lease.partition);
         }
         Ok(())
     }

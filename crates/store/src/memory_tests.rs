@@ -4,7 +4,7 @@ use crate::{
     Batch, Committed, Ledger, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, StoreError,
     conformance::Place,
 };
-use amends_engine::{Memory, MemoryConflict, Partition};
+use amends_engine::{Adopted, Epoch, Memory, MemoryConflict, Partition};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 #[derive(Clone, Default)]
@@ -25,8 +25,17 @@ impl Ledger for Shared {
         Ok(self.lock().load())
     }
 
-    async fn open(&self, after: OpenPlace, most: usize) -> Result<OpenPage, StoreError> {
-        Ok(self.lock().open(Partition::WHOLE, after, most))
+    async fn adopt(&self, partition: Partition) -> Result<Adopted, StoreError> {
+        Err(StoreError::NotHeld { partition, epoch: Epoch::default() })
+    }
+
+    async fn open(
+        &self,
+        partition: Partition,
+        after: OpenPlace,
+        most: usize,
+    ) -> Result<OpenPage, StoreError> {
+        Ok(self.lock().open(partition, after, most))
     }
 
     async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {

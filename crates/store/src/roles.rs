@@ -1,7 +1,7 @@
 //! The roles of a store that is made of threads (`threads.rs`) over tables (`tables/`), whichever database has them.
 
 /// Gives a store its six roles. It has `writing()` and `reading()`, the asking sides of its threads, and `copy_to`;
-/// what works on the writing thread has `find`, `load`, `open_cases`, `prune`, `claim`, `raise`, `release`, and
+/// what works on the writing thread has `find`, `load`, `adopt`, `open_cases`, `prune`, `claim`, `raise`, `release`, and
 /// `change`, for what no loop decided.
 macro_rules! roles {
     ($store:ty) => {
@@ -14,8 +14,17 @@ macro_rules! roles {
                 self.writing().order(|writer| writer.load()).await
             }
 
-            async fn open(&self, after: OpenPlace, most: usize) -> Result<OpenPage, StoreError> {
-                self.writing().order(move |writer| writer.open_cases(after, most)).await
+            async fn adopt(&self, partition: Partition) -> Result<Adopted, StoreError> {
+                self.writing().order(move |writer| writer.adopt(partition)).await
+            }
+
+            async fn open(
+                &self,
+                partition: Partition,
+                after: OpenPlace,
+                most: usize,
+            ) -> Result<OpenPage, StoreError> {
+                self.writing().order(move |writer| writer.open_cases(partition, after, most)).await
             }
 
             async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
@@ -259,7 +268,7 @@ pub(crate) use roles;
 /// What the macro names.
 pub(crate) mod names {
     pub(crate) use crate::{
-        ActFilter, Archive, AuditEnds, AuditEntry, Batch, BulkRow, CaseFilter, CaseRecord,
+        ActFilter, Adopted, Archive, AuditEnds, AuditEntry, Batch, BulkRow, CaseFilter, CaseRecord,
         Committed, CredentialKind, CredentialRow, Credentials, FieldValue, HoldingPage,
         HoldingPlace, Lease, Leases, Ledger, ListedCase, ListedErasure, ListedRejected, ListedStep,
         Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, PageRequest, Partition, RawCase,

@@ -8,8 +8,8 @@ use amends_api::CaseState;
 use amends_protocol::{CaseId, Timestamp};
 use amends_simulate::{Previewed, UpgradePreview};
 use amends_store::{
-    Archive, CaseFilter, FILE_NAME, Ledger, LookupRequest, PageRequest, SqliteOptions, SqliteStore,
-    copy_store,
+    Archive, CaseFilter, FILE_NAME, Ledger, LookupRequest, PageRequest, Partition, SqliteOptions,
+    SqliteStore, copy_store,
 };
 use anyhow::{Context, anyhow};
 use std::io::{self, IsTerminal};
@@ -120,7 +120,10 @@ async fn broken(store: &SqliteStore) -> Outcome<Vec<amends_store::BrokenCase>> {
     let mut broken = Vec::new();
     let mut next = Some(amends_store::OpenPlace::default());
     while let Some(after) = next {
-        let page = store.open(after, PAGE as usize).await.map_err(anyhow::Error::from)?;
+        let page = store
+            .open(Partition::WHOLE, after, PAGE as usize)
+            .await
+            .map_err(anyhow::Error::from)?;
         broken.extend(page.broken);
         next = page.next;
     }

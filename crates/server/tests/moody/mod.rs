@@ -9,12 +9,12 @@ use amends_engine::{
 use amends_protocol::{CaseId, Outcome, SagaId, StepId, Timestamp, Verb};
 use amends_server::{EffectResult, Outbound};
 use amends_store::{
-    ActFilter, Archive, AuditEnds, AuditEntry, Batch, BulkRow, CaseFilter, CaseRecord, Committed,
-    CredentialKind, CredentialRow, Credentials, FieldValue, HoldingPage, HoldingPlace, Lease,
-    Leases, Ledger, ListedCase, ListedErasure, ListedRejected, ListedStep, Loaded, LookupRequest,
-    LookupResult, OpenPage, OpenPlace, PageRequest, Partition, RawCase, Rejected, RejectedFilter,
-    RejectedKept, RejectedLimits, RejectedRow, RowPage, RulebookRow, SettledBefore, Settlements,
-    SqliteStore, StepFilter, StepRecord, StoreError, Upkeep,
+    ActFilter, Adopted, Archive, AuditEnds, AuditEntry, Batch, BulkRow, CaseFilter, CaseRecord,
+    Committed, CredentialKind, CredentialRow, Credentials, FieldValue, HoldingPage, HoldingPlace,
+    Lease, Leases, Ledger, ListedCase, ListedErasure, ListedRejected, ListedStep, Loaded,
+    LookupRequest, LookupResult, OpenPage, OpenPlace, PageRequest, Partition, RawCase, Rejected,
+    RejectedFilter, RejectedKept, RejectedLimits, RejectedRow, RowPage, RulebookRow, SettledBefore,
+    Settlements, SqliteStore, StepFilter, StepRecord, StoreError, Upkeep,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -60,8 +60,12 @@ impl Ledger for Moody {
         self.inner.load().await
     }
 
-    async fn open(&self, after: OpenPlace, most: usize) -> Stored<OpenPage> {
-        self.inner.open(after, most).await
+    async fn adopt(&self, partition: Partition) -> Stored<Adopted> {
+        self.inner.adopt(partition).await
+    }
+
+    async fn open(&self, partition: Partition, after: OpenPlace, most: usize) -> Stored<OpenPage> {
+        self.inner.open(partition, after, most).await
     }
 
     async fn commit(&self, batch: Batch) -> Stored<Committed> {

@@ -4,7 +4,7 @@
 use super::commands::{Command, Commands, Whole};
 use crate::{
     ActFilter, Batch, CaseFilter, Epoch, HoldingPlace, Ledger, Loaded, LookupResult, OpenPlace,
-    PageRequest, RejectedFilter, RejectedLimits, RowPage, StepFilter, Store, StoreError,
+    PageRequest, Partition, RejectedFilter, RejectedLimits, RowPage, StepFilter, Store, StoreError,
 };
 use amends_protocol::{Salt, Timestamp};
 use std::fmt::Debug;
@@ -244,7 +244,7 @@ async fn all<T, F: Future<Output = Result<RowPage<T>, StoreError>>>(
 async fn open(store: &impl Ledger, most: usize) -> Result<impl Debug, StoreError> {
     let (mut cases, mut next) = (Vec::new(), Some(OpenPlace::default()));
     while let Some(after) = next {
-        let page = store.open(after, most).await?;
+        let page = store.open(Partition::WHOLE, after, most).await?;
         assert!(page.broken.is_empty(), "{page:?}");
         cases.extend(page.cases);
         next = page.next;

@@ -7,7 +7,7 @@ use super::{
         whole,
     },
 };
-use crate::{Ledger, LookupRequest, OpenPage, OpenPlace, StoreError};
+use crate::{Ledger, LookupRequest, OpenPage, OpenPlace, Partition, StoreError};
 use amends_api::CaseState;
 use amends_engine::{CaseRow, RulebookRef, SagaState, StepState, Write};
 use amends_protocol::{CaseId, ReportKey};
@@ -59,7 +59,10 @@ pub async fn what_is_unfinished_is_read_page_by_page(place: &impl Place) {
     let loaded = store.load().await.expect("loads");
     let own = crate::Loaded { salt: loaded.salt, epoch: loaded.epoch, ..crate::Loaded::default() };
     assert_eq!(loaded, own);
-    assert_eq!(store.open(OpenPlace::default(), 1).await.expect("reads"), OpenPage::default());
+    assert_eq!(
+        store.open(Partition::WHOLE, OpenPlace::default(), 1).await.expect("reads"),
+        OpenPage::default()
+    );
     let in_state = |n, state| CaseRow { state, ..case(n) };
     let rows = [
         in_state(3, CaseState::Stuck),
@@ -132,7 +135,7 @@ pub async fn a_case_that_changes_meanwhile_keeps_no_other_from_being_read(place:
         whole(case(9)),
     ];
     while let Some(after) = next {
-        let page = store.open(after, 2).await.expect("reads");
+        let page = store.open(Partition::WHOLE, after, 2).await.expect("reads");
         seen.extend(page.cases.iter().map(|stored| stored.case.id.0));
         next = page.next;
         if let Some(writes) = changes.pop() {

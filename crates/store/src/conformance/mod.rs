@@ -25,7 +25,7 @@ pub mod upkeep;
 pub mod writing;
 
 use crate::{Ledger, StoreError};
-use amends_engine::{Batch, Epoch, OpenPlace, StoredCase, Write};
+use amends_engine::{Batch, Epoch, OpenPlace, Partition, StoredCase, Write};
 use std::{future::Future, ops::Deref, path::PathBuf};
 
 /// Somewhere a store can live. Dropped, it leaves nothing behind.
@@ -51,7 +51,7 @@ pub trait BackupPlace: Place {
 pub(crate) async fn unsettled(store: &impl Ledger) -> Vec<StoredCase> {
     let (mut cases, mut next) = (Vec::new(), Some(OpenPlace::default()));
     while let Some(after) = next {
-        let page = store.open(after, 2).await.expect("reads");
+        let page = store.open(Partition::WHOLE, after, 2).await.expect("reads");
         assert!(page.broken.is_empty() && page.cases.len() <= 2, "{page:?}");
         cases.extend(page.cases);
         next = page.next;
@@ -200,6 +200,9 @@ macro_rules! nodes_conformance {
                     an_empty_share_asks,
                     a_share_of_before_a_raise_is_lost,
                     a_row_of_another_partition_is_refused,
+                    what_is_loaded_belongs_to_no_saga,
+                    a_partition_is_adopted_by_itself,
+                    an_adoption_tells_whether_it_was_given_back,
                     letters_wait_until_they_are_taken,
                     a_letter_is_taken_once,
                     a_lost_share_leaves_its_letters,

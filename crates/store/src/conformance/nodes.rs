@@ -1,11 +1,12 @@
 //! Nodes that share a store: each partition has one owner, and only its owner writes there; the others leave letters.
 
-use super::sample::{case, whole};
+use super::sample::{FromRow, announced, case, whole};
 use crate::{
     Batch, Committed, Lease, Leases, Ledger, Letter, LetterId, LetterKind, LetterMark, Letters,
-    LookupRequest, Partition, Share, StoreError,
+    LookupRequest, OpenPlace, Partition, Share, StoreError,
 };
-use amends_engine::{CaseRow, Epoch, Write};
+use amends_engine::{CaseRow, Epoch, SagaState, Write};
+use amends_protocol::CaseId;
 use std::{
     collections::BTreeSet,
     future::Future,
@@ -157,6 +158,59 @@ pub async fn a_row_of_another_partition_is_refused(place: &impl SharedPlace) {
     let refused = a.commit(batch(vec![wrong])).await;
     assert!(matches!(refused, Err(StoreError::Unstorable { .. })), "{refused:?}");
     assert!(!is_stored(&a, of_a[1].partition).await);
+}
+
+/// What belongs to no saga comes with the loading, with all that is held; everything else with its partition.
+pub async fn what_is_loaded_belongs_to_no_saga(place: &impl SharedPlace) {
+    let a = place.open("a").await;
+    let of_a = a.claim(7).await.expect("claims");
+    lost(&a, vec![opens(of_a[0])]).await;
+    let loaded = a.load().await.expect("loads");
+    let shared = loaded.shared.expect("it is shared");
+    assert_eq!((shared.leases, loaded.last_case, loaded.sagas), (of_a, 0, Vec::new()));
+    assert!(shared.first_number > 0 && shared.first_number.is_multiple_of(64));
+}
+
+/// A partition is adopted with its open cases, its announced sagas and how far its numbers go; those of others stay away.
+pub async fn a_partition_is_adopted_by_itself(place: &impl SharedPlace) {
+    let a = place.open("a").await;
+    let of_a = a.claim(ALL).await.expect("claims");
+    let first = a.load().await.expect("loads").shared.expect("it is shared").first_number;
+    let [one, other] = [of_a[3], of_a[4]];
+    let numbered = |lease: Lease, sequence: u64| {
+        let id = CaseId(first + sequence * 64 + u64::from(lease.partition.0));
+        CaseRow { id, ..case_of(lease.partition) }
+    };
+    let (of_one, of_other) = (numbered(one, 5), numbered(other, 9));
+    let saga = announced(of_one.saga.as_str(), 60_000, SagaState::Begun);
+    let writes = vec![Write::from_case(of_one.clone()), Write::Saga(Box::new(saga.clone()))];
+    let shares = vec![share(one, writes), share(other, vec![Write::from_case(of_other)])];
+    assert_eq!(lost(&a, shares).await, []);
+
+    let adopted = a.adopt(one.partition).await.expect("adopts");
+    assert_eq!(adopted.sagas, [saga]);
+    let sequence = of_one.id.0 / 64;
+    assert!((sequence..sequence + 1_000).contains(&adopted.last_sequence), "{adopted:?}");
+    let page = a.open(one.partition, OpenPlace::default(), 10).await.expect("reads");
+    let cases: Vec<CaseId> = page.cases.iter().map(|stored| stored.case.id).collect();
+    assert_eq!((cases, page.next), (vec![of_one.id], None));
+    let nothing = a.adopt(of_a[20].partition).await.expect("adopts");
+    assert_eq!(nothing.sagas, []);
+    let page = a.open(of_a[20].partition, OpenPlace::default(), 10).await.expect("reads");
+    assert!(page.cases.is_empty());
+}
+
+/// Only who has given a partition back in order has left nothing under way.
+pub async fn an_adoption_tells_whether_it_was_given_back(place: &impl SharedPlace) {
+    let (a, b) = (place.open("a").await, place.open("b").await);
+    let given = a.claim(ALL).await.expect("claims")[9].partition;
+    let error = b.adopt(given).await.expect_err("it is another's");
+    assert!(matches!(error, StoreError::NotHeld { .. }), "{error}");
+    a.release(vec![given]).await.expect("gives back");
+    assert_eq!(b.claim(1).await.expect("claims").len(), 1);
+    assert!(b.adopt(given).await.expect("adopts").orderly);
+    b.raise().await.expect("raises");
+    assert!(!b.adopt(given).await.expect("adopts").orderly);
 }
 
 /// Letters are told in the order in which they came, those of other partitions not at all, and again until they go.

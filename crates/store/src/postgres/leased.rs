@@ -6,7 +6,7 @@ use super::{
     parts::PartLeases,
     session::Session,
 };
-use crate::{Batch, Lease, Partition, Share, StoreError};
+use crate::{Batch, Epoch, Lease, Partition, Share, StoreError};
 
 #[derive(Debug)]
 pub(super) enum Leased {
@@ -67,6 +67,20 @@ impl Leased {
         match self {
             Self::Whole(whole) => whole.leases(),
             Self::Parts(parts) => parts.leases(),
+        }
+    }
+
+    /// What the lease of a part that is held tells: the highest sequence that its case numbers may have, and whether it
+    /// was given back before.
+    pub(super) fn adopted(
+        &self,
+        session: &Session,
+        me: &Me,
+        partition: Partition,
+    ) -> Result<(u64, bool), StoreError> {
+        match self {
+            Self::Parts(parts) => parts.adopted(session, me, partition),
+            Self::Whole(_) => Err(StoreError::NotHeld { partition, epoch: Epoch::default() }),
         }
     }
 

@@ -51,6 +51,10 @@ const RELEASE: &str = "
     UPDATE lease SET owner = NULL, since = clock_timestamp(), orderly = true
     WHERE owner = $1 AND partition = ANY($3::int[]) AND epoch = ($2::bigint[])[partition + 1]";
 
+const ADOPTED: &str = "
+    SELECT greatest(last_seq, (SELECT value / 64 - 1 FROM marks WHERE name = 'first_number')), orderly
+    FROM lease WHERE partition = $1 AND owner = $2 AND epoch = $3";
+
 const IS_SHARED: &str = "SELECT EXISTS (SELECT FROM marks WHERE name = 'first_number')::text";
 /// From now on nodes share the parts. No node that holds everything lives, and whatever one of before may still have
 /// under way is refused. Numbers of cases tell their part from the next multiple of 64 on.
@@ -163,6 +167,30 @@ impl PartLeases {
         })?;
         raised.into_iter().for_each(|(part, epoch)| self.0.put(part, epoch));
         Ok(())
+    }
+
+    /// What the lease of a part that is held tells.
+    pub(super) fn adopted(
+        &self,
+        session: &Session,
+        me: &Me,
+        partition: Partition,
+    ) -> Result<(u64, bool), StoreError> {
+        let held = self.0.each().find(|lease| lease.partition == partition);
+        let epoch = held.map(|lease| lease.epoch).unwrap_or_default();
+        let told = session.run(async |line| {
+            sqlx::query_as::<_, (i64, bool)>(ADOPTED)
+                .bind(i32::from(partition.0))
+                .bind(&me.node)
+                .bind(epoch.0.cast_signed())
+                .fetch_optional(line)
+                .await
+        });
+        let (last, orderly) = told
+            .map_err(database("read what a lease tells"))?
+            .filter(|_| held.is_some())
+            .ok_or(StoreError::NotHeld { partition, epoch })?;
+        Ok((last.cast_unsigned(), orderly))
     }
 
     /// Gives some back; what is not held is left alone.

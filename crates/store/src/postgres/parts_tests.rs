@@ -25,7 +25,7 @@ use std::{
 
 /// What the others do while a node hangs; and how long that takes at most, if they have come to their end.
 const ACTS_OF_OTHERS: usize = 8;
-const LONGEST_HANG: Duration = Duration::from_millis(500);
+const LONGEST_HANG: Duration = Duration::from_millis(100);
 const ALL: usize = Partition::PARTS + 1;
 
 /// Tells of each write of a case whose lease it was made under, by the row of the lease itself.

@@ -9,8 +9,11 @@ use std::{
 };
 
 /// One per version of the schema, in order; never changed once released.
-const MIGRATIONS: &[&str] =
-    &[include_str!("schema/0001_begin.sql"), include_str!("schema/0002_nodes.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema/0001_begin.sql"),
+    include_str!("schema/0002_nodes.sql"),
+    include_str!("schema/0003_parts.sql"),
+];
 /// The version that this program writes.
 pub(crate) const SCHEMA: i64 = MIGRATIONS.len() as i64;
 

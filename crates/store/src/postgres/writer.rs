@@ -11,8 +11,8 @@ use super::{
     session::{self, Session, breaks, database},
 };
 use crate::{
-    Batch, Committed, Epoch, Lease, LetterMark, LettersRead, Loaded, LookupRequest, LookupResult,
-    OpenPage, OpenPlace, Partition, SettledBefore, StoreError,
+    Adopted, Batch, Committed, Epoch, Lease, LetterMark, LettersRead, Loaded, LookupRequest,
+    LookupResult, OpenPage, OpenPlace, Partition, SettledBefore, StoreError,
     tables::{
         Tables, lookup,
         prune::{self, Lent, PrunePlace},
@@ -172,15 +172,27 @@ impl PgWriter {
     }
 
     pub(super) fn load(&mut self) -> Result<Loaded, StoreError> {
-        self.on_line(|session, lease, _| lookup::load(session, lease.held()?.epoch()))
+        self.on_line(|session, lease, _| match lease {
+            Leased::Whole(whole) => lookup::load(session, whole.held()?.epoch()),
+            Leased::Parts(parts) => lookup::load_shared(session, parts.leases()),
+        })
+    }
+
+    pub(super) fn adopt(&mut self, partition: Partition) -> Result<Adopted, StoreError> {
+        self.on_line(|session, lease, me| {
+            let (last_sequence, orderly) = lease.adopted(session, me, partition)?;
+            let sagas = lookup::begun_of(session, partition)?;
+            Ok(Adopted { last_sequence, sagas, orderly })
+        })
     }
 
     pub(super) fn open_cases(
         &mut self,
+        partition: Partition,
         after: OpenPlace,
         most: usize,
     ) -> Result<OpenPage, StoreError> {
-        self.on_line(|session, _, _| lookup::open(session, after, most))
+        self.on_line(|session, _, _| lookup::open(session, partition, after, most))
     }
 
     pub(super) fn prune(

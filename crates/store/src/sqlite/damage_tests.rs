@@ -3,8 +3,8 @@
 use super::{FILE_NAME, SqliteOptions, SqliteStore};
 use crate::conformance::sample::{FromRow, case, report, saga, settled, step, whole};
 use crate::{
-    Archive, CaseFilter, Ledger, LookupRequest, OpenPlace, PageRequest, RawValue, StepFilter,
-    StoreError, Upkeep,
+    Archive, CaseFilter, Ledger, LookupRequest, OpenPlace, PageRequest, Partition, RawValue,
+    StepFilter, StoreError, Upkeep,
 };
 use amends_engine::{
     ActivationRow, SagaRow, SagaState, ServiceRow, ServiceSettings, StepState, Write,
@@ -62,7 +62,10 @@ async fn what_would_not_read_back_is_refused_by_name_and_leaves_nothing() {
         let StoreError::Unstorable { row, what, .. } = &error else { panic!("{error}") };
         assert!(row.starts_with(name) && what.contains("would not read back"), "{error}");
     }
-    assert_eq!(store.open(OpenPlace::default(), 9).await.expect("reads").cases, []);
+    assert_eq!(
+        store.open(Partition::WHOLE, OpenPlace::default(), 9).await.expect("reads").cases,
+        []
+    );
     store.commit(whole(case(1)).into()).await.expect("goes on");
 }
 
@@ -128,7 +131,7 @@ async fn one_broken_row_keeps_no_other_case_from_being_loaded() {
         let dir = filled().await;
         sql(&dir, damage);
         let store = open(&dir);
-        let loaded = store.open(OpenPlace::default(), 9).await;
+        let loaded = store.open(Partition::WHOLE, OpenPlace::default(), 9).await;
         let loaded = loaded.unwrap_or_else(|e| panic!("{damage}: {e}"));
         let ids: Vec<u64> = loaded.cases.iter().map(|stored| stored.case.id.0).collect();
         assert_eq!(ids, [1, 3], "{damage}");
@@ -185,7 +188,10 @@ async fn a_broken_settled_case_is_found_as_such_and_can_be_written_anew() {
     let dir = filled().await;
     sql(&dir, "UPDATE cases SET memo = 'x' WHERE id = 4");
     let store = open(&dir);
-    assert_eq!(store.open(OpenPlace::default(), 9).await.expect("reads").broken, []);
+    assert_eq!(
+        store.open(Partition::WHOLE, OpenPlace::default(), 9).await.expect("reads").broken,
+        []
+    );
     let request = LookupRequest {
         sagas: vec![saga("order-4")],
         cases: vec![CaseId(4)],
@@ -246,7 +252,10 @@ async fn rows_of_no_case_stop_nothing_either() {
         "UPDATE sagas SET data = 'x'; UPDATE services SET settings = '{\"pause\": 1}'; UPDATE rulebooks SET sources = '1'; INSERT INTO rule_holds VALUES ('shop', 'a/b', 'x')",
     );
     let store = open(&dir);
-    assert_eq!(store.open(OpenPlace::default(), 9).await.expect("reads").cases.len(), 3);
+    assert_eq!(
+        store.open(Partition::WHOLE, OpenPlace::default(), 9).await.expect("reads").cases.len(),
+        3
+    );
     let loaded = store.load().await.expect("loads");
     assert_eq!((loaded.sagas.len(), loaded.services.len()), (0, 0));
     assert_eq!(loaded.unreadable[0].row, "announced saga `announced`");

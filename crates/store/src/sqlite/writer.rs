@@ -6,8 +6,8 @@ use super::{
     checkpoint::Checkpointer, connection::database, lease::WholeLease, write::write_batch,
 };
 use crate::{
-    Batch, Committed, Lease, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, Partition,
-    SettledBefore, StoreError,
+    Adopted, Batch, Committed, Epoch, Lease, Loaded, LookupRequest, LookupResult, OpenPage,
+    OpenPlace, Partition, SettledBefore, StoreError,
     tables::{
         Tables, lookup, marks,
         prune::{self, Lent, PrunePlace},
@@ -77,12 +77,18 @@ impl SqliteWriter {
         lookup::load(&self.conn, self.lease.epoch())
     }
 
+    /// It is owned as a whole.
+    pub(crate) fn adopt(&mut self, partition: Partition) -> Result<Adopted, StoreError> {
+        Err(StoreError::NotHeld { partition, epoch: Epoch::default() })
+    }
+
     pub(crate) fn open_cases(
         &mut self,
+        partition: Partition,
         after: OpenPlace,
         most: usize,
     ) -> Result<OpenPage, StoreError> {
-        lookup::open(&self.conn, after, most)
+        lookup::open(&self.conn, partition, after, most)
     }
 
     pub(crate) fn prune(

@@ -13,11 +13,11 @@ use super::{
     },
 };
 use crate::{
-    Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, RulebookRow, StoreError,
-    UnreadableRow,
+    Lease, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, Partition, RulebookRow,
+    SharedStore, StoreError, UnreadableRow,
 };
 use amends_api::CaseState;
-use amends_engine::{CaseRow, EARLIER_VERSIONS, Epoch, SagaState, StrangerDecisionRow};
+use amends_engine::{CaseRow, EARLIER_VERSIONS, Epoch, SagaRow, SagaState, StrangerDecisionRow};
 use amends_protocol::{CaseId, SALT_BYTES, SagaId, Salt, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -66,15 +66,17 @@ type CaseOrRest = Result<CaseRow, Rest>;
 /// report.
 pub(crate) fn open(
     conn: &dyn Tables,
+    partition: Partition,
     after: OpenPlace,
     most: usize,
 ) -> Result<OpenPage, StoreError> {
     let (mut rows, mut next) = (Vec::new(), None);
     if after.0[0] < CaseState::Settled.code() {
-        (rows, next) = unsettled(conn, after, most)?;
+        (rows, next) = unsettled(conn, partition, after, most)?;
     }
     if next.is_none() {
-        let (late, after) = settled_unanswered(conn, after, most - rows.len().min(most))?;
+        let (late, after) =
+            settled_unanswered(conn, partition, after, most - rows.len().min(most))?;
         rows.extend(late);
         next = after;
     }
@@ -85,22 +87,25 @@ pub(crate) fn open(
 /// The place of a case that is not settled is its state, its time of opening and its number.
 fn unsettled(
     conn: &dyn Tables,
+    partition: Partition,
     after: OpenPlace,
     most: usize,
 ) -> Result<(Vec<CaseOrRest>, Option<OpenPlace>), StoreError> {
     let OpenPlace([state, opened_at, id]) = after;
+    let of_it = if partition == Partition::WHOLE { "" } else { "c.partition = ?5 AND" };
     let sql = format!(
         "SELECT {CASE_COLUMNS} FROM cases c INDEXED BY cases_unsettled
-         WHERE c.state <> 3 AND (c.state, c.opened_at, c.id) > (?1, ?2, ?3)
+         WHERE {of_it} c.state <> 3 AND (c.state, c.opened_at, c.id) > (?1, ?2, ?3)
          ORDER BY c.state, c.opened_at, c.id LIMIT ?4"
     );
     let mut last = None;
     let limit = i64::try_from(most).unwrap_or(i64::MAX);
-    let rows =
-        collect(conn, &sql, &[state.into(), opened_at.into(), id.into(), limit.into()], |row| {
-            last = Some(OpenPlace([column(row, 1)?, column(row, 2)?, column(row, 0)?]));
-            case_row_or_rest(row)
-        })?;
+    let mut values = vec![state.into(), opened_at.into(), id.into(), limit.into()];
+    values.extend((partition != Partition::WHOLE).then(|| i64::from(partition.0).into()));
+    let rows = collect(conn, &sql, &values, |row| {
+        last = Some(OpenPlace([column(row, 1)?, column(row, 2)?, column(row, 0)?]));
+        case_row_or_rest(row)
+    })?;
     let next = last.filter(|_| rows.len() >= most);
     Ok((rows, next))
 }
@@ -109,6 +114,7 @@ fn unsettled(
 /// reports, since most of those without an answer are of cases that wait for a person.
 fn settled_unanswered(
     conn: &dyn Tables,
+    partition: Partition,
     after: OpenPlace,
     most: usize,
 ) -> Result<(Vec<CaseOrRest>, Option<OpenPlace>), StoreError> {
@@ -121,7 +127,7 @@ fn settled_unanswered(
     let ids: BTreeSet<CaseId> = keys.iter().copied().map(case_of).collect();
     let mut rows = Vec::new();
     conn.each_case(&[], &ids.iter().copied().collect::<Vec<_>>(), &mut |row| {
-        if column::<i64>(row, 1)? == settled {
+        if column::<i64>(row, 1)? == settled && is_of(row, partition) {
             rows.push(case_row_or_rest(row)?);
         }
         Ok(())
@@ -130,11 +136,58 @@ fn settled_unanswered(
     Ok((rows, last.map(|id| OpenPlace([settled, key_range(*id).1, 0]))))
 }
 
+/// Whether a row of a case is of a partition. Of one whose saga can't be read nobody knows, and whoever asks for all
+/// sees it.
+fn is_of(row: &dyn Columns, partition: Partition) -> bool {
+    let saga = || column::<String>(row, 6).ok();
+    partition == Partition::WHOLE
+        || saga().is_some_and(|saga| Partition::of_text(&saga) == partition)
+}
+
 /// Reads what is known at a start, but for the unfinished cases.
 pub(crate) fn load(conn: &dyn Tables, epoch: Epoch) -> Result<Loaded, StoreError> {
+    let mut unreadable = Vec::new();
+    let sagas = without_unreadable(begun(conn, Partition::WHOLE)?, &mut unreadable);
     let highest = "SELECT coalesce(max(id), 0) FROM cases";
     let highest: Option<i64> = one(conn, highest, &[], |row| column(row, 0))?;
     let last_case = highest.max(marks::value(conn, marks::LAST_CASE)?).unwrap_or_default();
+    let loaded = load_rest(conn, unreadable)?;
+    Ok(Loaded { epoch, last_case: last_case.cast_unsigned(), sagas, ..loaded })
+}
+
+/// Reads what belongs to no saga of a store that nodes share.
+pub(crate) fn load_shared(conn: &dyn Tables, leases: Vec<Lease>) -> Result<Loaded, StoreError> {
+    let first_number = marks::value(conn, "first_number")?.unwrap_or_default().cast_unsigned();
+    let loaded = load_rest(conn, Vec::new())?;
+    Ok(Loaded { shared: Some(SharedStore { first_number, leases }), ..loaded })
+}
+
+/// Announced sagas of a partition that are still under way, by deadline. One that can't be read is not known.
+pub(crate) fn begun_of(
+    conn: &dyn Tables,
+    partition: Partition,
+) -> Result<Vec<SagaRow>, StoreError> {
+    let mut unreadable = Vec::new();
+    let sagas = without_unreadable(begun(conn, partition)?, &mut unreadable);
+    for UnreadableRow { row, why } in unreadable {
+        tracing::warn!(%row, %why, "what a saga announced can't be read, and is left alone");
+    }
+    Ok(sagas)
+}
+
+fn begun(
+    conn: &dyn Tables,
+    partition: Partition,
+) -> Result<Vec<Result<SagaRow, UnreadableRow>>, StoreError> {
+    let of_it = if partition == Partition::WHOLE { "" } else { "AND partition = ?2" };
+    let sql =
+        format!("SELECT {SAGA_COLUMNS} FROM sagas WHERE state = ?1 {of_it} ORDER BY deadline");
+    let mut values = vec![SagaState::Begun.code().into()];
+    values.extend((partition != Partition::WHOLE).then(|| i64::from(partition.0).into()));
+    collect(conn, &sql, &values, |row| readable(saga_row(row)))
+}
+
+fn load_rest(conn: &dyn Tables, mut unreadable: Vec<UnreadableRow>) -> Result<Loaded, StoreError> {
     let newest = "SELECT max(updated_at) FROM cases WHERE state <> 3";
     let clock = match marks::values(conn, "clock")?.into_iter().max() {
         Some(clock) => Some(clock),
@@ -146,11 +199,6 @@ pub(crate) fn load(conn: &dyn Tables, epoch: Epoch) -> Result<Loaded, StoreError
         row: "the salt".to_owned(),
         what: "it is missing".to_owned(),
     })?;
-    let mut unreadable = Vec::new();
-    let begun = format!("SELECT {SAGA_COLUMNS} FROM sagas WHERE state = ?1 ORDER BY deadline");
-    let sagas =
-        collect(conn, &begun, &[SagaState::Begun.code().into()], |row| readable(saga_row(row)))?;
-    let sagas = without_unreadable(sagas, &mut unreadable);
     let rulebooks = collect(
         conn,
         "SELECT hash, name, stored_at, active, from_file, sources FROM rulebooks
@@ -176,13 +224,9 @@ pub(crate) fn load(conn: &dyn Tables, epoch: Epoch) -> Result<Loaded, StoreError
     )?;
     let last_erasure = erasures::last(conn)?;
     Ok(Loaded {
-        shared: None,
-        epoch,
-        last_case: last_case.cast_unsigned(),
         last_erasure,
         salt,
         clock: clock.map(Timestamp),
-        sagas,
         services,
         strangers,
         rule_holds,
@@ -191,6 +235,7 @@ pub(crate) fn load(conn: &dyn Tables, epoch: Epoch) -> Result<Loaded, StoreError
         unreadable,
         broken_services,
         broken_rule_holds,
+        ..Loaded::default()
     })
 }
 
