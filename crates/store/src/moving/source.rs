@@ -3,6 +3,8 @@
 use super::tables::{Cell, Kind, Row, TABLES, Table, TableDigest, TableDigester};
 use crate::StoreError;
 use crate::sqlite::connection::{self, FILE_NAME};
+use crate::tables::act_rows::NO_REASON;
+use amends_api::audit::ActDigest;
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, params_from_iter};
 use std::fs::File;
@@ -140,10 +142,7 @@ fn cells(table: &Table, row: &rusqlite::Row<'_>) -> Result<Row, StoreError> {
                 Some(Cell::Number(number))
             }
             (Kind::Text, ValueRef::Text(text)) => {
-                // PostgreSQL keeps no NUL; the store there writes the same in its place.
-                std::str::from_utf8(text)
-                    .ok()
-                    .map(|text| Cell::Text(text.replace('\0', "\u{fffd}")))
+                std::str::from_utf8(text).ok().map(|text| Cell::Text(text.to_owned()))
             }
             (Kind::Bytes, ValueRef::Blob(bytes)) => Some(Cell::Bytes(bytes.to_vec())),
             _ => None,
@@ -159,7 +158,29 @@ fn cells(table: &Table, row: &rusqlite::Row<'_>) -> Result<Row, StoreError> {
             }
         }
     }
-    Ok(cells)
+    Ok(without_nul(table, cells))
+}
+
+/// As PostgreSQL keeps it: it has no NUL, and the store there writes something else in its place. A reason of the audit
+/// that was kept with one goes as its digest does, as if it had been erased: of another text the chain would break.
+fn without_nul(table: &Table, mut cells: Row) -> Row {
+    let place = |name| table.columns.iter().position(|(column, _)| *column == name);
+    if table.name == "acts"
+        && let (Some(reason), Some(digest)) = (place("reason"), place("reason_digest"))
+        && let Some(Cell::Text(text)) = cells.get(reason)
+        && text.contains('\0')
+    {
+        cells[digest] = Cell::Bytes(ActDigest::of(text).bytes().to_vec());
+        cells[reason] = Cell::Text(NO_REASON.to_owned());
+    }
+    for cell in &mut cells {
+        if let Cell::Text(text) = cell
+            && text.contains('\0')
+        {
+            *text = text.replace('\0', "\u{fffd}");
+        }
+    }
+    cells
 }
 
 fn corrupt(table: &Table, cells: &[Cell], what: String) -> StoreError {

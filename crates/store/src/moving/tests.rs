@@ -2,14 +2,19 @@
 
 use super::tables::{Cell, TABLES, Table};
 use super::{Moving, StoreMoved, move_store};
+use crate::conformance::chain::checked;
 use crate::conformance::commands::{Command, Commands};
+use crate::conformance::sample::{FromRow, act};
 use crate::postgres::session;
 use crate::sqlite::connection::FILE_NAME;
 use crate::{
     Batch, CredentialKind, CredentialRow, Credentials, Ledger, PostgresOptions, PostgresStore,
     SqliteOptions, SqliteStore, StoreError,
 };
+use amends_api::audit::{ActDigest, ChainedAct, Content};
+use amends_engine::{ActRow, Write};
 use amends_private_server::PostgresServer;
+use amends_protocol::Timestamp;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use tempfile::TempDir;
@@ -186,6 +191,52 @@ fn the_database_has_all_columns_of_the_tables() {
         let has = found.is_some_and(|known| known.columns.iter().any(|(name, _)| *name == column));
         assert!(has, "`{table}.{column}` would not be moved: write it into tables.rs");
     }
+}
+
+/// A NUL in a reason, which PostgreSQL can't keep: now the stores keep the same text, and a version before this one
+/// kept it as it came, in a chain that is of that text.
+#[test]
+fn the_chain_of_the_audit_holds_after_the_move_whatever_reasons_there_were() {
+    let (folder, to) = (TempDir::new().expect("a folder"), empty());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(async {
+        let store = SqliteStore::open(folder.path(), &SqliteOptions::default()).expect("opens");
+        let epoch = store.load().await.expect("loads").epoch;
+        let said = ActRow { reason: "a\0b".into(), ..act("waive", None, None) };
+        let writes = vec![Write::from_act(said)];
+        let batch = Batch::whole(epoch, writes, None);
+        store.commit(batch).await.expect("commits");
+    });
+    // A second entry, as it was written before.
+    let conn = rusqlite::Connection::open(folder.path().join(FILE_NAME)).expect("opens");
+    let first: Vec<u8> =
+        conn.query_row("SELECT digest FROM acts", [], |row| row.get(0)).expect("one");
+    let reason = "c\0d".to_owned();
+    let entry = ChainedAct {
+        number: 2,
+        at: Timestamp(7),
+        actor: "kim".to_owned(),
+        principal: None,
+        address: None,
+        act: "waive".to_owned(),
+        case: None,
+        step: None,
+        reason: Content::Text(reason.clone()),
+        detail: Content::Text("null".to_owned()),
+    };
+    let digest = entry.digest(ActDigest::from_bytes(&first).expect("a digest")).bytes().to_vec();
+    conn.execute(
+        "INSERT INTO acts (id, at, actor, act, reason, detail, digest) VALUES (2, 7, 'kim', 'waive', ?1, 'null', ?2)",
+        rusqlite::params![reason, digest],
+    )
+    .expect("inserts");
+    conn.execute("UPDATE audit_ends SET number = 2, digest = ?1 WHERE which = 'written'", [digest])
+        .expect("updates");
+    drop(conn);
+    moved(folder.path(), &to).expect("moves");
+    let store = PostgresStore::open(&to).expect("opens");
+    let chain = runtime.block_on(checked(&store));
+    assert_eq!((chain.broken, chain.entries), (None, 2));
 }
 
 #[test]

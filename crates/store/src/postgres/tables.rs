@@ -196,10 +196,6 @@ impl Tables for Session {
         Ok(usize::try_from(changed.rows_affected()).unwrap_or(usize::MAX))
     }
 
-    fn kept<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        storable(text)
-    }
-
     fn each_wanted(&self, wanted: Wanted<'_>, read: ReadWanted<'_>) -> Result<(), StoreError> {
         let Wanted { reports, sagas, cases, announced } = wanted;
         let (ids, sagas, announced) = (numbers(cases), names(sagas), names(announced));

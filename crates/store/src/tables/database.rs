@@ -174,9 +174,10 @@ pub(crate) trait Tables {
         Ok(())
     }
 
-    /// A text as it is kept, for whatever is made of it beside.
+    /// A text as it is kept, for whatever is made of it beside: as PostgreSQL can keep it, which has no NUL, wherever it
+    /// is kept now.
     fn kept<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        Cow::Borrowed(text)
+        if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { text.into() }
     }
 
     /// Notes that business data goes with this transaction, for a database that has to overwrite it.
