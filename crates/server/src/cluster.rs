@@ -2,7 +2,7 @@
 
 use amends_store::{PostgresOptions, PostgresSeen, PostgresStore, StoreError};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A store in PostgreSQL.
 #[derive(Clone, Debug)]
@@ -37,6 +37,14 @@ impl ClusterOptions {
     /// As [`PostgresStore::open`], and when the password can't be read.
     pub fn open(&self) -> Result<PostgresStore, StoreError> {
         PostgresStore::open(&self.with_password()?)
+    }
+
+    /// Copies the store to a new file, beside whoever uses it. Changes nothing.
+    ///
+    /// # Errors
+    /// As [`PostgresStore::copy`], and when the password can't be read.
+    pub fn copy(&self, to: &Path) -> Result<(), StoreError> {
+        PostgresStore::copy(&self.with_password()?, to)
     }
 
     /// Looks at the store from outside, beside whoever uses it. Changes nothing.

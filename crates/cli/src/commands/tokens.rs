@@ -30,7 +30,7 @@ const SOON_MS: i64 = 7 * 24 * 60 * 60 * 1_000;
 #[command(after_help = "Examples:\n  amends token list\n  \
 amends token create payment --grant report:payment --expires-in 90d --to payment.token\n  \
 amends token create night-shift --grant act@food-order --grant read:data@food-order\n  \
-amends token create --admin --data amends-data\n  amends token revoke 9f86d0818840\n\n\
+amends token create --admin --data amends-data\n  amends token create --admin --config amends.toml\n  amends token revoke 9f86d0818840\n\n\
 What can be granted: report:SERVICE, report:*, read, read:data, act, rules, tokens, admin; read, read:data, act and rules \
 perhaps for one rulebook, as in act@food-order. Nobody grants more than they hold.")]
 pub struct TokensOptions {
@@ -90,7 +90,7 @@ struct Create {
     #[arg(long)]
     break_glass: bool,
     /// Why, for the audit
-    #[arg(long, value_name = "TEXT", conflicts_with = "data")]
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["data", "config"])]
     reason: Option<String>,
     /// Into this file, for its owner alone, rather than to standard output; it must not exist
     #[arg(long, value_name = "FILE")]
@@ -98,6 +98,9 @@ struct Create {
     /// In the folder of the store of a supervisor that does not run (yet), rather than by asking one
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// The same in the store that this configuration names: a folder, or a database
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    config: Option<PathBuf>,
 }
 
 /// The id in what a person copies: the id itself, or a token, shown or whole.
@@ -145,13 +148,14 @@ fn path(id: &str) -> String {
 
 fn make(connection: &Connection, create: Create, printing: Printing) -> Outcome {
     let as_json = printing.act_as_json()?;
-    let (to, data) = (create.to.clone(), create.data.clone());
+    let (to, data, config) = (create.to.clone(), create.data.clone(), create.config.clone());
     // Before it is made: a token that can't be kept is lost.
     let file = to.as_deref().map(new_file).transpose()?;
     let wanted = create.wanted();
-    let made = match &data {
-        Some(data) => block_on(offline::make(data, wanted)),
-        None => {
+    let made = match (&data, config) {
+        (Some(data), _) => block_on(offline::make(data, wanted)),
+        (None, Some(config)) => offline::make_where_configured(config, wanted),
+        (None, None) => {
             let client = connection.client()?;
             block_on(client.post("/v1/tokens", &wanted))
         }

@@ -1,6 +1,7 @@
 //! `amends upgrade`: what this version of the program would change in a store, before it is started on it.
 
 use super::block_on;
+use super::config::ConfigArguments;
 use crate::failure::{Failure, Outcome};
 use crate::moment::now;
 use crate::output;
@@ -29,17 +30,22 @@ pub enum UpgradeCommand {
 
 /// Options of `upgrade preview`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  amends upgrade preview --data /var/lib/amends\n  \
+#[command(
+    after_help = "Examples:\n  amends upgrade preview --data /var/lib/amends\n  amends upgrade preview --config amends.toml\n  \
 amends upgrade preview --data amends-data --days 7 --output json --exit-code\n\n\
 Works on a copy in the folder for temporary files, beside the supervisor of before, and needs room for it. Nothing is \
 sent, and nothing of the store changes. Open cases are judged as they are on their next input, whatever their age; \
 settled ones as if they were heard of again. Open questions are counted by rulebook and kind: `holds the case` are cases \
 that would be stuck, `only noted` those that would be if the rulebook held them. A service that keeps a History is asked for it once more before it is contradicted, so such \
-questions are counted only where that was done before.")]
+questions are counted only where that was done before."
+)]
 pub struct PreviewOptions {
     /// Folder of the store
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "config", conflicts_with = "config")]
+    data: Option<PathBuf>,
+    /// Configuration that names the store: a folder, or a database
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Settled cases that were opened in the last so many days
     #[arg(long, default_value_t = 30, value_name = "DAYS")]
     days: u32,
@@ -61,12 +67,10 @@ enum Format {
 
 pub(super) fn run(command: UpgradeCommand) -> Outcome {
     let UpgradeCommand::Preview(options) = command;
-    let original = options.data.join(FILE_NAME);
-    if !original.is_file() {
-        let place = original.display();
-        return Err(anyhow!("there is no store at `{place}`; name its folder with --data").into());
-    }
-    let copy = Copy::of(&options.data)?;
+    let copy = match options.data {
+        Some(data) => Copy::of(&data)?,
+        None => Copy::of_configured(options.config)?,
+    };
     let since = now().minus_ms(u64::from(options.days).saturating_mul(DAY_MS));
     let found = block_on(preview(&copy.0, since))?;
     match options.output {
@@ -184,13 +188,35 @@ struct Copy(PathBuf);
 
 impl Copy {
     fn of(data: &Path) -> Outcome<Self> {
+        let original = data.join(FILE_NAME);
+        if !original.is_file() {
+            let place = original.display();
+            let why = anyhow!("there is no store at `{place}`; name its folder with --data");
+            return Err(why.into());
+        }
+        let copy = Self::empty()?;
+        copy_store(data, &copy.0).map_err(anyhow::Error::from)?;
+        Ok(copy)
+    }
+
+    /// Of the store that a configuration names.
+    fn of_configured(config: Option<PathBuf>) -> Outcome<Self> {
+        let config = ConfigArguments::of_file(config).read()?;
+        #[cfg(feature = "postgres")]
+        if let Some(cluster) = &config.cluster {
+            let copy = Self::empty()?;
+            cluster.copy(&copy.0.join(FILE_NAME)).map_err(anyhow::Error::from)?;
+            return Ok(copy);
+        }
+        Self::of(&config.data)
+    }
+
+    fn empty() -> Outcome<Self> {
         let name = format!("amends-preview-{}-{}", std::process::id(), now().0);
         let folder = std::env::temp_dir().join(name);
         std::fs::create_dir(&folder)
             .with_context(|| format!("cannot create `{}`", folder.display()))?;
-        let copy = Self(folder);
-        copy_store(data, &copy.0).map_err(anyhow::Error::from)?;
-        Ok(copy)
+        Ok(Self(folder))
     }
 }
 

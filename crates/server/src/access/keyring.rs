@@ -519,8 +519,19 @@ pub async fn offline_token(
     wanted: NewToken,
     now: Timestamp,
 ) -> Result<TokenMade, TokenMistake> {
-    let store = SqliteStore::open(data, &SqliteOptions { readers: 1 })?;
-    Keyring::load(&store).await?.make_token(&store, wanted, now).await
+    token_in(&SqliteStore::open(data, &SqliteOptions { readers: 1 })?, wanted, now).await
+}
+
+/// Makes a token in a store that is held here, and not by a supervisor.
+///
+/// # Errors
+/// What is wrong with it, or what the store says; nothing is kept then.
+pub async fn token_in(
+    store: &impl Credentials,
+    wanted: NewToken,
+    now: Timestamp,
+) -> Result<TokenMade, TokenMistake> {
+    Keyring::load(store).await?.make_token(store, wanted, now).await
 }
 
 fn live(view: &TokenView, now: Timestamp) -> Result<(), NotKnown> {

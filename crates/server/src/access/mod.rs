@@ -25,7 +25,7 @@ mod stay;
 
 pub use certificates::CertificateGrants;
 pub use exposure::Exposure;
-pub use keyring::{Keyring, NewToken, TokenMistake, offline_token};
+pub use keyring::{Keyring, NewToken, TokenMistake, offline_token, token_in};
 pub use peer::{Peer, PeerCertificate};
 pub use settings::{AccessOptions, FixedToken, Networks, Required};
 

@@ -129,6 +129,31 @@ impl PostgresStore {
         })
     }
 
+    /// Writes a copy of the store of a database, as it is at one moment, into a new SQLite file that only its owner may
+    /// read; beside nodes that may be using it. Changes nothing there. Blocks until that is done.
+    ///
+    /// # Errors
+    /// [`StoreError::Unusable`] when there is no store, or one that is not whole yet; [`StoreError::NewerSchema`];
+    /// [`StoreError::Exists`] when the file is there; otherwise that it can't be read or written.
+    pub fn copy(options: &PostgresOptions, to: &Path) -> Result<(), StoreError> {
+        let (connect, place, to) = (options.connect()?, options.place(), to.to_owned());
+        on_a_thread(move || {
+            let session = session::reach(&connect, &place, session::READING)?;
+            match schema::version(&session)? {
+                Some(found) if found > schema::SCHEMA => {
+                    return Err(StoreError::NewerSchema { found, known: schema::SCHEMA });
+                }
+                Some(_) => schema::refuse_moving(&session, &place)?,
+                None => {
+                    let why = "there is no store in it".to_owned();
+                    return Err(StoreError::Unusable { database: place, why });
+                }
+            }
+            session.close();
+            copy::copy(&connect, &place, &to)
+        })
+    }
+
     /// Looks at the server of a database, for whoever wants to know whether a store does well there. Changes nothing.
     ///
     /// # Errors
