@@ -26,6 +26,8 @@ pub struct ServerSeen {
     pub connections_in_use: i64,
     /// Connections that a supervisor with these options needs.
     pub connections_needed: i64,
+    /// `autovacuum` is on: rows of before are removed, and the tables stay as small as they are.
+    pub removes_old_rows: bool,
     /// What a connection is told at its beginning, it still knows later: no pooler in between gives it away between two
     /// statements.
     pub keeps_settings: bool,
@@ -41,7 +43,8 @@ const LOOK: &str = "
       current_setting('fsync') = 'on' AND current_setting('full_page_writes') = 'on',
       current_setting('max_connections')::bigint - current_setting('superuser_reserved_connections')::bigint,
       (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
-      current_setting('jit') = 'off' AND current_setting('default_transaction_read_only') = 'on'";
+      current_setting('jit') = 'off' AND current_setting('default_transaction_read_only') = 'on',
+      current_setting('autovacuum') = 'on' AND current_setting('track_counts') = 'on'";
 
 /// Looks at the server of a database.
 ///
@@ -65,6 +68,7 @@ pub(super) fn examine(options: &PostgresOptions) -> Result<ServerSeen, StoreErro
                 // One for commits, one to show that the node lives.
                 connections_needed: options.readers as i64 + 2,
                 keeps_settings: get(&row, 8)?,
+                removes_old_rows: get(&row, 9)?,
                 clock_ahead_ms: 0,
                 round_trip: Duration::ZERO,
             })

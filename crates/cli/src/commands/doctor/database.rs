@@ -3,10 +3,12 @@
 
 use super::Finding;
 use amends_server::ClusterOptions;
-use amends_store::{PostgresSeen, PostgresStore, ServerSeen};
+use amends_store::{PostgresSeen, PostgresStore, ServerSeen, TableSeen};
 
 /// The oldest version that has what is used.
 const OLDEST: i64 = 14_00_00;
+/// Rows of before that are no sign of anything yet.
+const BEHIND: u64 = 100_000;
 /// A clock that differs by more is wrong, in milliseconds.
 const CLOCK_LIMIT: i64 = 500;
 
@@ -72,6 +74,13 @@ fn of_server(seen: &ServerSeen, place: &str) -> Vec<Finding> {
             "give the address of the server itself, or have the pooler pool by session",
         ));
     }
+    if !seen.removes_old_rows {
+        found.push(Finding::fail(
+            "database vacuum",
+            "`autovacuum` is off: what was written before stays, and the tables grow without end",
+            "switch `autovacuum` and `track_counts` on; the supervisor sets how often for its tables",
+        ));
+    }
     let free = seen.connections - seen.connections_in_use;
     let text = format!(
         "{} of {} connections are in use, and a supervisor needs {}",
@@ -134,7 +143,16 @@ fn of_store(seen: &PostgresSeen, place: &str) -> Finding {
     let holders = holders.collect::<Vec<_>>().join(", ");
     let used = if holders.is_empty() { "nobody works on it".to_owned() } else { holders };
     let size = super::machine::size(seen.bytes);
-    Finding::ok("store", format!("{place} holds {} cases in {size}; {used}", seen.cases))
+    let text = format!("{place} holds {} cases in {size}; {used}", seen.cases);
+    let behind = seen.tables.iter().find(|table| table.dead_rows > BEHIND.max(table.rows));
+    match behind {
+        None => Finding::ok("store", text),
+        Some(TableSeen { name, rows, dead_rows, .. }) => Finding::warn(
+            "store",
+            format!("{text}; `{name}` has {dead_rows} rows of before beside {rows}"),
+            "a vacuum is behind: end transactions that are open for long, and look at `autovacuum_max_workers`",
+        ),
+    }
 }
 
 #[cfg(test)]
@@ -154,6 +172,7 @@ mod tests {
             connections_in_use: 3,
             connections_needed: 4,
             keeps_settings: true,
+            removes_old_rows: true,
             clock_ahead_ms: 2,
             round_trip: Duration::from_millis(1),
         }
@@ -171,14 +190,37 @@ mod tests {
     }
 
     #[test]
+    fn a_vacuum_that_is_behind_is_told() {
+        let table =
+            |rows, dead_rows| TableSeen { name: "steps".to_owned(), rows, dead_rows, bytes: 1 };
+        let seen = |table| PostgresSeen {
+            server: "15.18".to_owned(),
+            schema: 1,
+            cases: 7,
+            bytes: 1 << 20,
+            leases: Vec::new(),
+            tables: vec![table],
+        };
+        for (table, is_fine) in [
+            (table(10, 99_000), true),
+            (table(900_000, 800_000), true),
+            (table(10, 200_000), false),
+        ] {
+            let found = of_store(&seen(table), "`amends` at `db`");
+            assert_eq!(found.help.is_none(), is_fine, "{}", super::super::line(&found));
+        }
+    }
+
+    #[test]
     fn what_a_server_lacks_is_told_with_its_mend() {
         type Spoil = fn(&mut ServerSeen);
-        let wrong: [(Spoil, &str); 7] = [
+        let wrong: [(Spoil, &str); 8] = [
             (|seen| seen.version_number = 13_00_09, "✗ fail  database: "),
             (|seen| seen.is_standby = true, "✗ fail  database: it is a standby"),
             (|seen| seen.synchronous_commit = "off".to_owned(), "✗ fail  database durability: "),
             (|seen| seen.survives_crashes = false, "! warn  database durability: "),
             (|seen| seen.keeps_settings = false, "✗ fail  database pooler: "),
+            (|seen| seen.removes_old_rows = false, "✗ fail  database vacuum: "),
             (|seen| seen.connections_in_use = 90, "! warn  database connections: 90 of 97"),
             (|seen| seen.clock_ahead_ms = -900, "! warn  database clock: "),
         ];
