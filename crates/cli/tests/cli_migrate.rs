@@ -5,7 +5,11 @@
 
 mod support;
 
+use amends_api::{CaseState, ClosedOn};
+use amends_engine::{CaseExtra, CaseRow, ReportRole, ReportRow, Write as Row};
 use amends_private_server::PostgresServer;
+use amends_protocol::{CaseId, Report, ReportData, SagaId, Timestamp};
+use amends_store::{Ledger, SqliteOptions, SqliteStore};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -13,11 +17,14 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use support::process::{Process, Streams};
 use support::{Done, Legacy, Supervisor, amends, command, eventually, finish, scratch, write};
 
 /// A service of the protocol that takes everything with 202, or has undone everything already.
@@ -262,4 +269,152 @@ fn where_to_and_from_where_is_checked_first() {
     let away = migrate(folder.path(), "postgres://amends@127.0.0.1:1/amends").exits(6).stderr;
     assert!(away.contains("amends.sqlite"), "the folder is looked at first: {away}");
     assert!(!folder.path().join("data").exists() || amends(&["store", "status"]).code != 0);
+}
+
+/// A stopped store with so many settled cases, each with its report.
+fn fill(folder: &Path, cases: u64) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let store = SqliteStore::open(folder, &SqliteOptions::default()).expect("opens");
+    let at = |n: u64| Timestamp(1_700_000_000_000 + n.cast_signed());
+    for from in (1..=cases).step_by(2_000) {
+        let numbers = from..(from + 2_000).min(cases + 1);
+        let rows = numbers.flat_map(|n| {
+            let saga = SagaId::new(&format!("past-{n}")).expect("a saga id");
+            let report = Report {
+                id: format!("past-{n}"),
+                source: "shop".to_owned(),
+                saga_id: saga.clone(),
+                time: None,
+                traceparent: None,
+                data: ReportData { code: "refund".to_owned(), ..ReportData::default() },
+            };
+            let (received_at, report) = (at(n), Arc::new(report));
+            let role = ReportRole::Rule(0);
+            let case = CaseRow {
+                id: CaseId(n),
+                saga,
+                rulebook: None,
+                state: CaseState::Settled,
+                closed_on: Some(ClosedOn::Proven),
+                opened_at: at(n),
+                updated_at: at(n),
+                settled_at: Some(at(n)),
+                report: "shop/refund".into(),
+                message: None,
+                extra: CaseExtra::default(),
+            };
+            let report = ReportRow { case: CaseId(n), position: 0, received_at, role, report };
+            [Row::Case(Box::new(case)), Row::Report(Box::new(report))]
+        });
+        runtime.block_on(store.commit(rows.collect::<Vec<_>>().into())).expect("commits");
+    }
+}
+
+/// When a move is killed.
+#[derive(Clone, Copy, Debug)]
+enum Killed {
+    /// So long after it was started, wherever it is then.
+    After(Duration),
+    /// Once it has copied, or compared, so many tenths.
+    Copied(u32),
+    Compared(u32),
+}
+
+impl Killed {
+    /// Whether a line of what it says is of that moment, or of a later one.
+    fn is_past(self, line: &str) -> bool {
+        let said = |word: &str| {
+            let tenths = line.strip_prefix(word)?.trim_start().split("0 %").next()?;
+            tenths.parse::<u32>().ok().or((tenths.is_empty()).then_some(0))
+        };
+        match self {
+            Self::After(_) => false,
+            Self::Copied(tenths) => {
+                said("copying").is_some_and(|now| now >= tenths) || said("comparing").is_some()
+            }
+            Self::Compared(tenths) => said("comparing").is_some_and(|now| now >= tenths),
+        }
+    }
+}
+
+/// Begins a move, and kills it. What it printed, if it had come to its end by then.
+fn migrate_killed(folder: &Path, to: &str, killed: Killed) -> Option<Value> {
+    let mut command = command();
+    command.current_dir(folder).args(["migrate", "--from", "data", "--to", to, "--json"]);
+    let streams = Streams { stdout: Stdio::piped(), stderr: Stdio::piped(), ..Streams::none() };
+    let mut process = Process::start(&mut command, streams, "the binary runs");
+    let lines = BufReader::new(process.stderr.take().expect("piped")).lines();
+    match killed {
+        Killed::After(time) => std::thread::sleep(time),
+        _ => drop(lines.map_while(Result::ok).find(|line| killed.is_past(line))),
+    }
+    let mut printed = String::new();
+    let mut stdout = process.stdout.take().expect("piped");
+    process.kill();
+    stdout.read_to_string(&mut printed).expect("UTF-8");
+    serde_json::from_str(&printed).ok()
+}
+
+/// The digests of all tables, as `migrate --json` prints them; none if the move had come to its end before.
+fn digests(printed: &Value) -> Option<Value> {
+    (printed["wasDone"] == false).then(|| printed["tables"].clone())
+}
+
+/// Why no supervisor starts on the database; none if one does.
+fn refused(folder: &Path, database: &str) -> Option<String> {
+    let mut command = command();
+    command.envs([("AMENDS_CLUSTER_DATABASE", database), ("AMENDS_CLUSTER_NODE", "early")]);
+    command.args(["serve", "--data", "other", "--listen", "127.0.0.1:0", "--exit-with-parent"]);
+    let streams = Streams { stdin: Stdio::piped(), stderr: Stdio::piped(), ..Streams::none() };
+    let mut process = Process::start(command.current_dir(folder), streams, "the binary runs");
+    let mut why = String::new();
+    for line in BufReader::new(process.stderr.take().expect("piped")).lines() {
+        why += &line.expect("UTF-8");
+        if why.contains("listening on") {
+            return None;
+        }
+    }
+    Some(why)
+}
+
+/// Moves a store by a process that is killed again and again. None if one of them had come to its end and was killed
+/// before it could say so.
+fn moved_by_killed_processes(folder: &Path, to: &str) -> Option<Value> {
+    let ms = |ms| Killed::After(Duration::from_millis(ms));
+    let mut kills = vec![ms(3), ms(40), ms(90), Killed::Copied(0), ms(11), Killed::Copied(3)];
+    kills.extend([Killed::Copied(6), ms(150), Killed::Copied(9), Killed::Compared(0), ms(270)]);
+    kills.extend([Killed::Compared(4), ms(400)]);
+    for killed in kills {
+        if let Some(printed) = migrate_killed(folder, to, killed) {
+            return digests(&printed);
+        }
+        if !matches!(killed, Killed::After(_)) {
+            match refused(folder, to) {
+                Some(why) => assert!(why.contains("`amends migrate` go on"), "{why}"),
+                None => return None, // it had come to its end all the same
+            }
+        }
+    }
+    let last = ["migrate", "--from", "data", "--to", to, "--json"];
+    digests(&finish(command().current_dir(folder).args(last)).exits(0).json())
+}
+
+#[test]
+fn a_move_that_is_killed_again_and_again_comes_to_the_same() {
+    const CASES: u64 = 12_000;
+    let (folder, server) = (scratch(), PostgresServer::shared());
+    fill(&folder.path().join("data"), CASES);
+    let begin_anew =
+        || std::fs::remove_file(folder.path().join("data/MOVED-TO-POSTGRESQL")).expect("there");
+    let to = server.new_database();
+    let arguments = ["migrate", "--from", "data", "--to", &to, "--json"];
+    let whole = finish(command().current_dir(folder.path()).args(arguments)).exits(0).json();
+    let whole = digests(&whole).expect("it was moved now");
+    assert_eq!(whole.as_array().expect("tables").len(), 18);
+
+    let killed = (0..5).find_map(|_| {
+        begin_anew();
+        moved_by_killed_processes(folder.path(), &server.new_database())
+    });
+    assert_eq!(killed.expect("one of five says what it compared"), whole);
 }

@@ -4,11 +4,20 @@
 
 mod support;
 
-use amends_private_server::PostgresServer;
+use amends_private_server::{ARCHIVING, PostgresServer};
 use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use support::process::{Process, Streams};
 use support::{Legacy, Supervisor, command, eventually, finish, scratch, shop_rules};
+
+/// Four times as long as a node that does not show itself counts as alive.
+const AWAY: Duration = Duration::from_secs(20);
 
 fn serve(database: &str, node: &str, folder: &Path, rules: &str) -> Supervisor {
     let environment = [("AMENDS_CLUSTER_DATABASE", database), ("AMENDS_CLUSTER_NODE", node)];
@@ -121,5 +130,223 @@ fn what_a_supervisor_needs_of_its_server_is_looked_at() {
     let supervisor = serve(&database, "one", folder.path(), &rules);
     let used = doctor();
     assert!(used.contains("holds 0 cases in") && used.contains("`one` works on it"), "{used}");
+    supervisor.stop();
+}
+
+/// What works on a store in a folder works on one in a database, too, by its configuration.
+#[test]
+fn the_first_token_is_made_and_an_upgrade_is_looked_at_in_the_database() {
+    let folder = scratch();
+    let database = PostgresServer::shared().new_database();
+    let config = format!("[cluster]\ndatabase = \"{database}\"\nnode = \"one\"\n");
+    std::fs::write(folder.path().join("amends.toml"), config).expect("our folder");
+    let run = |arguments: &[&str]| finish(command().current_dir(folder.path()).args(arguments));
+    let preview = ["upgrade", "preview", "--config", "amends.toml", "--exit-code"];
+    let none = run(&preview).exits(6).stderr;
+    assert!(none.contains("there is no store in it"), "{none}");
+    let create = ["token", "create", "--admin", "--config", "amends.toml", "--json"];
+    let made = run(&create).exits(0).json();
+    let token = made["token"].as_str().expect("it is told").to_owned();
+
+    let billing = Legacy::start(200);
+    let rules = rules(folder.path(), &billing);
+    let supervisor = serve(&database, "one", folder.path(), &rules);
+    let case = supervisor.report("order-1");
+    settles(&supervisor, &case);
+    let id = token.split('_').nth(1).expect("its id");
+    let shown = supervisor.run(&["token", "show", id]).exits(0);
+    assert!(shown.stdout.contains("admin"), "{}", shown.stdout);
+    let refused = run(&create).exits(6).stderr;
+    assert!(refused.contains("a supervisor works on the database"), "{refused}");
+    run(&preview).exits(0);
+    supervisor.stop();
+}
+
+/// Sends reports about charges, one after another, until it is told to stop.
+struct Load {
+    /// The sagas of reports that were acknowledged.
+    acknowledged: Receiver<String>,
+    stop: Sender<()>,
+    sending: JoinHandle<()>,
+}
+
+impl Load {
+    fn begin(url: &str) -> Self {
+        let host = url.strip_prefix("http://").expect("no TLS").to_owned();
+        let (acknowledge, acknowledged) = mpsc::channel();
+        let (stop, stopped) = mpsc::channel::<()>();
+        let sending = std::thread::spawn(move || {
+            for saga in (1..).map(|n| format!("load-{n}")) {
+                if stopped.try_recv() == Err(TryRecvError::Disconnected) {
+                    return;
+                }
+                if send(&host, &saga).is_some_and(|answer| answer.contains(" 202 ")) {
+                    acknowledge.send(saga).expect("the test waits");
+                }
+                // No more than can be settled again at the end.
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        Self { acknowledged, stop, sending }
+    }
+
+    /// Waits for so many more.
+    fn acknowledges(&self, count: usize) -> Vec<String> {
+        let next = || self.acknowledged.recv_timeout(Duration::from_secs(60));
+        (0..count).map(|_| next().expect("reports are taken again")).collect()
+    }
+
+    fn end(self) -> Vec<String> {
+        drop(self.stop);
+        self.sending.join().expect("no panic");
+        self.acknowledged.try_iter().collect()
+    }
+}
+
+/// A report that a charge has to be undone; the first line of the answer, if one comes.
+fn send(host: &str, saga: &str) -> Option<String> {
+    let body = r#"{"code":"out-of-stock","action":"sell","data":{"paymentId":"p-17","amount":12},"history":[{"service":"billing","action":"charge","state":"succeeded"}]}"#;
+    let mut stream = TcpStream::connect(host).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
+    let head = format!(
+        "POST /v1/reports HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\nconnection: close\r\n\
+         ce-specversion: 1.0\r\nce-type: dev.amends.report.v1\r\nce-id: {saga}\r\nce-source: shop\r\nce-subject: {saga}\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    answer.lines().next().map(str::to_owned)
+}
+
+/// Each of these sagas has its case in the database, and all cases settle there.
+fn are_there_and_settle(server: &PostgresServer, base: &str, sagas: &[String]) {
+    let missing = format!(
+        "SELECT s FROM unnest('{{{}}}'::text[]) AS s WHERE s NOT IN (SELECT saga FROM amends.cases)",
+        sagas.join(",")
+    );
+    assert_eq!(server.sql(base, &missing), "", "acknowledged and lost");
+    server.until(base, "SELECT NOT EXISTS (SELECT FROM amends.cases WHERE state <> 3)");
+}
+
+/// The database is killed under reports, and is away for so long that every node counts as dead. Nothing that was
+/// acknowledged is lost, and whoever held the store holds it again, although another has waited for it all the time.
+#[test]
+fn a_database_that_is_away_for_twenty_seconds_loses_nothing_and_moves_nothing() {
+    let (folder, server) = (scratch(), PostgresServer::start(""));
+    let database = server.new_database();
+    let billing = Legacy::start(200);
+    let rules = rules(folder.path(), &billing);
+    let first = serve(&database, "first", folder.path(), &rules);
+    let (waits, path) = ((database.clone(), rules.clone()), folder.path().to_owned());
+    let (over, is_over) = mpsc::channel::<()>();
+    let second = std::thread::spawn(move || {
+        let environment =
+            [("AMENDS_CLUSTER_DATABASE", &*waits.0), ("AMENDS_CLUSTER_NODE", "second")];
+        let mut command = command();
+        command.args(["serve", "--rules", &waits.1, "--data", "second"]).current_dir(path);
+        command.args(["--listen", "127.0.0.1:0", "--exit-with-parent"]).envs(environment);
+        let streams = Streams { stdin: Stdio::piped(), ..Streams::none() };
+        let _process = Process::start(&mut command, streams, "the binary runs");
+        let _ = is_over.recv();
+    });
+    server.until(&database, "SELECT count(*) = 2 FROM amends.node");
+    let epochs = "SELECT string_agg(DISTINCT owner, ',') FROM amends.lease";
+    let load = Load::begin(&first.url);
+    let mut acknowledged = load.acknowledges(50);
+    server.kill();
+    let back_at = Instant::now() + AWAY;
+    while let Some(left) = back_at.checked_duration_since(Instant::now()) {
+        // From before, if any: now nothing can be.
+        acknowledged.extend(load.acknowledged.recv_timeout(left));
+    }
+    server.start_again();
+    acknowledged.extend(load.acknowledges(50));
+    acknowledged.extend(load.end());
+    are_there_and_settle(&server, &database, &acknowledged);
+    assert_eq!(server.sql(&database, epochs), "first", "the store has moved: {}", first.log());
+    drop(over);
+    second.join().expect("no panic");
+    first.stop();
+}
+
+/// The standby has another timeline, so it is another database: the supervisor abandons what it held, waits until
+/// others must have noticed, too, and goes on there under the same keys.
+#[test]
+fn a_supervisor_goes_on_with_the_standby_that_takes_the_place_of_its_database() {
+    let (folder, primary) = (scratch(), PostgresServer::start(""));
+    let standby = primary.standby();
+    primary.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'");
+    primary.sql("postgres", "SELECT pg_reload_conf()");
+    primary.until("postgres", "SELECT bool_or(sync_state = 'sync') FROM pg_stat_replication");
+    let address = folder.path().join("address");
+    let leads_to = |server: &PostgresServer| {
+        let next = folder.path().join("next");
+        std::os::unix::fs::symlink(server.socket(), &next).expect("our folder");
+        std::fs::rename(next, &address).expect("our folder");
+    };
+    leads_to(&primary);
+    let billing = Legacy::start(503);
+    let rules = rules(folder.path(), &billing);
+    let database = primary.address_by(&address, "postgres");
+    let supervisor = serve(&database, "one", folder.path(), &rules);
+    let case = supervisor.report("order-1");
+    eventually("it was asked", || (keys(&billing).1 > 0).then_some(()));
+    let load = Load::begin(&supervisor.url);
+    let mut acknowledged = load.acknowledges(20);
+    primary.kill();
+    leads_to(&standby);
+    standby.promote();
+    billing.answer_with(200);
+    acknowledged.extend(load.acknowledges(20));
+    acknowledged.extend(load.end());
+    are_there_and_settle(&standby, "postgres", &acknowledged);
+    settles(&supervisor, &case);
+    let log = supervisor.log();
+    assert!(log.contains("another database stands behind the address"), "{log}");
+    let cases = standby.sql("postgres", "SELECT count(*) FROM amends.cases");
+    assert_eq!(keys(&billing).0.len().to_string(), cases, "each is asked for under one key");
+    supervisor.stop();
+}
+
+/// Point-in-time recovery: what was under way at that moment is asked again under the same keys, what came later is not
+/// known, and comes again by whoever keeps it.
+#[test]
+fn a_database_put_back_to_a_moment_asks_again_under_the_same_keys() {
+    let (folder, server) = (scratch(), PostgresServer::start(ARCHIVING));
+    let database = server.new_database();
+    let billing = Legacy::start(200);
+    let rules = rules(folder.path(), &billing);
+    let supervisor = serve(&database, "before", folder.path(), &rules);
+    let settled = supervisor.report("order-1");
+    settles(&supervisor, &settled);
+    server.base_backup();
+    billing.answer_with(503);
+    let under_way = supervisor.report("order-2");
+    let asked_before = keys(&billing).1;
+    eventually("it was asked", || (keys(&billing).1 > asked_before).then_some(()));
+    server.sql("postgres", "SELECT pg_create_restore_point('then')");
+    billing.answer_with(200);
+    settles(&supervisor, &under_way);
+    let later = supervisor.report("order-3");
+    settles(&supervisor, &later);
+    let (asked, times) = keys(&billing);
+    supervisor.stop();
+
+    let restored = server.restored("then");
+    let database = restored.address(database.split(['/', '?']).nth(3).expect("a name"));
+    let supervisor = serve(&database, "after", folder.path(), &rules);
+    settles(&supervisor, &under_way);
+    settles(&supervisor, &settled);
+    let (again, more) = keys(&billing);
+    assert!(more > times, "what was under way then is asked again");
+    assert_eq!(again, asked, "under the same key");
+    let unknown = supervisor.run(&["cases", "show", &later]);
+    assert!(unknown.code != 0, "it came later: {}", unknown.stdout);
+    // Its sender asks again, and it is the same request as before: nothing is undone twice.
+    assert_eq!(supervisor.report("order-3"), later);
+    settles(&supervisor, &later);
+    assert_eq!(keys(&billing).0, asked);
     supervisor.stop();
 }
