@@ -8,18 +8,20 @@ mod engine;
 mod kit;
 mod load;
 mod memory;
+mod migration;
 mod null_store;
 mod outage;
 mod participant;
+mod postgres;
 mod queries;
 mod rules;
 mod store_fill;
+mod stores;
 mod supervisor;
 mod tally;
 mod ways;
 mod wire;
 
-use amends_server::{Clock, SystemClock};
 use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand};
 use load::Pace;
@@ -28,6 +30,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
+use store_fill::Past;
 use tally::Tally;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -136,6 +139,29 @@ enum Role {
     },
     /// A rulebook with 100,000 rules: loading, checking, matching.
     Rules,
+    /// SQLite and PostgreSQL (a server of the run's own, which waits for the disk) side by side: reports/s, latency at
+    /// a steady rate, CPU of supervisor and database, rows and bytes of log for each report.
+    Stores {
+        /// Reports a second of the steady runs.
+        #[arg(long, default_value_t = 500)]
+        rate: u64,
+    },
+    /// A store in which work is under way is moved from its folder into PostgreSQL: how long it takes, and whether all
+    /// goes on there as if nothing had been.
+    Migration {
+        /// Settled cases.
+        #[arg(long, default_value_t = 100_000)]
+        settled: u64,
+        /// Cases that wait for a service that is away.
+        #[arg(long, default_value_t = 10_000)]
+        open: u64,
+        /// Steps that are asked for and not answered when the supervisor is killed.
+        #[arg(long, default_value_t = 50)]
+        in_flight: u64,
+        /// Steps that were taken with 202 and whose outcome is told after the move.
+        #[arg(long, default_value_t = 50)]
+        accepted: u64,
+    },
     /// Fills the store of a folder with settled and open cases.
     StoreFill {
         /// The folder; its store must not be in use.
@@ -162,6 +188,9 @@ enum Role {
         /// A folder that `store-fill` has filled with these numbers; filled anew if not given.
         #[arg(long)]
         data: Option<PathBuf>,
+        /// Where the cases lie: the same ones by turns, moved as `amends migrate` does.
+        #[arg(long, value_delimiter = ',', default_value = "sqlite,postgres")]
+        stores: Vec<queries::Kind>,
     },
     /// What open cases cost in memory, and how soon after a start the first of them is worked on.
     Memory {
@@ -216,12 +245,23 @@ async fn main() -> anyhow::Result<()> {
             Ok(())
         }
         Some(Role::StoreFill { to, settled, open }) => {
-            store_fill::run(to, *settled, *open, SystemClock.now(), store_fill::NOBODY).await
+            store_fill::run(to, Past::of(*settled, *open, store_fill::NOBODY)).await
         }
-        Some(Role::Queries { settled, open, rate, data }) => {
+        Some(Role::Stores { rate }) => {
+            println!("{}", serde_json::to_string_pretty(&stores::run(&cli, *rate).await?)?);
+            Ok(())
+        }
+        Some(Role::Migration { settled, open, in_flight, accepted }) => {
+            let (settled, open, in_flight, accepted) = (*settled, *open, *in_flight, *accepted);
+            let options = migration::Options { settled, open, in_flight, accepted };
+            println!("{}", serde_json::to_string_pretty(&migration::run(options).await?)?);
+            Ok(())
+        }
+        Some(Role::Queries { settled, open, rate, data, stores }) => {
             let (settled, open, rate) = (*settled, *open, *rate);
-            let options = queries::Options { settled, open, rate, data: data.clone() };
-            let result = queries::run(options).await?;
+            let (data, stores) = (data.clone(), stores.clone());
+            let result =
+                queries::run(queries::Options { settled, open, rate, data, stores }).await?;
             println!("{}", serde_json::to_string_pretty(&result)?);
             Ok(())
         }
@@ -248,8 +288,8 @@ async fn addresses(cli: &Cli, rounds: u32) -> anyhow::Result<()> {
     let (mut runs, mut ratios) = (serde_json::Map::new(), Vec::new());
     for round in 1..=rounds {
         // By turns, so that a machine that changes its speed hurts both alike.
-        let shared = measure(cli, Subject::Shipped { addresses: 1 }, Pace::Saturate).await?;
-        let own = measure(cli, Subject::Shipped { addresses: 4 }, Pace::Saturate).await?;
+        let shared = measure(cli, Subject::Shipped { addresses: 1 }, Pace::Saturate, None).await?;
+        let own = measure(cli, Subject::Shipped { addresses: 4 }, Pace::Saturate, None).await?;
         if let (Some(a), Some(b)) =
             (shared["reportsPerSecond"].as_f64(), own["reportsPerSecond"].as_f64())
         {
@@ -265,11 +305,39 @@ async fn addresses(cli: &Cli, rounds: u32) -> anyhow::Result<()> {
 
 /// What is measured.
 #[derive(Clone, Copy, Debug)]
-enum Subject {
-    /// Driver, API and dispatch on this store.
-    On(&'static str),
+enum Subject<'a> {
+    /// Driver, API and dispatch on this store: `sqlite`, `null`, or the address of a database.
+    On(&'a str),
     /// All of `amends serve` with its defaults, its services at so many addresses.
     Shipped { addresses: usize },
+}
+
+impl Subject<'_> {
+    /// The supervisor, its address, and where its services are to listen.
+    async fn start(
+        self,
+        data: &std::path::Path,
+    ) -> anyhow::Result<(Child, String, Vec<tokio::net::TcpListener>)> {
+        let addresses = match self {
+            Self::On(_) => 1,
+            Self::Shipped { addresses } => addresses,
+        };
+        let (mut listeners, mut urls) = (Vec::new(), Vec::new());
+        for _ in 0..addresses {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+            urls.push(format!("http://{}", listener.local_addr()?));
+            listeners.push(listener);
+        }
+        let (child, address) = match self {
+            Self::On(store) => start_supervisor(store, data, &urls[0], &urls[0]).await?,
+            Self::Shipped { .. } => {
+                let services: Vec<_> =
+                    urls.iter().cycle().take(supervisor::SERVICES.len()).cloned().collect();
+                start(data, &["shipped", "--services", &services.join(",")]).await?
+            }
+        };
+        Ok((child, address, listeners))
+    }
 }
 
 async fn throughput(cli: &Cli) -> anyhow::Result<()> {
@@ -277,8 +345,8 @@ async fn throughput(cli: &Cli) -> anyhow::Result<()> {
     // The two stores take turns, so that a machine that changes its speed hurts both alike.
     let mut ratios = Vec::new();
     for round in 1..=2 {
-        let sqlite = measure(cli, Subject::On("sqlite"), Pace::Saturate).await?;
-        let null = measure(cli, Subject::On("null"), Pace::Saturate).await?;
+        let sqlite = measure(cli, Subject::On("sqlite"), Pace::Saturate, None).await?;
+        let null = measure(cli, Subject::On("null"), Pace::Saturate, None).await?;
         if let (Some(a), Some(b)) =
             (sqlite["reportsPerSecond"].as_f64(), null["reportsPerSecond"].as_f64())
         {
@@ -288,7 +356,7 @@ async fn throughput(cli: &Cli) -> anyhow::Result<()> {
         runs.insert(format!("null store saturated, round {round}"), null);
     }
     for rate in &cli.rates {
-        let run = measure(cli, Subject::On("sqlite"), Pace::PerSecond(*rate)).await?;
+        let run = measure(cli, Subject::On("sqlite"), Pace::PerSecond(*rate), None).await?;
         runs.insert(format!("sqlite at {rate}/s"), run);
     }
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
@@ -298,29 +366,17 @@ async fn throughput(cli: &Cli) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn measure(cli: &Cli, subject: Subject, pace: Pace) -> anyhow::Result<Value> {
+/// One run. `database` is the first process of a database whose CPU is told as well.
+async fn measure(
+    cli: &Cli,
+    subject: Subject<'_>,
+    pace: Pace,
+    database: Option<u32>,
+) -> anyhow::Result<Value> {
     eprintln!("{subject:?}, {pace:?} …");
     let data = store_folder()?;
     let until_us = (cli.warmup + cli.seconds) * 1_000_000;
-    let addresses = match subject {
-        Subject::On(_) => 1,
-        Subject::Shipped { addresses } => addresses,
-    };
-    let (mut listeners, mut urls) = (Vec::new(), Vec::new());
-    for _ in 0..addresses {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-        urls.push(format!("http://{}", listener.local_addr()?));
-        listeners.push(listener);
-    }
-    let (mut child, address) = match subject {
-        Subject::On(store) => start_supervisor(store, data.path(), &urls[0], &urls[0]).await?,
-        Subject::Shipped { .. } => {
-            let services: Vec<_> =
-                urls.iter().cycle().take(supervisor::SERVICES.len()).cloned().collect();
-            let services = services.join(",");
-            start(data.path(), &["shipped", "--services", &services]).await?
-        }
-    };
+    let (mut child, address, listeners) = subject.start(data.path()).await?;
     let pid = child.id().context("the supervisor has ended")?;
     let parts = u8::try_from(supervisor::SERVICES.len())?;
     let tally = Arc::new(Tally::new(MOST_SAGAS, WINDOW, parts)); // its clock begins now
@@ -334,13 +390,17 @@ async fn measure(cli: &Cli, subject: Subject, pace: Pace) -> anyhow::Result<Valu
     let warmup = Duration::from_secs(cli.warmup);
     let cpu = tokio::spawn(async move {
         tokio::time::sleep(warmup).await;
-        let before = (cpu::used_us(pid)?, cpu::used_us(std::process::id())?);
+        let used = || {
+            let database = database.map_or(Ok(0), cpu::used_by_family_us)?;
+            anyhow::Ok([cpu::used_us(pid)?, cpu::used_us(std::process::id())?, database])
+        };
+        let before = used()?;
         tokio::time::sleep(Duration::from_micros(to_us.saturating_sub(marks.now_us()))).await;
-        let after = (cpu::used_us(pid)?, cpu::used_us(std::process::id())?);
-        anyhow::Ok((after.0 - before.0, after.1 - before.1))
+        let after = used()?;
+        anyhow::Ok([0, 1, 2].map(|of: usize| after[of] - before[of]))
     });
     let sent = load::run(&address, &tally, pace, 0..MOST_SAGAS, until_us).await?;
-    let (supervisor_us, load_us) = cpu.await??;
+    let [supervisor_us, load_us, database_us] = cpu.await??;
     let waited = tokio::time::timeout(STRAGGLERS, async {
         while tally.finished() < sent {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -357,12 +417,17 @@ async fn measure(cli: &Cli, subject: Subject, pace: Pace) -> anyhow::Result<Valu
 
     let finished = tally.finished_between(from_us, to_us).max(1) as u64;
     let per_second = finished / cli.seconds.max(1);
-    Ok(json!({
+    let mut run = json!({
         "reportsPerSecond": per_second,
         "reports": finished,
+        "allReports": sent,
         "latencyMs": tally.percentiles(from_us, to_us),
         "cpuMicrosPerReport": { "supervisor": supervisor_us / finished, "loadAndParticipant": load_us / finished },
-    }))
+    });
+    if database.is_some() {
+        run["cpuMicrosPerReport"]["database"] = json!(database_us / finished);
+    }
+    Ok(run)
 }
 
 async fn start_supervisor(

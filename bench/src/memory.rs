@@ -1,9 +1,9 @@
 //! What open cases cost in memory, and how soon after a start the first of them is worked on. All of them wait for a
 //! service that answers 503, or for a person.
 
+use crate::store_fill::{self, Past};
 use crate::wire::Connection;
-use crate::{start_supervisor, store_fill, store_folder};
-use amends_server::{Clock, SystemClock};
+use crate::{start_supervisor, store_folder};
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -20,7 +20,7 @@ pub async fn run(cases: u64) -> anyhow::Result<Value> {
     let (filled, empty) = (store_folder()?, store_folder()?);
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = format!("http://{}", listener.local_addr()?);
-    store_fill::run(filled.path(), 0, cases, SystemClock.now(), &address).await?;
+    store_fill::run(filled.path(), Past::of(0, cases, &address)).await?;
     let first = Arc::new(OnceLock::new());
     let served = tokio::spawn(busy(listener, Arc::clone(&first)));
     let nothing = measure(empty.path(), &address, &OnceLock::new()).await?;

@@ -10,6 +10,7 @@ use amends_protocol::{
     ActionName, CaseId, Outcome, Report, ReportData, SagaId, StepId, Timestamp, Verb,
 };
 use amends_rulebook::Rulebook;
+use amends_server::{Clock, SystemClock};
 use amends_store::{Ledger, SqliteOptions, SqliteStore};
 use anyhow::anyhow;
 use std::path::Path;
@@ -25,6 +26,26 @@ const CODES: u64 = 20;
 
 /// At a port where nobody listens.
 pub const NOBODY: &str = "http://127.0.0.1:1";
+
+/// What a store is filled with.
+#[derive(Clone, Debug)]
+pub struct Past {
+    /// Settled cases.
+    pub settled: u64,
+    /// Cases that still wait, spread over the settled ones.
+    pub open: u64,
+    /// Every so many of the open ones waits for a person, if any.
+    pub refused: Option<u64>,
+    /// The rulebook `past`.
+    pub rules: String,
+}
+
+impl Past {
+    /// The usual: one in ten of the open ones is refused, the services are all at one address.
+    pub fn of(settled: u64, open: u64, address: &str) -> Self {
+        Self { settled, open, refused: Some(10), rules: rulebook(address) }
+    }
+}
 
 /// A business of its own beside the one that the load reports on; its services are all at one address.
 fn rulebook(address: &str) -> String {
@@ -44,17 +65,12 @@ rules:
 /// The actions of each plan.
 const ACTIONS: [&str; 4] = ["bank.pay", "depot.reserve", "post.send", "stamp.give"];
 
-/// Fills the store of a folder. The open cases are spread over the settled ones.
-pub async fn run(
-    folder: &Path,
-    settled: u64,
-    open: u64,
-    now: Timestamp,
-    address: &str,
-) -> anyhow::Result<()> {
-    let began = Instant::now();
+/// Fills the store of a folder.
+pub async fn run(folder: &Path, past: Past) -> anyhow::Result<()> {
+    let Past { settled, open, refused, rules } = past;
+    let (began, now) = (Instant::now(), SystemClock.now());
     let store = SqliteStore::open(folder, &SqliteOptions::default())?;
-    let book = Rulebook::from_yaml(&rulebook(address)).map_err(|found| anyhow!("{found:?}"))?;
+    let book = Rulebook::from_yaml(&rules).map_err(|found| anyhow!("{found:?}"))?;
     let sources = book.sources().iter().map(|s| (s.path.clone(), Arc::clone(&s.text))).collect();
     let version = RulebookRef { name: book.name().into(), hash: book.hash().into() };
     let RulebookRef { name, hash } = version.clone();
@@ -69,7 +85,8 @@ pub async fn run(
         for n in number..end {
             let opened = Timestamp(now.0 - (all - n).cast_signed() * APART_MS - 3_600_000);
             let is_open = every > 0 && n % every == 0 && n / every <= open;
-            write_case(&mut writes, n, opened, is_open, &version);
+            let is_refused = is_open && refused.is_some_and(|every| n.is_multiple_of(every));
+            write_case(&mut writes, (n, opened), (is_open, is_refused), &version);
         }
         store.commit(writes.into()).await?;
         number = end;
@@ -80,16 +97,13 @@ pub async fn run(
 
 fn write_case(
     writes: &mut Vec<Write>,
-    n: u64,
-    opened: Timestamp,
-    is_open: bool,
+    (n, opened): (u64, Timestamp),
+    (is_open, refused): (bool, bool),
     version: &RulebookRef,
 ) {
     let (id, saga) = (CaseId(n), SagaId::new(&format!("past-{n}")).expect("a valid saga id"));
     let code = format!("report-{}", n % CODES);
     let message = format!("article {n} is out of stock");
-    // One in ten of the open ones is refused, the others wait.
-    let refused = is_open && n.is_multiple_of(10);
     let state = match (is_open, refused) {
         (false, _) => CaseState::Settled,
         (true, false) => CaseState::Open,

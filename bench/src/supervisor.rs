@@ -6,7 +6,7 @@ use amends_rulebook::Rulebook;
 use amends_server::books::Rejections;
 use amends_server::dispatch::{HttpOptions, HttpOutbound};
 use amends_server::{App, Config, Driver, DriverOptions, HttpLimits, SystemClock, router};
-use amends_store::{SqliteOptions, SqliteStore, Store};
+use amends_store::{PostgresOptions, PostgresStore, SqliteOptions, SqliteStore, Store};
 use anyhow::anyhow;
 use std::path::Path;
 
@@ -48,7 +48,10 @@ pub async fn run(store: &str, data: &Path, first: &str, others: &str) -> anyhow:
     match store {
         "sqlite" => serve(SqliteStore::open(data, &SqliteOptions::default())?, &book).await,
         "null" => serve(NullStore, &book).await,
-        other => Err(anyhow!("unknown store `{other}`; one of: sqlite, null")),
+        address if address.starts_with("postgres://") => {
+            serve(PostgresStore::open(&PostgresOptions::new(address, "bench"))?, &book).await
+        }
+        other => Err(anyhow!("unknown store `{other}`; one of: sqlite, null, postgres://…")),
     }
 }
 

@@ -1,0 +1,96 @@
+//! A PostgreSQL of the benchmark's own: it waits for the disk, and is tuned as docs/guides/postgres.md says.
+
+use amends_private_server::PostgresServer;
+use amends_store::{PostgresOptions, PostgresStore};
+use anyhow::Context;
+use std::path::Path;
+
+/// What the guide says, and that nothing is left out for speed.
+const SETTINGS: &str = "fsync = on
+full_page_writes = on
+shared_buffers = 1GB
+max_wal_size = 4GB
+checkpoint_timeout = 15min
+wal_compression = on
+random_page_cost = 1.1";
+
+/// A server with an empty database. It is gone with this.
+pub struct Database {
+    server: PostgresServer,
+    /// Where a supervisor finds it.
+    pub address: String,
+}
+
+impl Database {
+    /// Starts it.
+    pub fn start() -> Self {
+        let server = PostgresServer::start(SETTINGS);
+        let address = server.new_database();
+        Self { server, address }
+    }
+
+    /// An empty store in another database of the same server.
+    pub fn anew(&mut self) -> anyhow::Result<()> {
+        self.address = self.server.new_database();
+        // Making the tables is no part of any run.
+        drop(PostgresStore::open(&PostgresOptions::new(&self.address, "bench"))?);
+        Ok(())
+    }
+
+    /// The first of its processes.
+    pub fn process_id(&self) -> u32 {
+        self.server.process_id()
+    }
+
+    /// Its version.
+    pub fn version(&self) -> String {
+        self.server.sql(&self.address, "SHOW server_version")
+    }
+
+    /// Bytes of its log so far.
+    pub fn log_bytes(&self) -> anyhow::Result<u64> {
+        self.number("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint")
+    }
+
+    /// Rows that were written in the database so far, by those who have hung up.
+    pub fn rows_written(&self) -> anyhow::Result<u64> {
+        self.number(
+            "SELECT tup_inserted + tup_updated + tup_deleted FROM pg_stat_database WHERE datname = current_database()",
+        )
+    }
+
+    fn number(&self, sql: &str) -> anyhow::Result<u64> {
+        let alone = "SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = current_database()";
+        self.server.until(&self.address, alone);
+        self.server.sql(&self.address, sql).parse().with_context(|| sql.to_owned())
+    }
+
+    /// The configuration of a supervisor that keeps its cases there.
+    pub fn configuration(&self) -> String {
+        format!("[cluster]\ndatabase = \"{}\"\nnode = \"bench\"\n", self.address)
+    }
+}
+
+/// Waits for the disk, and not in a folder in memory: else a commit costs nothing.
+pub fn lies_on_a_disk(folder: &Path) -> bool {
+    let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
+    let kinds = mounts.lines().filter_map(|line| {
+        let mut words = line.split(' ').skip(1);
+        Some((words.next()?, words.next()?))
+    });
+    let deepest = kinds.filter(|(at, _)| folder.starts_with(at)).max_by_key(|(at, _)| at.len());
+    deepest.is_none_or(|(_, kind)| kind != "tmpfs")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guide_says_the_same() {
+        let guide = include_str!("../../docs/guides/postgres.md");
+        for line in SETTINGS.lines().skip(2) {
+            assert!(guide.contains(line), "docs/guides/postgres.md does not say `{line}`");
+        }
+    }
+}
