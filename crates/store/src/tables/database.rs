@@ -174,8 +174,8 @@ pub(crate) trait Tables {
         Ok(())
     }
 
-    /// A text as it is kept, for whatever is made of it beside: as PostgreSQL can keep it, which has no NUL, wherever it
-    /// is kept now.
+    /// A text as it is kept, for whatever is made of it beside: as PostgreSQL can keep it, which has no NUL, wherever
+    /// it is kept now.
     fn kept<'t>(&self, text: &'t str) -> Cow<'t, str> {
         if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { text.into() }
     }
