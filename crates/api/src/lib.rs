@@ -50,8 +50,8 @@ pub use hidden::Hidden;
 pub use index::Index;
 pub use money::{Amount, Money, NoAmount, Totals, amounts_in_words, totals_in_words};
 pub use overview::{
-    AttemptFigures, DecisionView, LimitsView, LimitsWanted, MinuteView, Overview, Progress,
-    ServiceView, SettleFigures, TroubleView, WayView,
+    AttemptFigures, DecisionView, LimitsView, LimitsWanted, MinuteView, OverHttpView, Overview,
+    Progress, ServiceView, SettleFigures, TroubleView, WayView,
 };
 pub use page::Page;
 pub use proof::{ActionProof, CaseProof, MayStand, Statement};

@@ -61,6 +61,8 @@ pub struct Overview {
     pub services: Vec<ServiceView>,
     /// The brokers that reports come from, besides HTTP; none if none is configured.
     pub ways: Vec<WayView>,
+    /// What comes over HTTP, since the start of this supervisor.
+    pub over_http: OverHttpView,
     /// What went wrong last and still is, newest first; at most 20.
     pub troubles: Vec<TroubleView>,
 }
@@ -77,7 +79,7 @@ pub struct WayView {
     /// Since when that is so.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub since: Timestamp,
-    /// Messages that wait at the broker, as it said last.
+    /// Messages that are not taken yet, as was known some seconds ago: those that wait at the broker, and those in hand.
     pub waiting: u64,
     /// When a report was taken last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -88,6 +90,25 @@ pub struct WayView {
     /// Events that tell of no failure.
     pub skipped: u64,
     /// Messages that were put aside for people.
+    pub rejected: u64,
+    /// What is wrong with the bridges that read there, by the rulebooks that are active: whose reports nobody answers,
+    /// and what they don't give. In sentences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unheard: Vec<String>,
+}
+
+/// Reports over HTTP, as this supervisor has seen them since its start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct OverHttpView {
+    /// When a report was taken last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub last_taken_at: Option<Timestamp>,
+    /// Reports that were taken, those that were known included.
+    pub taken: u64,
+    /// Reports that were answered with what is wrong with them, and will never be taken as they are.
     pub rejected: u64,
 }
 

@@ -62,6 +62,7 @@ impl<S: Store> Supervisor<S> {
             time_to_settle: throughput.time_to_settle(now),
             services: self.describe_services(&survey, now),
             ways: self.metrics().ways().views(),
+            over_http: self.metrics().ways().over_http(),
             troubles: survey.troubles.iter().map(trouble).collect(),
         };
         Ok((overview, sorted_groups(&survey, now)))

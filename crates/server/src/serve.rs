@@ -9,8 +9,9 @@ use crate::config::Config;
 use crate::dispatch::{HttpOutbound, WebClient};
 use crate::http::App;
 use crate::identity::Believed;
+use crate::ingest::listeners;
 #[cfg(any(feature = "kafka", feature = "nats"))]
-use crate::ingest::{Binding, Intake};
+use crate::ingest::{Ages, Binding, Intake};
 use crate::leases;
 use crate::listening::{ListenError, Listening, scheme};
 use crate::open_files::raise_open_files;
@@ -131,9 +132,9 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     looks.push(look);
     let keeper = Keeper::of(&access, &config);
     upkeep.push(tokio::spawn(keeper.keep(supervisor.clone(), asked, stops.clone())));
-    warn_of_bridges(&config, &supervisor);
     upkeep.extend(tell_alerts(&config, address, &supervisor, stops.clone()));
     let hearing = subscribe(&config, &supervisor, &stops);
+    upkeep.extend(watch_bridges(&config, &supervisor, &stops));
     // Absolute, so that the path in an answer means the same to whoever reads it.
     let data = std::path::absolute(&config.data).unwrap_or(config.data);
     let app = App::new(supervisor.clone(), rejections, config.http, stops.clone())
@@ -332,14 +333,16 @@ fn export_spans(config: &Config, supervisor: &Supervisor<AnyStore>) -> Option<Ex
     ))
 }
 
-/// Says of bridges to whose reports nobody listens, and which nobody reads.
-fn warn_of_bridges(config: &Config, supervisor: &Supervisor<AnyStore>) {
-    let books = supervisor.active_books();
-    for bridge in &config.channels.bridges {
-        let unheard = bridge.unheard(books.iter().map(|book| &**book));
-        unheard.iter().for_each(|why| tracing::warn!("{why}"));
-        let brokers =
-            [(ReportWay::Kafka, config.kafka.is_some()), (ReportWay::Nats, config.nats.is_some())];
+/// Says of bridges which nobody reads, and watches who listens to the reports of the others.
+fn watch_bridges(
+    config: &Config,
+    supervisor: &Supervisor<AnyStore>,
+    stops: &watch::Receiver<bool>,
+) -> Option<JoinHandle<()>> {
+    let bridges = config.channels.bridges.clone();
+    let brokers =
+        [(ReportWay::Kafka, config.kafka.is_some()), (ReportWay::Nats, config.nats.is_some())];
+    for bridge in &bridges {
         for (way, is_named) in brokers {
             if !is_named && !bridge.channels(way).is_empty() {
                 let name = &bridge.name;
@@ -350,6 +353,8 @@ fn warn_of_bridges(config: &Config, supervisor: &Supervisor<AnyStore>) {
             }
         }
     }
+    let watched = || listeners::watch(bridges.clone(), supervisor.clone(), stops.clone());
+    (!bridges.is_empty()).then(|| tokio::spawn(watched()))
 }
 
 /// Takes reports from brokers, if any are named.
@@ -361,13 +366,15 @@ fn subscribe(
     #[cfg(any(feature = "kafka", feature = "nats"))]
     let channels = Arc::new(config.channels.clone());
     #[cfg(any(feature = "kafka", feature = "nats"))]
+    let ages = Arc::new(Ages::new(config.keep_settled.shortest(), config.driver.trust_after));
+    #[cfg(any(feature = "kafka", feature = "nats"))]
     let intake = |binding: Binding| {
         supervisor.metrics().ways().know(binding.way());
         Intake {
             supervisor: supervisor.clone(),
             binding,
             channels: Arc::clone(&channels),
-            keep_settled: config.keep_settled.shortest(),
+            ages: Arc::clone(&ages),
         }
     };
     let mut hearing = Vec::new();

@@ -8,7 +8,7 @@ use super::words::{date_and_time, relative};
 use crate::http::{ApiError, App};
 use crate::views::bare_services;
 use amends_api::signs::Signed;
-use amends_api::{ServiceHealth, ServiceView, WayView};
+use amends_api::{OverHttpView, ServiceHealth, ServiceView, WayView};
 use amends_engine::NewLimits;
 use amends_store::Store;
 use askama::Template;
@@ -22,6 +22,7 @@ struct Page {
     services: Vec<ServiceView>,
     /// The brokers that reports come from.
     ways: Vec<WayView>,
+    over_http: OverHttpView,
 }
 
 /// `GET /services`
@@ -34,8 +35,9 @@ pub(super) async fn list<S: Store>(
     if !visitor.caller.sees_data() {
         bare_services(&mut services);
     }
-    let ways = app.supervisor.metrics().ways().views();
-    Ok(show(&Page { frame, services, ways }))
+    let ways = app.supervisor.metrics().ways();
+    let (ways, over_http) = (ways.views(), ways.over_http());
+    Ok(show(&Page { frame, services, ways, over_http }))
 }
 
 /// `POST /services/{name}/acts`: `pause`, `resume`, `limit` or `unlimit`.

@@ -1,7 +1,7 @@
 //! Numbers for Prometheus: `GET /metrics`.
 
+use super::App;
 use super::openapi::{Answered, Told};
-use super::{ApiError, App};
 use crate::clock::{Clock, SystemClock};
 use crate::telemetry::Standing;
 use amends_store::Store;
@@ -13,12 +13,12 @@ use serde_json::json;
 /// The format that is written; Prometheus reads it since 2.5.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// `GET /metrics`
-pub(crate) async fn scrape<S: Store>(State(app): State<App<S>>) -> Result<Exposition, ApiError> {
-    let overview = app.supervisor.overview(SystemClock.now()).await?;
+/// `GET /metrics`; also while the store is away, when they are needed most.
+pub(crate) async fn scrape<S: Store>(State(app): State<App<S>>) -> Exposition {
+    let overview = app.supervisor.overview(SystemClock.now()).await.ok();
     let books = app.supervisor.active_books();
     let standing = Standing {
-        overview: &overview,
+        overview: overview.as_ref(),
         queued_inputs: app.supervisor.queued_inputs(),
         files_rejected: app.rejections.count(),
         files_differing: books
@@ -28,7 +28,7 @@ pub(crate) async fn scrape<S: Store>(State(app): State<App<S>>) -> Result<Exposi
     };
     app.supervisor.metrics().clock_ahead(app.supervisor.on_the_wall().ahead_ms);
     app.supervisor.metrics().memory(&app.supervisor.shared().memory);
-    Ok(Exposition(app.supervisor.metrics().scrape(&standing)))
+    Exposition(app.supervisor.metrics().scrape(&standing))
 }
 
 /// Numbers in the OpenMetrics text format.

@@ -76,7 +76,12 @@ async fn take_any<S: Store>(
         }
     };
     speaks_for(caller, report.service())?;
-    Ok(Receipts::One(app.supervisor.report(report).await?))
+    Ok(Receipts::One(taken(app, report).await?))
+}
+
+async fn taken<S: Store>(app: &App<S>, report: Report) -> Result<ReportReceipt, Problem> {
+    let taken = app.supervisor.report(report).await;
+    taken.inspect(|_| app.supervisor.metrics().ways().came_over_http(true))
 }
 
 async fn take_only_batch<S: Store>(
@@ -106,7 +111,7 @@ async fn take_batch<S: Store>(
     let take = |read: Result<Report, Fault>| async {
         match read {
             Ok(report) => match speaks_for(caller, report.service()) {
-                Ok(()) => app.supervisor.report(report).await,
+                Ok(()) => taken(app, report).await,
                 Err(error) => Err(error.into_problem()),
             },
             Err(fault) => Err(ApiError::from(fault).into_problem()),

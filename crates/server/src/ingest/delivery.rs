@@ -1,6 +1,7 @@
 //! What becomes of one message of a broker: taken, put aside for people, or asked for again. It is acknowledged only
 //! after what it became is durable, so that a crash in between brings it once more and changes nothing.
 
+use super::age::{Age, Ages};
 use super::bridge::Foreign;
 use super::channels::Channels;
 use super::fault::Fault;
@@ -8,7 +9,7 @@ use super::hear::{Heard, hear, told, with_key};
 use super::message::Binding;
 use crate::clock::{Clock, SystemClock};
 use crate::supervisor::Supervisor;
-use amends_protocol::{Problem, ProblemCode, Timestamp};
+use amends_protocol::{Problem, ProblemCode, Report, Timestamp};
 use amends_store::{RejectedRow, Store};
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,20 +64,21 @@ pub(crate) struct Intake<S> {
     pub(crate) supervisor: Supervisor<S>,
     pub(crate) binding: Binding,
     pub(crate) channels: Arc<Channels>,
-    /// How long settled cases are kept: a report that is older could be of a case that nobody remembers.
-    pub(crate) keep_settled: Option<Duration>,
+    pub(crate) ages: Arc<Ages>,
 }
 
 impl<S: Store> Intake<S> {
     /// Takes a message, or puts it aside; returns when that is durable.
     pub(crate) async fn take(&self, delivery: &Delivery) -> Verdict {
         let now = SystemClock.now();
-        let verdict = match self.read(delivery, now) {
-            Ok(Heard::Report { report, .. }) => match self.supervisor.report(*report).await {
-                Ok(receipt) => Verdict::Taken { duplicate: receipt.duplicate },
-                Err(problem) if problem.retryable == Some(true) => Verdict::Again,
-                Err(problem) => self.reject(delivery, problem, now).await,
-            },
+        let verdict = match hear(self.binding, delivery.event(), &self.channels) {
+            Ok(Heard::Report { report, .. }) => {
+                match self.ages.of(delivery.sent_at, SystemClock.boot(), now) {
+                    Age::Young => self.report(delivery, *report, now).await,
+                    Age::TooOld(fault) => self.reject(delivery, problem(fault), now).await,
+                    Age::InDoubt => Verdict::Again,
+                }
+            }
             Ok(Heard::Skipped(why)) => {
                 tracing::debug!(place = delivery.place, why, "a message tells of no failure");
                 Verdict::Skipped
@@ -87,18 +89,26 @@ impl<S: Store> Intake<S> {
         verdict
     }
 
+    async fn report(&self, delivery: &Delivery, report: Report, now: Timestamp) -> Verdict {
+        match self.supervisor.report(report).await {
+            Ok(receipt) => Verdict::Taken { duplicate: receipt.duplicate },
+            Err(problem) if problem.retryable == Some(true) => Verdict::Again,
+            Err(problem) => self.reject(delivery, problem, now).await,
+        }
+    }
+
+    /// Puts a message aside that nobody can read; returns when that is durable.
+    #[cfg(feature = "nats")]
+    pub(crate) async fn put_aside(&self, delivery: &Delivery, fault: Fault) -> Verdict {
+        let verdict = self.reject(delivery, problem(fault), SystemClock.now()).await;
+        self.supervisor.metrics().ways().delivered(self.binding.way(), verdict.word());
+        verdict
+    }
+
     /// Counts a message that comes again because nobody can say where it lies.
     #[cfg(feature = "nats")]
     pub(crate) fn not_read(&self) {
         self.supervisor.metrics().ways().delivered(self.binding.way(), Verdict::Again.word());
-    }
-
-    fn read(&self, delivery: &Delivery, now: Timestamp) -> Result<Heard, Fault> {
-        let heard = hear(self.binding, delivery.event(), &self.channels)?;
-        if matches!(heard, Heard::Report { .. }) {
-            fresh(delivery.sent_at, self.keep_settled, now)?;
-        }
-        Ok(heard)
     }
 
     fn rejected(&self, delivery: &Delivery, problem: &Problem, now: Timestamp) -> RejectedRow {
@@ -153,22 +163,6 @@ fn problem(fault: Fault) -> Problem {
     Problem { errors: fault.errors, ..Problem::new(fault.code, fault.detail) }
 }
 
-/// That a message is younger than what is remembered.
-fn fresh(sent_at: Option<Timestamp>, keep: Option<Duration>, now: Timestamp) -> Result<(), Fault> {
-    let (Some(sent_at), Some(keep)) = (sent_at, keep) else { return Ok(()) };
-    let age = u64::try_from(now.0.saturating_sub(sent_at.0)).unwrap_or(0);
-    if u128::from(age) < keep.as_millis() {
-        return Ok(());
-    }
-    Err(Fault::new(
-        ProblemCode::InvalidReport,
-        format!(
-            "the broker has had the message since {sent_at}, longer than settled cases are kept (`retention.settled`): its saga \
-             may be settled and forgotten, and would be compensated twice; look, and take it by `retry` if it is not"
-        ),
-    ))
-}
-
 fn code_of(problem: &Problem) -> ProblemCode {
     let found = ProblemCode::ALL.iter().find(|code| problem.is(**code));
     found.copied().unwrap_or(ProblemCode::InvalidReport)
@@ -182,16 +176,5 @@ mod tests {
     fn pauses_grow_to_five_seconds() {
         let pauses = [0, 1, 2, 3, 5, 6, 1_000].map(|tries| pause_after(tries).as_millis());
         assert_eq!(pauses, [250, 250, 500, 1_000, 4_000, 5_000, 5_000]);
-    }
-
-    #[test]
-    fn what_is_older_than_what_is_remembered_is_not_taken() {
-        let (now, day) = (Timestamp(100 * 86_400_000), Duration::from_secs(86_400));
-        let ago = |days: i64| Some(Timestamp(now.0 - days * 86_400_000));
-        assert!(fresh(ago(0), Some(day), now).is_ok() && fresh(ago(2), None, now).is_ok());
-        assert!(fresh(None, Some(day), now).is_ok(), "a broker without a clock can't be judged");
-        assert!(fresh(Some(Timestamp(now.0 + 1)), Some(day), now).is_ok(), "its clock is ahead");
-        let fault = fresh(ago(1), Some(day), now).expect_err("too old");
-        assert!(fault.detail.contains("retention.settled"), "{}", fault.detail);
     }
 }

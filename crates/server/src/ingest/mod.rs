@@ -2,6 +2,8 @@
 //! waits for an answer.
 
 mod again;
+#[cfg(any(feature = "kafka", feature = "nats"))]
+mod age;
 mod bridge;
 mod channels;
 mod check;
@@ -15,6 +17,7 @@ mod hear;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 mod kafka_options;
+pub(crate) mod listeners;
 mod message;
 #[cfg(feature = "nats")]
 pub mod nats;
@@ -22,6 +25,8 @@ mod nats_options;
 mod trust;
 
 pub(crate) use again::again;
+#[cfg(any(feature = "kafka", feature = "nats"))]
+pub(crate) use age::Ages;
 pub use bridge::Bridge;
 pub(crate) use bridge::read_bridges;
 pub use channels::Channels;

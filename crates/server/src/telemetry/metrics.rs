@@ -29,6 +29,7 @@ use super::labels::{
 use super::log_writer::lines_dropped;
 use super::open_work::{set_amounts, set_questions};
 use super::service_gauges::{SERVICES_LIMIT, ServiceGauges};
+use super::standing::Standing;
 use super::ways::Ways;
 use amends_node::EffectResult;
 
@@ -110,17 +111,6 @@ impl Default for Metrics {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// What a scrape looks at besides the counters.
-#[derive(Debug)]
-pub(crate) struct Standing<'a> {
-    pub(crate) overview: &'a Overview,
-    pub(crate) queued_inputs: usize,
-    /// Rulebooks whose file is kept out.
-    pub(crate) files_rejected: usize,
-    /// Rulebooks whose active version is not what their file says.
-    pub(crate) files_differing: usize,
 }
 
 impl Metrics {
@@ -413,6 +403,9 @@ impl Metrics {
     /// A report was not taken. Who sent it is not told: what is malformed may name anybody.
     pub(crate) fn report_turned_away(&self, status: u16) {
         let result = if status == 429 || status >= 500 { "refused" } else { "rejected" };
+        if result == "rejected" {
+            self.ways.came_over_http(false);
+        }
         self.reports.get_or_create(&ReportLabels { service: OTHER.to_owned(), result }).inc();
     }
 
@@ -571,26 +564,32 @@ impl Metrics {
     pub(crate) fn scrape(&self, standing: &Standing<'_>) -> String {
         let _one = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
         self.log_lines_dropped.inc_by(lines_dropped().saturating_sub(self.log_lines_dropped.get()));
-        for state in CaseState::ALL {
-            let count = standing.overview.cases.get(state).copied().unwrap_or(0);
-            self.cases
-                .get_or_create(&StateLabels { state: state.as_str() })
-                .set(i64::try_from(count).unwrap_or(i64::MAX));
-        }
-        self.oldest_open
-            .set(standing.overview.oldest_open_at.map_or(0.0, |at| at.0 as f64 / 1_000.0));
-        set_questions(&self.questions, standing.overview);
-        set_amounts(&self.amounts, standing.overview);
-        self.late.set(i64::try_from(standing.overview.late).unwrap_or(i64::MAX));
         self.queue.set(i64::try_from(standing.queued_inputs).unwrap_or(i64::MAX));
         self.files_rejected.set(i64::try_from(standing.files_rejected).unwrap_or(i64::MAX));
         self.files_differing.set(i64::try_from(standing.files_differing).unwrap_or(i64::MAX));
-        self.kept_apart.set(standing.overview);
-        self.services.set(standing.overview);
+        if let Some(overview) = standing.overview {
+            self.stand(overview);
+        }
         let mut written = String::new();
         // Writing to a string cannot fail.
         let _ = text::encode(&mut written, &self.registry);
         written
+    }
+
+    /// What there is now.
+    fn stand(&self, overview: &Overview) {
+        for state in CaseState::ALL {
+            let count = overview.cases.get(state).copied().unwrap_or(0);
+            self.cases
+                .get_or_create(&StateLabels { state: state.as_str() })
+                .set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        self.oldest_open.set(overview.oldest_open_at.map_or(0.0, |at| at.0 as f64 / 1_000.0));
+        set_questions(&self.questions, overview);
+        set_amounts(&self.amounts, overview);
+        self.late.set(i64::try_from(overview.late).unwrap_or(i64::MAX));
+        self.kept_apart.set(overview);
+        self.services.set(overview);
     }
 }
 

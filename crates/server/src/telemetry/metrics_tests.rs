@@ -21,7 +21,7 @@ fn scraped(metrics: &Metrics) -> String {
         ..Overview::default()
     };
     metrics.scrape(&Standing {
-        overview: &overview,
+        overview: Some(&overview),
         queued_inputs: 2,
         files_rejected: 1,
         files_differing: 4,

@@ -11,6 +11,7 @@ mod metrics;
 mod open_work;
 mod service_gauges;
 mod spans;
+mod standing;
 #[cfg_attr(
     not(any(feature = "kafka", feature = "nats")),
     allow(dead_code, reason = "a build without brokers has none to tell of")
@@ -21,8 +22,8 @@ pub(crate) use export::export;
 pub(crate) use log::observe;
 pub use log_writer::LogWriter;
 pub use metrics::Metrics;
-pub(crate) use metrics::Standing;
 pub use spans::Traces;
 pub(crate) use spans::Watched;
+pub(crate) use standing::Standing;
 #[cfg(feature = "kafka")]
 pub(crate) use ways::Ways;

@@ -2,7 +2,7 @@
 //! is not configured is in none of them.
 
 use crate::clock::{Clock, SystemClock};
-use amends_api::{ReportWay, WayView};
+use amends_api::{OverHttpView, ReportWay, WayView};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -31,6 +31,7 @@ pub(crate) struct Ways {
     resets: Family<WayLabels, Counter>,
     /// The same for people, with times.
     standing: Arc<Mutex<BTreeMap<ReportWay, WayView>>>,
+    over_http: Arc<Mutex<OverHttpView>>,
 }
 
 impl Ways {
@@ -42,7 +43,7 @@ impl Ways {
         );
         registry.register(
             "messages_waiting",
-            "Messages that a broker holds and has not brought yet",
+            "Messages of a broker that are not taken yet: those that wait there, and those in hand",
             self.waiting.clone(),
         );
         registry.register(
@@ -52,7 +53,7 @@ impl Ways {
         );
         registry.register(
             "offset_resets",
-            "How often reading could not go on where it was, and began at the earliest message that Kafka has",
+            "How often reading could not go on where it was, because a broker had removed messages unread, and began at the earliest that it has",
             self.resets.clone(),
         );
     }
@@ -68,6 +69,7 @@ impl Ways {
             taken: 0,
             skipped: 0,
             rejected: 0,
+            unheard: Vec::new(),
         };
         self.standing().insert(way, new);
         for result in ["taken", "duplicate", "skipped", "rejected", "again"] {
@@ -75,9 +77,7 @@ impl Ways {
         }
         self.waiting(way, 0);
         self.connected(way, false);
-        if way == ReportWay::Kafka {
-            drop(self.resets.get_or_create(&WayLabels { way: way.as_str() }));
-        }
+        drop(self.resets.get_or_create(&WayLabels { way: way.as_str() }));
     }
 
     /// A message was dealt with: `taken`, `duplicate`, `skipped`, `rejected` or `again`.
@@ -96,6 +96,29 @@ impl Ways {
         }
     }
 
+    /// A report came over HTTP: it was taken, or will never be.
+    pub(crate) fn came_over_http(&self, is_taken: bool) {
+        let mut view = self.over_http.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_taken {
+            view.taken += 1;
+            view.last_taken_at = Some(SystemClock.now());
+        } else {
+            view.rejected += 1;
+        }
+    }
+
+    /// What has come over HTTP.
+    pub(crate) fn over_http(&self) -> OverHttpView {
+        self.over_http.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What is wrong with the bridges that read there.
+    pub(crate) fn unheard(&self, way: ReportWay, why: Vec<String>) {
+        if let Some(view) = self.standing().get_mut(&way) {
+            view.unheard = why;
+        }
+    }
+
     /// How each way that is configured stands.
     pub(crate) fn views(&self) -> Vec<WayView> {
         self.standing().values().cloned().collect()
@@ -105,7 +128,7 @@ impl Ways {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// So many wait at the broker.
+    /// So many are not taken yet.
     pub(crate) fn waiting(&self, way: ReportWay, messages: u64) {
         if let Some(view) = self.standing().get_mut(&way) {
             view.waiting = messages;
@@ -115,10 +138,7 @@ impl Ways {
     }
 
     /// Reading began at the earliest message, and not where it was.
-    #[cfg_attr(
-        not(feature = "kafka"),
-        allow(dead_code, reason = "NATS remembers messages, not offsets")
-    )]
+    #[cfg(any(feature = "kafka", feature = "nats"))]
     pub(crate) fn reset(&self, way: ReportWay) {
         self.resets.get_or_create(&WayLabels { way: way.as_str() }).inc();
     }

@@ -80,12 +80,20 @@ async fn how_reports_come_is_shown_beside_the_services() {
     for result in ["taken", "duplicate", "skipped", "rejected", "again"] {
         ways.delivered(ReportWay::Nats, result);
     }
+    let why = "the bridge `payment`: no rule answers `payment/failed`";
+    ways.unheard(ReportWay::Nats, vec![why.to_owned()]);
+    desk.report("o-1", "r-1").await;
     let page = desk.get("/services").await;
-    let row = text(&page).split("id=\"way-nats\"").nth(1).expect("a row");
+    let (http, row) = text(&page).split_once("id=\"way-nats\"").expect("a row");
+    let http = http.split("id=\"way-http\"").nth(1).expect("a row");
+    assert!(http.contains("\"taken\">1<") && http.contains("\"rejected\">0<"), "{http}");
+    assert!(row.contains("no rule answers"), "{row}");
     for shown in ["come since", "\"waiting there\">17<", "\"taken\">2<", "/rejected?way=nats"] {
         assert!(row.contains(shown), "{shown}: {row}");
     }
-    let way = &desk.get("/v1/overview").await.body["ways"][0];
+    let overview = desk.get("/v1/overview").await.body;
+    let (http, way) = (&overview["overHttp"], &overview["ways"][0]);
+    assert_eq!((&http["taken"], &way["unheard"]), (&json!(1), &json!([why])));
     assert_eq!(
         (&way["way"], &way["connected"], &way["waiting"]),
         (&json!("nats"), &json!(true), &json!(17))

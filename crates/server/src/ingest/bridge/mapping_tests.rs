@@ -1,34 +1,10 @@
 //! What a bridge makes of events: reports, skipped ones, and those of which no report can be made.
 
-use super::super::given::read_bridges;
+use super::super::spring::{SPRING, bridge};
 use super::*;
 use serde_json::json;
 
 const PLACE: &str = "kafka/payment.failed/3/42";
-
-const SPRING: &str = r#"
-topics = ["payment.failed"]
-when = { "header:__TypeId__" = "com.shop.PaymentFailed", "/status" = ["FAILED", 13, true] }
-saga = "/order/id"
-source = "payment"
-id = "/eventId"
-code = { at = "/error/code", values = { CARD_DECLINED = "card-declined" }, otherwise = "failed" }
-action = "charge"
-request_id = "/paymentId"
-time = "/occurredAt"
-message = "/error/message"
-[data]
-paymentId = "/paymentId"
-amount = "/amount"
-card.token = "/card/token"
-"#;
-
-fn bridge(text: &str) -> Bridge {
-    let given = ("spring".to_owned(), Ok(text.parse().expect("TOML")));
-    let (mut bridges, wrong) = read_bridges(vec![given]);
-    assert_eq!(wrong, []);
-    bridges.remove(0)
-}
 
 fn event() -> Value {
     json!({
@@ -78,7 +54,7 @@ fn an_event_becomes_the_report_that_the_bridge_says() {
     assert_eq!(
         data,
         json!({
-            "code": "card-declined", "action": "charge", "requestId": "4711", "message": "the bank says no",
+            "code": "card-declined", "action": "charge", "entry": "order.place", "requestId": "4711", "message": "the bank says no",
             "data": { "paymentId": 4711, "amount": 12.50, "card": { "token": "t-1" } },
         })
     );

@@ -4,6 +4,8 @@
 mod given;
 mod mapping;
 mod place;
+#[cfg(test)]
+mod spring;
 mod unheard;
 
 pub(crate) use given::read_bridges;

@@ -1,16 +1,15 @@
 //! What people do at a Kafka: look whether all is as it should be, see what waits. Joins no group, changes nothing.
 
-use super::client::{client, consumer};
+use super::client::{client, consumer, is_pattern};
 use crate::ingest::finding::{BrokerError, Finding, Severity};
 use crate::ingest::{Channel, KafkaOptions};
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, ResourceSpecifier};
 use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::metadata::Metadata;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::metadata::{Metadata, MetadataTopic};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -80,7 +79,7 @@ pub async fn lag(options: &KafkaOptions) -> Result<KafkaLag, BrokerError> {
     let options = options.clone();
     blocking(move || {
         let (consumer, metadata) = connect(&options)?;
-        let topics: Vec<String> = matching(&options.channels, &metadata).into_keys().collect();
+        let topics = matching(&options.channels, &metadata);
         if topics.is_empty() {
             let why =
                 "no topic is there that the configuration names; `amends kafka check` tells more";
@@ -137,14 +136,51 @@ fn connect(options: &KafkaOptions) -> Result<(BaseConsumer<Heard>, Metadata), Br
     }
 }
 
-/// Topics that channels name, each with its channel.
-fn matching(channels: &[Channel], metadata: &Metadata) -> BTreeMap<String, String> {
+/// Topics that channels name.
+fn matching(channels: &[Channel], metadata: &Metadata) -> Vec<String> {
     let names = metadata.topics().iter().map(|topic| topic.name());
-    let named = names.filter_map(|name| {
-        let channel = channels.iter().find(|channel| channel.matches(name))?;
-        Some((name.to_owned(), channel.pattern.clone()))
-    });
-    named.collect()
+    let named = names.filter(|name| channels.iter().any(|channel| channel.matches(name)));
+    named.map(str::to_owned).collect()
+}
+
+/// Channels that no topic is there for, or none that we may see. Of names no others are asked for: there may be many.
+///
+/// # Errors
+/// The brokers don't say within so long.
+pub(super) fn missing<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    channels: &[Channel],
+    patience: Duration,
+) -> KafkaResult<Vec<String>> {
+    let all = match channels.iter().any(is_pattern) {
+        true => Some(consumer.fetch_metadata(None, patience)?),
+        false => None,
+    };
+    let mut missing = Vec::new();
+    for channel in channels {
+        let is_there = match &all {
+            Some(all) => has_topic(all, channel),
+            None => has_topic(&consumer.fetch_metadata(Some(&channel.pattern), patience)?, channel),
+        };
+        if !is_there {
+            missing.push(channel.pattern.clone());
+        }
+    }
+    Ok(missing)
+}
+
+/// Whether a topic of a channel is there, and we may see it.
+fn has_topic(metadata: &Metadata, channel: &Channel) -> bool {
+    use RDKafkaErrorCode as Code;
+    metadata.topics().iter().filter(|topic| channel.matches(topic.name())).any(|topic| {
+        // Another error passes, and is one of a topic that is there.
+        !topic.error().is_some_and(|error| {
+            matches!(
+                Code::from(error),
+                Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::TopicAuthorizationFailed
+            )
+        })
+    })
 }
 
 /// What can be seen without the brokers' settings, and the topics.
@@ -152,10 +188,7 @@ fn look(options: &KafkaOptions) -> Result<(Vec<Finding>, Vec<String>), BrokerErr
     let (consumer, metadata) = connect(options)?;
     let mut findings = Vec::new();
     let topics = matching(&options.channels, &metadata);
-    for channel in &options.channels {
-        if topics.values().any(|pattern| *pattern == channel.pattern) {
-            continue;
-        }
+    for channel in options.channels.iter().filter(|channel| !has_topic(&metadata, channel)) {
         let pattern = &channel.pattern;
         findings.push(Finding {
             severity: Severity::Error,
@@ -164,7 +197,8 @@ fn look(options: &KafkaOptions) -> Result<(Vec<Finding>, Vec<String>), BrokerErr
             ),
         });
     }
-    for topic in metadata.topics().iter().filter(|topic| topics.contains_key(topic.name())) {
+    let is_ours = |topic: &&MetadataTopic| topics.iter().any(|one| one == topic.name());
+    for topic in metadata.topics().iter().filter(is_ours) {
         let copies = topic.partitions().iter().map(|one| one.replicas().len()).min().unwrap_or(0);
         let (name, partitions) = (topic.name(), topic.partitions().len());
         let leaderless = topic.partitions().iter().filter(|one| one.leader() < 0).count();
@@ -182,7 +216,6 @@ fn look(options: &KafkaOptions) -> Result<(Vec<Finding>, Vec<String>), BrokerErr
             copies => Finding::good(format!("topic `{name}`: {partitions} partitions, {copies} copies of each")),
         });
     }
-    let topics: Vec<String> = topics.into_keys().collect();
     if !topics.is_empty() {
         findings.extend(group(options, &consumer, &metadata, &topics));
     }

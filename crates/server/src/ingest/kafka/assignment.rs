@@ -8,6 +8,8 @@ use std::time::Duration;
 
 /// Most messages that are being taken at once: a commit takes many together.
 pub(super) const IN_HAND: usize = 1_024;
+/// Room for those that have ended and were not noted: with a full hand partitions pause, and few more come.
+pub(super) const ROOM: usize = 2 * IN_HAND;
 /// Most messages that wait to be tried again.
 const WAITING: usize = 4_096;
 /// Most bytes of both.
@@ -155,6 +157,11 @@ impl Assignment {
         self.in_hand >= IN_HAND
     }
 
+    /// Whether one more that ends would find room.
+    pub(super) fn has_room(&self) -> bool {
+        self.in_hand < ROOM
+    }
+
     /// Nothing has ended for a while.
     pub(super) fn stalls(&mut self) {
         self.is_stalled = self.is_full();
@@ -183,6 +190,17 @@ impl Assignment {
             .any(|partition| partition.in_hand > 0)
     }
 
+    /// How many messages are in hand, or wait to be.
+    pub(super) fn held(&self) -> u64 {
+        (self.in_hand + self.waiting.len()) as u64
+    }
+
+    /// Partitions that pause: the library does not hear of what comes there.
+    pub(super) fn paused(&self) -> Vec<Key> {
+        let paused = self.partitions.iter().filter(|(_, partition)| partition.is_paused);
+        paused.map(|(key, _)| key.clone()).collect()
+    }
+
     /// All partitions that are ours.
     pub(super) fn keys(&self) -> Vec<Key> {
         self.partitions.keys().cloned().collect()
@@ -196,6 +214,19 @@ impl Assignment {
             asks.extend(position.map(|position| (key.clone(), position)));
         }
         asks
+    }
+
+    /// Those of these partitions of which the broker has yet to remember something, or to say that it does.
+    pub(super) fn unsure(&self, keys: &[Key]) -> Vec<Key> {
+        let is_unsure =
+            |key: &&Key| self.partitions.get(*key).is_some_and(|one| one.mark.is_unsure());
+        keys.iter().filter(is_unsure).cloned().collect()
+    }
+
+    /// What the broker remembers of a partition; says whether that can be.
+    pub(super) fn read_back(&mut self, key: &Key, remembered: Option<i64>) -> bool {
+        let partition = self.partitions.get_mut(key);
+        partition.is_none_or(|partition| partition.mark.read_back(remembered))
     }
 
     /// The broker did not remember it.

@@ -142,3 +142,21 @@ fn the_hand_is_bounded_by_number_and_by_bytes() {
     story.all.ended(token, large, TAKEN, story.now);
     assert_eq!(story.pauses(), (vec![], vec![0, 1]));
 }
+
+#[test]
+fn no_more_is_in_hand_than_finds_room_when_it_ends() {
+    let mut story = Story::new();
+    let mut tokens = Vec::new();
+    while story.all.has_room() {
+        // Pausing may take a moment, and the library has read ahead.
+        tokens.push(story.comes(0, tokens.len() as i64));
+    }
+    assert_eq!(tokens.len(), ROOM);
+    story.all.stalls();
+    assert_eq!(story.pauses(), (vec![0, 1], vec![]), "nothing more comes");
+    for token in tokens {
+        story.ends(token, TAKEN);
+    }
+    assert!(story.all.has_room());
+    assert_eq!(story.pauses(), (vec![], vec![0, 1]));
+}

@@ -73,7 +73,7 @@ pub(super) fn consumer(options: &KafkaOptions) -> Result<ClientConfig, String> {
 /// What is subscribed to for a channel: a topic, or an expression where a part of its name may be any.
 pub(super) fn subscription(channel: &Channel) -> String {
     let pattern = &channel.pattern;
-    if !pattern.split('.').any(|word| matches!(word, "*" | ">")) {
+    if !is_pattern(channel) {
         return pattern.clone();
     }
     let words = pattern.split('.').map(|word| match word {
@@ -82,6 +82,11 @@ pub(super) fn subscription(channel: &Channel) -> String {
         word => word,
     });
     format!("^{}$", words.collect::<Vec<_>>().join("[.]"))
+}
+
+/// Whether a part of a topic's name may be any.
+pub(super) fn is_pattern(channel: &Channel) -> bool {
+    channel.pattern.split('.').any(|word| matches!(word, "*" | ">"))
 }
 
 #[cfg(test)]

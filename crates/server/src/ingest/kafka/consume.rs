@@ -1,25 +1,25 @@
 //! The consumer: a thread that polls, and the task that takes what it brings. The thread waits for the runtime only
 //! when partitions go to another, and the runtime never for the thread.
 
+use super::admin::missing;
 use super::client::{consumer, subscription};
-use super::context::{Context, Ended as Done, Gone};
+use super::context::{Context, Ended as Done, Gone, LOOK};
+use super::message::delivery;
 use crate::clock::{Clock as _, SystemClock};
-use crate::ingest::KafkaOptions;
 use crate::ingest::delivery::{Delivery, Intake};
-use amends_protocol::Timestamp;
+use crate::ingest::{Channel, KafkaOptions};
 use amends_store::Store;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use rdkafka::Message as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Headers as _};
 use std::sync::mpsc as threads;
 use std::thread;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::assignment::{IN_HAND, Token};
+use super::assignment::{IN_HAND, ROOM, Token};
 
 /// Pause before it begins again.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -29,6 +29,10 @@ const POLL: Duration = Duration::from_millis(100);
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
 /// How long a full hand waits until partitions pause.
 const STALLED: Duration = Duration::from_millis(500);
+/// How often it is looked whether all topics are there: as often as the library looks for new ones.
+const TOPICS_EVERY: Duration = Duration::from_secs(10);
+/// How often it is looked where partitions end that pause.
+const ENDS_EVERY: Duration = Duration::from_secs(5);
 /// How long the end waits for the thread: what is in hand, the last commit, the word to the group.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
@@ -76,7 +80,7 @@ async fn run<S: Store>(
     stops: &watch::Receiver<bool>,
 ) -> Result<(), Ended> {
     let (to_take, mut deliveries) = mpsc::channel(IN_HAND);
-    let (done, dones) = threads::sync_channel::<Done>(2 * IN_HAND);
+    let (done, dones) = threads::sync_channel::<Done>(ROOM);
     let (tell, mut told) = oneshot::channel();
     let context = Context::new(dones, intake.supervisor.metrics().ways().clone());
     let (of_thread, ends) = (options.clone(), Ends { to_take, stops: stops.clone() });
@@ -97,8 +101,11 @@ async fn run<S: Store>(
                 return ended.unwrap_or_else(|_| Err(Ended::Broken("its thread has failed".to_owned())));
             }
             Some(one) = in_hand.next(), if !in_hand.is_empty() => {
-                // There is room for all that it has in hand.
-                let _ = done.try_send(one);
+                // INVARIANT: there is room for all that the thread lets be in hand. One that it did not hear of would
+                // hold up its partition for ever; a thread that has ended says why.
+                if let Err(threads::TrySendError::Full(_)) = done.try_send(one) {
+                    return Err(Ended::Broken("what has ended finds no room".to_owned()));
+                }
             }
             Some((token, delivery)) = deliveries.recv() => in_hand.push(async move {
                 let verdict = intake.take(&delivery).await;
@@ -118,7 +125,11 @@ fn read(options: &KafkaOptions, context: Context, ends: &Ends) -> Result<(), End
     let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
     consumer.subscribe(&topics).map_err(mistake)?;
     let mut committed = SystemClock.monotonic();
+    let mut looks = Looks::default();
     while !*ends.stops.borrow() {
+        if let Some(why) = consumer.context().over() {
+            return Err(Ended::Mistake(why));
+        }
         match turn(&consumer, ends) {
             Ok(()) => {}
             Err(Turned::Gone) => {
@@ -131,10 +142,36 @@ fn read(options: &KafkaOptions, context: Context, ends: &Ends) -> Result<(), End
             committed = now;
             let keys = consumer.context().hand().assignment.keys();
             consumer.context().commit(&consumer, &keys);
+            looks.look(&consumer, &options.channels, now);
         }
     }
     // Dropped, it gives up its partitions in order: what is in hand ends, and is committed.
     Ok(())
+}
+
+/// What is looked at now and then that the library does not tell.
+#[derive(Default)]
+struct Looks {
+    topics_at: Option<Duration>,
+    ends_at: Option<Duration>,
+}
+
+impl Looks {
+    /// Looks at what is due. What can't be seen now is looked at in the next second.
+    fn look(&mut self, consumer: &BaseConsumer<Context>, channels: &[Channel], now: Duration) {
+        let is_due = |last: Option<Duration>, every| last.is_none_or(|last| now - last >= every);
+        let keys = consumer.context().hand().assignment.keys();
+        if is_due(self.topics_at, TOPICS_EVERY)
+            && consumer.context().remembers(consumer, &keys)
+            && let Ok(missing) = missing(consumer, channels, LOOK)
+        {
+            self.topics_at = Some(now);
+            consumer.context().lacks(missing);
+        }
+        if is_due(self.ends_at, ENDS_EVERY) && consumer.context().look_at_ends(consumer) {
+            self.ends_at = Some(now);
+        }
+    }
 }
 
 /// Why no turn follows.
@@ -164,7 +201,13 @@ fn turn(consumer: &BaseConsumer<Context>, ends: &Ends) -> Result<(), Turned> {
         ends.to_take.blocking_send(one).map_err(|_| Turned::Gone)?;
     }
     context.pause(consumer);
-    let is_full = context.hand().assignment.is_full();
+    let (is_full, has_room) = {
+        let assignment = &context.hand().assignment;
+        (assignment.is_full(), assignment.has_room())
+    };
+    if !has_room {
+        return Ok(());
+    }
     match consumer.poll(if is_full { Duration::ZERO } else { POLL }) {
         None => Ok(()),
         Some(Ok(message)) => {
@@ -182,25 +225,5 @@ fn turn(consumer: &BaseConsumer<Context>, ends: &Ends) -> Result<(), Turned> {
         Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => Err(Turned::Broken(error)),
         // The context was told more of it.
         Some(Err(_)) => Ok(()),
-    }
-}
-
-fn delivery(message: &BorrowedMessage<'_>) -> Delivery {
-    let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
-    let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
-    let headers = headers.map(|header| {
-        (header.key.to_owned(), header.value.map(<[u8]>::to_vec).unwrap_or_default())
-    });
-    // Before 1970 was no Kafka: it is a producer's mistake, and says nothing.
-    let sent_at = message.timestamp().to_millis().filter(|millis| *millis > 0);
-    Delivery {
-        // With its time: a topic that was deleted and made anew counts from 0 again.
-        place: format!("kafka/{topic}/{partition}/{offset}@{}", sent_at.unwrap_or(0)),
-        told: format!("message {offset} of partition {partition} of the topic `{topic}`"),
-        channel: topic.to_owned(),
-        key: message.key().map(<[u8]>::to_vec),
-        headers: headers.collect(),
-        body: message.payload().map(<[u8]>::to_vec).unwrap_or_default(),
-        sent_at: sent_at.map(Timestamp),
     }
 }

@@ -6,6 +6,8 @@ mod assignment;
 mod client;
 mod consume;
 mod context;
+mod message;
+mod standing;
 mod watermark;
 
 pub use admin::{KafkaLag, PartitionLag, check, lag};

@@ -15,6 +15,10 @@ pub(super) struct Watermark {
     next: Option<i64>,
     /// What the broker was asked to remember, or remembers.
     asked: Option<i64>,
+    /// It has said so.
+    is_confirmed: bool,
+    /// It has said that it remembers something, whatever that is.
+    is_known: bool,
 }
 
 impl Watermark {
@@ -41,8 +45,26 @@ impl Watermark {
         if self.asked == Some(position) {
             return None;
         }
-        self.asked = Some(position);
+        (self.asked, self.is_confirmed) = (Some(position), false);
         Some(position)
+    }
+
+    /// Whether the broker has yet to remember something, or to say that it does.
+    pub(super) fn is_unsure(&self) -> bool {
+        self.position().is_some_and(|at| self.asked != Some(at) || !self.is_confirmed)
+    }
+
+    /// What the broker remembers; says whether that can be: it forgets nothing that is there still.
+    pub(super) fn read_back(&mut self, remembered: Option<i64>) -> bool {
+        if remembered.is_none() && self.is_known {
+            return false;
+        }
+        self.is_known |= remembered.is_some();
+        self.is_confirmed = remembered.is_some() && self.asked == remembered;
+        if !self.is_confirmed {
+            self.refused();
+        }
+        true
     }
 
     /// The broker did not remember it: it is to be asked again.
@@ -74,6 +96,23 @@ mod tests {
         assert_eq!(mark.ask(), None, "the broker knows");
         mark.refused();
         assert_eq!(mark.ask(), Some(14), "it does not");
+    }
+
+    #[test]
+    fn what_the_broker_remembers_is_read_back_and_asked_for_until_it_is_so() {
+        let mut mark = Watermark::default();
+        assert!(mark.read_back(None) && !mark.is_unsure(), "a new group, and nothing has come");
+        mark.received(7);
+        assert_eq!((mark.is_unsure(), mark.ask()), (true, Some(7)));
+        assert!(mark.read_back(None), "it has not come there yet");
+        assert_eq!(mark.ask(), Some(7));
+        assert!(mark.read_back(Some(7)) && !mark.is_unsure());
+        mark.settled(7);
+        assert_eq!((mark.is_unsure(), mark.ask()), (true, Some(8)));
+        assert!(mark.read_back(Some(7)), "it was refused");
+        assert_eq!(mark.ask(), Some(8));
+        assert!(mark.read_back(Some(8)) && !mark.is_unsure());
+        assert!(!mark.read_back(None), "what it did remember is gone");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What people do at a NATS: make the stream, look whether all is as it should be, see what waits.
 
 use super::connect::{Ended, connect};
-use super::settings::{Weight, covers, oddities, wanted};
+use super::settings::{Weight, covers, oddities, removed_unread, wanted};
 use crate::ingest::NatsOptions;
 use crate::ingest::finding::{BrokerError, Finding, Severity};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, Source, StorageType};
@@ -87,6 +87,9 @@ pub async fn check(
         findings.push(Finding { severity: Severity::Warning, text });
         return Ok(findings);
     };
+    if let Some(text) = removed_unread(stream.cached_info(), consumer.cached_info()) {
+        findings.push(Finding { severity: Severity::Error, text });
+    }
     let odd = oddities(&consumer.cached_info().config, options);
     findings.extend(odd.iter().map(|oddity| Finding {
         severity: match oddity.weight {

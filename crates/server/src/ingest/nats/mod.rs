@@ -5,6 +5,7 @@ mod admin;
 mod connect;
 mod consume;
 mod settings;
+mod unreadable;
 
 pub use admin::{NatsLag, check, init, lag};
 pub(crate) use consume::watch;

@@ -1,7 +1,10 @@
 //! What our consumer must be like, and what of one that is there is not so. Pure.
 
 use crate::ingest::NatsOptions;
-use async_nats::jetstream::consumer::{AckPolicy, Config, DeliverPolicy, FromConsumer as _, pull};
+use async_nats::jetstream::consumer::{
+    AckPolicy, Config, DeliverPolicy, FromConsumer as _, Info, pull,
+};
+use async_nats::jetstream::stream;
 use std::time::Duration;
 
 /// Messages that the server lets be unacknowledged; room for what a process that died had in hand.
@@ -101,6 +104,22 @@ pub(super) fn oddities(found: &Config, options: &NatsOptions) -> Vec<Oddity> {
         say(Weight::Mended, text);
     }
     all
+}
+
+/// What the stream has removed that was not brought to us, if anything: in a sentence. A consumer that has read nothing
+/// yet begins with what is there, and one that is brought only some subjects can't tell.
+pub(super) fn removed_unread(stream: &stream::Info, consumer: &Info) -> Option<String> {
+    let (last, first) = (consumer.delivered.stream_sequence, stream.state.first_sequence);
+    let removed = first.saturating_sub(last + 1);
+    let is_ours = last > 0 && consumer.config.filter_subject.is_empty();
+    (is_ours && removed > 0).then(|| {
+        format!(
+            "stream `{}` has removed messages that were not read, up to {removed} of them, from {} on: its limits are shorter than \
+             we were away; reports among them are lost",
+            consumer.stream_name,
+            last + 1
+        )
+    })
 }
 
 /// What `mended` changes: the setting, what it is, and what it becomes.
