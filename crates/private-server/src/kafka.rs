@@ -2,14 +2,13 @@
 //! started again. Its programs are brought by `cargo xtask install`. It takes some seconds to start, so that the tests
 //! of a process share one where their story lets them, with topics of their own.
 
-use crate::{PrivateServer, Recipe};
+use crate::{Keys, PrivateServer, Recipe};
 use std::io::Write as _;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::{Duration, Instant};
 
 /// Where `cargo xtask install` puts what `kafka/pom.xml` names.
 const PROGRAMS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/kafka");
@@ -55,8 +54,6 @@ const KAFKA: Recipe = Recipe {
     refuses_root: false,
 };
 
-/// How long it may take to be gone.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// Other tests may take a port first.
 const TRIES: usize = 10;
 
@@ -65,17 +62,6 @@ const TRIES: usize = 10;
 pub struct KafkaServer {
     server: PrivateServer,
     port: u16,
-}
-
-/// Who may come by the second address of a broker, which is encrypted.
-#[derive(Clone, Copy, Debug)]
-pub struct Secured<'a> {
-    /// The broker's key (PKCS#8) and certificate, for `127.0.0.1`.
-    pub pem: &'a str,
-    /// A name, proved by SCRAM-SHA-512.
-    pub user: &'a str,
-    /// Its password.
-    pub password: &'a str,
 }
 
 impl KafkaServer {
@@ -88,16 +74,16 @@ impl KafkaServer {
         Self::start_with(None)
     }
 
-    /// Starts one that has a second address, encrypted and for one user.
+    /// Starts one that has a second address, encrypted and for whoever has the name and the password, by SCRAM-SHA-512.
     ///
     /// # Panics
     /// As [`Self::start`].
     #[must_use]
-    pub fn start_secured(secured: Secured<'_>) -> Self {
-        Self::start_with(Some(secured))
+    pub fn start_secured(keys: &Keys) -> Self {
+        Self::start_with(Some(keys))
     }
 
-    fn start_with(secured: Option<Secured<'_>>) -> Self {
+    fn start_with(keys: Option<&Keys>) -> Self {
         let programs = PathBuf::from(PROGRAMS);
         assert!(
             programs.join("installed").exists(),
@@ -106,8 +92,7 @@ impl KafkaServer {
         let mut why = String::new();
         for _ in 0..TRIES {
             let port = free_ports();
-            let environment = environment(port, secured);
-            match PrivateServer::try_start(&KAFKA, &environment) {
+            match PrivateServer::try_start(&KAFKA, environment(port, keys)) {
                 Ok(server) => return Self { server, port },
                 Err(log) if log.contains("Address already in use") => why = log,
                 Err(log) => panic!("{log}"),
@@ -183,14 +168,7 @@ impl KafkaServer {
     /// # Panics
     /// When it can't be killed.
     pub fn kill(&self) {
-        let stopped =
-            Command::new("sh").args(["-c", KAFKA.stop]).env("DIR", self.server.folder()).status();
-        assert!(stopped.expect("`sh` runs").success(), "it runs");
-        let until = Instant::now() + PATIENCE;
-        while TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
-            assert!(Instant::now() < until, "it is gone");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        self.server.kill(self.port);
     }
 
     /// Starts it again where it was, with what it had.
@@ -198,29 +176,17 @@ impl KafkaServer {
     /// # Panics
     /// When it does not come back.
     pub fn start_again(&self) {
-        let started = Command::new("setsid")
-            .args(["sh", "-c", RUN])
-            .env("BIN", self.server.programs())
-            .env("DIR", self.server.folder())
-            .envs(environment(self.port, None))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
-        let is_back = started.expect("`setsid` and `sh` can be started").success();
-        assert!(is_back, "it is back:\n{}", self.server.logs());
+        self.server.start_again(self.port);
     }
 }
 
-fn environment(port: u16, secured: Option<Secured<'_>>) -> [(&'static str, String); 4] {
-    let scram = secured.map(|Secured { user, password, .. }| {
-        format!("SCRAM-SHA-512=[name={user},password={password}]")
-    });
-    [
-        ("PROPERTIES", properties(port, secured.is_some())),
+fn environment(port: u16, keys: Option<&Keys>) -> Vec<(&'static str, String)> {
+    let scram = format!("SCRAM-SHA-512=[name={},password={}]", Keys::USER, Keys::PASSWORD);
+    vec![
+        ("PROPERTIES", properties(port, keys.is_some())),
         ("KAFKA", PROGRAMS.to_owned()),
-        ("SCRAM", scram.unwrap_or_default()),
-        ("PEM", secured.map(|secured| secured.pem.to_owned()).unwrap_or_default()),
+        ("SCRAM", keys.map(|_| scram).unwrap_or_default()),
+        ("PEM", keys.map(Keys::of_server).unwrap_or_default()),
     ]
 }
 
@@ -281,7 +247,7 @@ mod tests {
     #[test]
     fn one_that_is_killed_comes_back_where_it_was() {
         let server = KafkaServer::start();
-        let takes = || TcpStream::connect(server.address()).is_ok();
+        let takes = || std::net::TcpStream::connect(server.address()).is_ok();
         assert!(takes());
         server.make_topic("reports", 2);
         server.publish("reports", ["one", "two"]);

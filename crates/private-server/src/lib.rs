@@ -2,19 +2,23 @@
 //! removed when the test process is gone, however that ends. Installs nothing; says which Debian package is missing.
 
 mod kafka;
+mod keys;
 mod nats;
 mod postgres;
 mod programs;
 
-pub use kafka::{KafkaServer, Secured};
+pub use kafka::KafkaServer;
+pub use keys::Keys;
 pub use nats::NatsServer;
 pub use postgres::{ARCHIVING, Certified, PostgresServer};
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// What there is to know of one product: where its programs are, how it is started and stopped. The shell text finds
 /// `$BIN`, the folder of the programs, and `$DIR`, the server's own; what it says goes to `*.log` in there.
@@ -39,9 +43,14 @@ pub struct Recipe {
     pub refuses_root: bool,
 }
 
+/// How long a server that was killed may take to be gone.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// A running server.
 #[derive(Debug)]
 pub struct PrivateServer {
+    recipe: &'static Recipe,
+    environment: Vec<(&'static str, String)>,
     folder: PathBuf,
     programs: PathBuf,
     /// Its standard input is what keeps the server alive.
@@ -54,12 +63,15 @@ impl PrivateServer {
     /// # Panics
     /// When its package is missing, or it does not start; with its logs.
     #[must_use]
-    pub fn start(recipe: &Recipe) -> Self {
-        Self::try_start(recipe, &[]).unwrap_or_else(|log| panic!("{log}"))
+    pub fn start(recipe: &'static Recipe) -> Self {
+        Self::try_start(recipe, Vec::new()).unwrap_or_else(|log| panic!("{log}"))
     }
 
     /// Starts it, with more variables for its shell text; an error has its logs, and nothing is left of it then.
-    fn try_start(recipe: &Recipe, environment: &[(&str, String)]) -> Result<Self, String> {
+    fn try_start(
+        recipe: &'static Recipe,
+        environment: Vec<(&'static str, String)>,
+    ) -> Result<Self, String> {
         let programs = programs::find(recipe);
         let prefix = format!("amends-{}-", recipe.package);
         // Short: a socket's path has about a hundred bytes.
@@ -69,7 +81,7 @@ impl PrivateServer {
             .args(["sh", "-c", &script(recipe)])
             .env("BIN", &programs)
             .env("DIR", &folder)
-            .envs(environment.iter().map(|(name, value)| (name, value)))
+            .envs(environment.iter().cloned())
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -81,7 +93,7 @@ impl PrivateServer {
         let output = keeper.stdout.take().expect("a pipe");
         BufReader::new(output).read_line(&mut said).expect("readable");
         if said.trim() == "ready" {
-            return Ok(Self { folder, programs, _keeper: keeper });
+            return Ok(Self { recipe, environment, folder, programs, _keeper: keeper });
         }
         let why = format!("{} did not start:\n{}", recipe.name, logs(&folder));
         let _ = keeper.wait(); // it has ended
@@ -100,9 +112,36 @@ impl PrivateServer {
         logs(&self.folder)
     }
 
-    /// Where its programs are.
-    fn programs(&self) -> &Path {
-        &self.programs
+    /// Kills it, and returns when nobody listens on its port any more.
+    fn kill(&self, port: u16) {
+        let stopped = self.shell(self.recipe.stop).status();
+        assert!(stopped.expect("`sh` runs").success(), "it runs");
+        let until = Instant::now() + PATIENCE;
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            assert!(Instant::now() < until, "it is gone");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Starts it again on its port, with what it had. It is stopped as the first one would have been.
+    fn start_again(&self, port: u16) {
+        let started = self.shell(self.recipe.start).env("PORT", port.to_string()).status();
+        let is_back = started.expect("`setsid` and `sh` can be started").success();
+        assert!(is_back, "it is back:\n{}", self.logs());
+    }
+
+    /// A part of its recipe. None of this is for servers that refuse root.
+    fn shell(&self, text: &str) -> Command {
+        let mut command = Command::new("setsid");
+        command
+            .args(["sh", "-c", text])
+            .env("BIN", &self.programs)
+            .env("DIR", &self.folder)
+            .envs(self.environment.iter().cloned())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        command
     }
 
     /// One of the programs that came with it.

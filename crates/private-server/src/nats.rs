@@ -1,9 +1,7 @@
 //! NATS with JetStream as a private server: on a free port of its own choice, which it keeps when it is started again.
 
-use crate::{PrivateServer, Recipe};
+use crate::{Keys, PrivateServer, Recipe};
 use std::fs;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 /// How a NATS is started and stopped.
 const NATS: Recipe = Recipe {
@@ -13,9 +11,10 @@ const NATS: Recipe = Recipe {
     versions_in: "/usr/lib/nats-server",
     named_by: None,
     start: r#"
-    printf '%s' "$CONFIGURATION" >"$DIR/server.conf"
-    "$BIN/nats-server" -c "$DIR/server.conf" -a 127.0.0.1 -p -1 -js -sd "$DIR/store" --ports_file_dir "$DIR" -P "$DIR/pid" \
-        -l "$DIR/server.log" </dev/null >/dev/null 2>&1 &
+    [ -f "$DIR/server.conf" ] || printf '%s' "$CONFIGURATION" >"$DIR/server.conf"
+    rm -f "$DIR"/*.ports
+    "$BIN/nats-server" -c "$DIR/server.conf" -a 127.0.0.1 -p "$PORT" -js -sd "$DIR/store" --ports_file_dir "$DIR" \
+        -P "$DIR/pid" -l "$DIR/server.log" </dev/null >/dev/null 2>&1 &
     tries=0
     until cat "$DIR"/*.ports >/dev/null 2>&1; do
         tries=$((tries + 1)); [ "$tries" -lt 600 ] || exit 1
@@ -24,9 +23,6 @@ const NATS: Recipe = Recipe {
     stop: r#"kill -9 "$(cat "$DIR/pid")""#,
     refuses_root: false,
 };
-
-/// How long it may take to be there again.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A NATS of one test.
 #[derive(Debug)]
@@ -51,8 +47,10 @@ impl NatsServer {
     /// As [`PrivateServer::start`].
     #[must_use]
     pub fn configured(configuration: &str) -> Self {
-        let configuration = [("CONFIGURATION", configuration.to_owned())];
-        let server = PrivateServer::try_start(&NATS, &configuration);
+        // It chooses its port.
+        let given = [("CONFIGURATION", configuration), ("PORT", "-1")];
+        let given = given.map(|(name, value)| (name, value.to_owned())).into();
+        let server = PrivateServer::try_start(&NATS, given);
         let server = server.unwrap_or_else(|log| panic!("{log}"));
         let files =
             fs::read_dir(server.folder()).expect("readable").flatten().map(|entry| entry.path());
@@ -63,6 +61,34 @@ impl NatsServer {
         let digits = text.rsplit(':').next().unwrap_or_default();
         let digits: String = digits.chars().take_while(char::is_ascii_digit).collect();
         Self { server, port: digits.parse().expect("a port") }
+    }
+
+    /// One that speaks TLS alone, and lets in whoever has the name and the password.
+    ///
+    /// # Panics
+    /// As [`PrivateServer::start`].
+    #[must_use]
+    pub fn start_secured(keys: &Keys) -> Self {
+        Self::configured(&secured(keys, Keys::PASSWORD))
+    }
+
+    /// From its next start on it wants another password.
+    ///
+    /// # Panics
+    /// When its configuration can't be written.
+    pub fn wants(&self, keys: &Keys, password: &str) {
+        let file = self.server.folder().join("server.conf");
+        fs::write(file, secured(keys, password)).expect("written");
+    }
+
+    /// One that speaks TLS alone, and lets in whoever shows a certificate of our authority's.
+    ///
+    /// # Panics
+    /// As [`PrivateServer::start`].
+    #[must_use]
+    pub fn start_certified(keys: &Keys) -> Self {
+        let authority = keys.path("authority.pem");
+        Self::configured(&format!("{}  ca_file: \"{authority}\"\n  verify: true\n}}\n", tls(keys)))
     }
 
     /// Its port on this machine.
@@ -77,19 +103,18 @@ impl NatsServer {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
+    /// Where it is, if it speaks TLS.
+    #[must_use]
+    pub fn secured_url(&self) -> String {
+        format!("tls://127.0.0.1:{}", self.port)
+    }
+
     /// Kills it: what it has acknowledged is on its disk.
     ///
     /// # Panics
     /// When it can't be killed.
     pub fn kill(&self) {
-        let stopped =
-            Command::new("sh").args(["-c", NATS.stop]).env("DIR", self.server.folder()).status();
-        assert!(stopped.expect("`sh` runs").success(), "it runs");
-        let until = Instant::now() + PATIENCE;
-        while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
-            assert!(Instant::now() < until, "it is gone");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        self.server.kill(self.port);
     }
 
     /// Starts it again where it was, with what it had.
@@ -97,20 +122,17 @@ impl NatsServer {
     /// # Panics
     /// When it does not come back.
     pub fn start_again(&self) {
-        let folder = self.server.folder();
-        let file = |name: &str| folder.join(name).display().to_string();
-        let mut command = Command::new("setsid");
-        command.arg(self.server.program("nats-server").get_program());
-        command.args(["-c", &file("server.conf"), "-a", "127.0.0.1", "-js"]);
-        command.args(["-p", &self.port.to_string()]);
-        command.args(["-sd", &file("store"), "-P", &file("pid"), "-l", &file("server.log")]);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        // It is stopped by its number, as the first one would have been.
-        drop(command.spawn().expect("`setsid` and NATS can be started"));
-        let until = Instant::now() + PATIENCE;
-        while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            assert!(Instant::now() < until, "it is back");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        self.server.start_again(self.port);
     }
+}
+
+fn secured(keys: &Keys, password: &str) -> String {
+    let user = Keys::USER;
+    format!("{}}}\nauthorization {{ user: \"{user}\", password: \"{password}\" }}\n", tls(keys))
+}
+
+/// The beginning of what it is told of TLS.
+fn tls(keys: &Keys) -> String {
+    let (certificate, key) = (keys.path("server.pem"), keys.path("server.key"));
+    format!("tls {{\n  cert_file: \"{certificate}\"\n  key_file: \"{key}\"\n")
 }

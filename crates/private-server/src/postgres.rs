@@ -166,7 +166,7 @@ impl PostgresServer {
             ("CERTIFICATE", certificate),
             ("KEY", key),
         ];
-        let server = PrivateServer::try_start(&POSTGRES, &environment)?;
+        let server = PrivateServer::try_start(&POSTGRES, environment.into())?;
         Ok(Self { server, port })
     }
 
@@ -301,7 +301,7 @@ impl PostgresServer {
         let mut command = keeper(&POSTGRES, self.socket());
         command
             .args(["sh", "-c", script])
-            .env("BIN", self.server.programs())
+            .env("BIN", &self.server.programs)
             .env("CLIENTS", clients())
             .env("DIR", self.socket())
             .current_dir("/")

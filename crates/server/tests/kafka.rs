@@ -1,19 +1,27 @@
 //! Reports by Apache Kafka, on a real broker: each is compensated once, whatever is repeated, broken, moved or away.
 #![cfg(feature = "kafka")]
 
+#[path = "kafka/attacked.rs"]
+mod attacked;
+#[path = "kafka/away.rs"]
+mod away;
 #[path = "kafka/bridged.rs"]
 mod bridged;
-mod kafka_broker;
+#[path = "kafka/broker.rs"]
+mod broker;
+mod brokers;
+#[path = "kafka/let_in.rs"]
+mod let_in;
+#[path = "kafka/raw.rs"]
+mod raw;
 mod shop;
 
 use amends_server::kafka::{check, lag};
 use amends_server::{Severity, start};
-use amends_store::{PageRequest, Rejected as _, RejectedFilter};
-use kafka_broker::{
-    Broker, PATIENCE, event, metric, named, over_http, sagas, try_over_http, until,
-};
+use broker::{Broker, both};
+use brokers::{answer, connected, event, metric, named, over_http, rejected, sagas, until};
 use serde_json::json;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_report_is_taken_once_however_often_and_on_which_way_it_comes() {
@@ -62,15 +70,7 @@ async fn what_is_no_report_is_put_aside_and_holds_up_nobody() {
     broker.report(7);
     broker.is_read().await;
     assert_eq!(sagas(&running).await, named([7]));
-    let store = running.supervisor.store();
-    let page =
-        store.rejected(RejectedFilter::default(), PageRequest::first(10)).await.expect("lists");
-    let mut found: Vec<_> = page
-        .items
-        .iter()
-        .map(|listed| (listed.row.id.clone(), listed.row.detail.clone()))
-        .collect();
-    found.sort();
+    let found = rejected(&running).await;
     let says = [
         "not a JSON object",
         "may not report",
@@ -98,19 +98,14 @@ async fn a_broker_that_is_killed_and_a_supervisor_that_is_away_lose_nothing() {
     broker.reports(1..=15);
     // What it has acknowledged is in its files.
     broker.server.kill();
-    until("it is told", async || {
-        metric(&running, "amends_broker_connected{way=\"kafka\"}").await == 0
-    })
-    .await;
+    connected(&running, "kafka", false).await;
+    assert!(answer(&running, "/readyz").await.contains("200 OK"), "it is ready all the same");
     assert!(!over_http(&running, 100).await, "HTTP goes on");
     broker.server.start_again();
     broker.reports(16..=30);
     broker.is_read().await;
     assert_eq!(sagas(&running).await, named((1..=30).chain([100])));
-    until("it is told", async || {
-        metric(&running, "amends_broker_connected{way=\"kafka\"}").await == 1
-    })
-    .await;
+    connected(&running, "kafka", true).await;
     running.stop().await.expect("ended in order");
     broker.reports(31..=40);
     let running = broker.supervisor("a").await;
@@ -150,14 +145,22 @@ async fn added_partitions_and_topics_are_read_from_their_first_message() {
     broker.grow("payment", 4).await;
     broker.make("order", 1).await;
     // The consumer learns of them later than these come.
-    broker.reports(2..=41);
+    broker.reports(2..=31);
+    for n in 32..=41 {
+        broker.publish_to("payment", 3, &event("payment", n));
+    }
     broker.publish("order", event("order", 42).to_string().as_bytes());
     broker.is_read().await;
     assert_eq!(sagas(&running).await, named(1..=42));
     let lag = broker.lag().await;
-    assert!(
-        lag.partitions.len() == 6 && lag.partitions[1..].iter().any(|one| one.end > 0),
-        "{lag:?}"
+    let read = |topic: &str, partition| {
+        let topic = broker.topic(topic);
+        let mut all = lag.partitions.iter();
+        all.find(|one| one.topic == topic && one.partition == partition).map(|one| one.end)
+    };
+    assert_eq!(
+        (lag.partitions.len(), read("payment", 3), read("order", 0)),
+        (6, Some(10), Some(1))
     );
     running.stop().await.expect("ended in order");
 }
@@ -182,80 +185,9 @@ async fn supervisors_that_come_and_go_in_the_middle_lose_nothing() {
     let of_second = sagas(&second).await;
     second.stop().await.expect("ended in order");
     let first = broker.supervisor("a").await;
-    let mut all = sagas(&first).await;
+    let of_first = sagas(&first).await;
     first.stop().await.expect("ended in order");
-    all.extend(of_second);
-    all.sort_by_key(|saga| saga[2..].parse::<usize>().unwrap_or(usize::MAX));
-    all.dedup();
-    assert_eq!(all, named(1..=last + 100));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_nothing_can_be_stored_messages_wait_and_partitions_pause() {
-    let broker = Broker::shared("locked", 2).await;
-    let running = broker.supervisor("a").await;
-    broker.report(1);
-    broker.is_read().await;
-    // Another holds the file of the store, as a backup tool of the wrong kind would; writing fails after 5 s.
-    let file = broker.store("a");
-    let holder = rusqlite::Connection::open(&file).expect("opened");
-    holder.execute_batch("BEGIN IMMEDIATE").expect("held");
-    broker.reports(2..=40);
-    until("nothing can be stored", async || try_over_http(&running, 100).await.is_err()).await;
-    // More come while it is away, to a partition that pauses or not.
-    broker.reports(41..=60);
-    assert!(broker.lag().await.waiting() > 0, "nothing of it is done");
-    holder.execute_batch("ROLLBACK").expect("let go");
-    broker.is_read().await;
-    assert_eq!(sagas(&running).await, named(1..=60));
-    let again = metric(&running, "amends_messages_total{way=\"kafka\",result=\"again\"}").await;
-    assert!(again > 0, "they came again");
-    running.stop().await.expect("ended in order");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_comes_by_tls_with_a_name_and_a_password() {
-    let (broker, authority) = Broker::secured("secured").await;
-    let running =
-        start(broker.secured_config(&authority, "not-the-password")).await.expect("started");
-    broker.report(1);
-    let connected = "amends_broker_connected{way=\"kafka\"}";
-    let refused =
-        check(&broker.secured_config(&authority, "not-the-password").kafka.expect("set"), None)
-            .await;
-    let why = refused.expect_err("not let in").to_string();
-    assert!(why.contains("uthentication"), "{why}");
-    assert_eq!(metric(&running, connected).await, 0);
-    running.stop().await.expect("ended in order");
-    let config = broker.secured_config(&authority, "correct-horse-1");
-    let findings = check(config.kafka.as_ref().expect("set"), None).await.expect("let in");
-    assert!(findings.iter().all(|one| one.severity != Severity::Error), "{findings:#?}");
-    let running = start(config).await.expect("started");
-    broker.is_read().await;
-    assert_eq!(sagas(&running).await, named([1]));
-    until("it is told", async || metric(&running, connected).await == 1).await;
-    running.stop().await.expect("ended in order");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_kafka_has_removed_unread_is_told() {
-    let broker = Broker::shared("removed", 1).await;
-    let running = broker.supervisor("a").await;
-    broker.report(1);
-    broker.is_read().await;
-    running.stop().await.expect("ended in order");
-    broker.reports(2..=10);
-    broker.remove_before("payment", 8).await;
-    let findings = check(&broker.options(), None).await.expect("answers");
-    let says = |words: &str| {
-        findings.iter().any(|one| one.severity == Severity::Error && one.text.contains(words))
-    };
-    assert!(says("removed reports"), "{findings:#?}");
-    let running = broker.supervisor("a").await;
-    broker.is_read().await;
-    assert_eq!(sagas(&running).await, named([1, 9, 10]));
-    assert_eq!(metric(&running, "amends_offset_resets_total{way=\"kafka\"}").await, 1);
-    running.stop().await.expect("ended in order");
+    assert_eq!(both([of_first, of_second]), named(1..=last + 100));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -272,8 +204,7 @@ async fn what_is_not_as_it_should_be_is_told_with_what_helps() {
     // A supervisor is ready without it, takes reports by HTTP, and begins as soon as it is there.
     let running = start(broker.config("a")).await.expect("started");
     assert!(!over_http(&running, 1).await);
-    let connected = "amends_broker_connected{way=\"kafka\"}";
-    assert_eq!(metric(&running, connected).await, 0, "the bridge's topic is not there");
+    connected(&running, "kafka", false).await;
     broker.make_with("payment", 1, &[("cleanup.policy", "compact")]).await;
     broker.make("bridge", 1).await;
     let odd = told().await;
@@ -282,11 +213,8 @@ async fn what_is_not_as_it_should_be_is_told_with_what_helps() {
     }
     // A topic that is compacted wants keys.
     broker.publish("bridge", event("order", 2).to_string().as_bytes());
-    let began = Instant::now();
-    while sagas(&running).await != named([1, 2]) || metric(&running, connected).await != 1 {
-        assert!(began.elapsed() < PATIENCE, "it begins by itself");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until("it begins by itself", async || sagas(&running).await == named([1, 2])).await;
+    connected(&running, "kafka", true).await;
     let lag = lag(&options).await.expect("answers");
     assert_eq!(lag.partitions.len(), 2, "{lag:?}");
     running.stop().await.expect("ended in order");

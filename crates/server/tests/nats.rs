@@ -1,12 +1,15 @@
 //! Reports by NATS JetStream, on a real server: each is compensated once, whatever is repeated, broken or away.
 #![cfg(feature = "nats")]
 
+#[path = "nats/attacked.rs"]
+mod attacked;
 #[path = "nats/away.rs"]
 mod away;
 #[path = "nats/bridged.rs"]
 mod bridged;
 #[path = "nats/broker.rs"]
 mod broker;
+mod brokers;
 #[path = "nats/let_in.rs"]
 mod let_in;
 #[path = "nats/settings.rs"]
@@ -14,20 +17,20 @@ mod settings;
 mod shop;
 
 use amends_private_server::NatsServer;
-use amends_server::nats::{check, lag};
+use amends_server::nats::check;
 use amends_server::{Severity, start};
 use async_nats::HeaderMap;
 use async_nats::jetstream;
-use broker::{Broker, PATIENCE, config, event, named, over_http, rejected, sagas};
+use broker::{Broker, config};
+use brokers::{answer, connected, event, named, over_http, rejected, sagas, until};
 use serde_json::json;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_report_is_taken_once_however_often_and_on_which_way_it_comes() {
     let broker = Broker::open().await;
     broker.report(1).await; // before there is anybody to take it
     let running = broker.supervisor().await;
-    assert!(broker.folder.path().exists());
     for n in [2, 2, 3, 2] {
         broker.report(n).await;
     }
@@ -123,18 +126,25 @@ async fn a_broker_that_is_killed_and_a_supervisor_that_is_away_lose_nothing() {
         if n == 15 {
             // What it has acknowledged is on its disk; who publishes tries again until it is acknowledged.
             broker.server.kill();
+            connected(&running, "nats", false).await;
+            assert!(
+                answer(&running, "/readyz").await.contains("200 OK"),
+                "it is ready all the same"
+            );
+            assert!(!over_http(&running, 100).await, "HTTP goes on");
             broker.server.start_again();
         }
     }
     broker.is_read().await;
-    assert_eq!(sagas(&running).await, named(1..=30));
+    connected(&running, "nats", true).await;
+    assert_eq!(sagas(&running).await, named((1..=30).chain([100])));
     running.stop().await.expect("ended in order");
     for n in 31..=40 {
         broker.report(n).await;
     }
     let running = broker.supervisor().await;
     broker.is_read().await;
-    assert_eq!(sagas(&running).await, named(1..=40));
+    assert_eq!(sagas(&running).await, named((1..=40).chain([100])));
     running.stop().await.expect("ended in order");
 }
 
@@ -154,12 +164,6 @@ async fn a_new_consumer_reads_all_again_and_nothing_is_doubled() {
     assert!(deleted.expect("deleted").success);
     let running = broker.supervisor().await;
     broker.report(21).await;
-    let began = Instant::now();
-    // Until the supervisor has made it anew there is none.
-    while lag(&broker.options).await.is_err() {
-        assert!(began.elapsed() < PATIENCE, "it is made anew");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
     broker.is_read().await;
     assert_eq!(sagas(&running).await, named(1..=21));
     running.stop().await.expect("ended in order");
@@ -201,10 +205,6 @@ async fn what_is_not_as_it_should_be_is_told_with_what_helps() {
     }
     let sent = context.publish("amends.reports.order", event("order", 2).to_string().into()).await;
     sent.expect("sent").await.expect("stored");
-    let began = Instant::now();
-    while sagas(&running).await != named([1, 2]) {
-        assert!(began.elapsed() < PATIENCE, "it begins by itself");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until("it begins by itself", async || sagas(&running).await == named([1, 2])).await;
     running.stop().await.expect("ended in order");
 }

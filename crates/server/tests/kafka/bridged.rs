@@ -1,6 +1,7 @@
 //! Events that a service of Spring publishes in words of its own, and the message of the protocol page.
 
-use super::kafka_broker::{Broker, metric, sagas, until};
+use super::broker::Broker;
+use super::brokers::{metric, sagas, until};
 use super::shop::{TYPE, bridge, class, coupons, events, is_compensated_once, rulebook, settled};
 use std::fs;
 

@@ -1,6 +1,7 @@
 //! Events that a service of Spring publishes in words of its own: each that tells of a failure is compensated once.
 
-use super::broker::{PATIENCE, config_with};
+use super::broker::config_with;
+use super::brokers::{answer, until};
 use super::shop::{TYPE, bridge, class, coupons, events, is_compensated_once, rulebook, settled};
 use amends_private_server::NatsServer;
 use amends_server::nats::{check, init, lag};
@@ -8,7 +9,6 @@ use amends_server::{NatsOptions, Running, Severity, start};
 use async_nats::HeaderMap;
 use async_nats::jetstream::{self, Context};
 use std::fs;
-use std::time::{Duration, Instant};
 
 /// The service's own stream, and ours, which copies from it: no other one can hold its subjects.
 async fn streams(server: &NatsServer, options: &NatsOptions) -> Context {
@@ -29,16 +29,11 @@ async fn streams(server: &NatsServer, options: &NatsOptions) -> Context {
 
 /// Waits until all seven events are read and both cases settled.
 async fn all_is_done(running: &Running, options: &NatsOptions) {
-    let began = Instant::now();
-    loop {
+    until("all is read and done", async || {
         let left = lag(options).await.expect("answers");
-        let is_read = (left.held, left.waiting, left.in_hand) == (7, 0, 0);
-        if is_read && settled(running).await == 2 {
-            return;
-        }
-        assert!(began.elapsed() < PATIENCE, "{left:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+        (left.held, left.waiting, left.in_hand) == (7, 0, 0) && settled(running).await == 2
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -61,5 +56,12 @@ async fn failures_of_a_spring_service_are_compensated_once_and_other_events_are_
     }
     all_is_done(&running, &options).await;
     is_compensated_once(&running, &heard).await;
+    // Somebody changes the rulebook so that nobody answers the bridge any more.
+    let told = "no rule answers `payment/card-declined`";
+    assert!(!answer(&running, "/v1/overview").await.contains(told));
+    let other = rulebook(&address).replace("on: payment/card-declined", "on: payment/fraud");
+    fs::write(folder.path().join("rules.yaml"), other).expect("written");
+    running.look_at_files();
+    until("it is told", async || answer(&running, "/v1/overview").await.contains(told)).await;
     running.stop().await.expect("ended in order");
 }

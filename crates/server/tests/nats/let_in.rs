@@ -1,94 +1,51 @@
 //! A NATS that lets in only whom it knows: by a name and a password, and by certificates.
 
-use super::broker::{PATIENCE, event, named, sagas};
-use amends_private_server::NatsServer;
-use amends_server::BrokerError;
-use amends_server::config::Layers;
+use super::brokers::{configured, connected, event, named, sagas, until};
+use amends_private_server::{Keys, NatsServer};
 use amends_server::nats::init;
-use amends_server::{Config, start};
+use amends_server::{BrokerError, Config, start};
 use async_nats::{ConnectOptions, jetstream};
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-};
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// A NATS, and the files with which somebody is let in.
+/// A NATS, and what lets somebody in.
 struct Guarded {
     server: NatsServer,
+    keys: Keys,
     folder: TempDir,
 }
 
 impl Guarded {
-    /// It speaks TLS alone, and has these lines besides.
-    fn start(more: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().expect("a key");
-        let authority = CertifiedIssuer::self_signed(params, key).expect("an authority");
-        let put =
-            |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("written");
-        put("authority.pem", &authority.pem());
-        for (name, of, usage) in [
-            ("server", "127.0.0.1", ExtendedKeyUsagePurpose::ServerAuth),
-            ("client", "amends.test", ExtendedKeyUsagePurpose::ClientAuth),
-        ] {
-            let mut params = CertificateParams::new(vec![of.to_owned()]).expect("a name");
-            params.extended_key_usages = vec![usage];
-            let key = KeyPair::generate().expect("a key");
-            let signed = params.signed_by(&key, &authority).expect("signed");
-            put(&format!("{name}.pem"), &signed.pem());
-            put(&format!("{name}.key"), &key.serialize_pem());
-        }
-        put("password", "right\n");
-        put("wrong", "wrong\n");
-        let file = |name: &str| folder.path().join(name).display().to_string();
-        let more = more.replace("AUTHORITY", &file("authority.pem"));
-        let server = NatsServer::configured(&format!(
-            "tls {{\n  cert_file: \"{}\"\n  key_file: \"{}\"\n{more}",
-            file("server.pem"),
-            file("server.key")
-        ));
-        Self { server, folder }
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+    fn start(start: fn(&Keys) -> NatsServer) -> Self {
+        let keys = Keys::new();
+        Self { server: start(&keys), keys, folder: tempfile::tempdir().expect("a folder") }
     }
 
     /// The configuration of a supervisor with these keys of `[nats]`, each a file of ours or a text.
     fn config(&self, keys: &[(&str, &str)]) -> Config {
-        let mut file = format!("[nats]\nservers = [\"tls://127.0.0.1:{}\"]\n", self.server.port());
+        let mut text = format!("[nats]\nservers = [\"{}\"]\n", self.server.secured_url());
         for (key, value) in keys {
-            let value = if *key == "user" { (*value).to_owned() } else { shown(&self.file(value)) };
-            file.push_str(&format!("{key} = \"{value}\"\n"));
+            let value = if *key == "user" { (*value).to_owned() } else { self.keys.path(value) };
+            text.push_str(&format!("{key} = \"{value}\"\n"));
         }
-        let mut layers = Layers::defaults();
-        layers.file(Path::new("a.toml"), &file).expect("a file");
-        layers.flag("listen", "listen", "127.0.0.1:0");
-        layers.flag("data", "data", &shown(&self.file("data")));
-        Config::from_layers(&layers).expect("a valid configuration")
+        configured(self.folder.path(), "a", &text)
     }
 
-    /// A supervisor with these keys takes a report, which somebody of the test's own publishes.
+    /// Somebody of the test's own publishes a report.
+    async fn publish(&self, n: usize, how: ConnectOptions) {
+        let how = how.add_root_certificates(self.keys.file("authority.pem"));
+        let client = how.connect(self.server.secured_url()).await.expect("connected");
+        let (context, event) = (jetstream::new(client), event("payment", n).to_string());
+        let sent = context.publish("amends.reports.payment", event.into()).await;
+        sent.expect("sent").await.expect("stored");
+    }
+
+    /// A supervisor with these keys takes a report.
     async fn takes_a_report(&self, keys: &[(&str, &str)], how: ConnectOptions) {
         let config = self.config(keys);
         init(config.nats.as_ref().expect("configured"), 1).await.expect("made");
-        let address = format!("tls://127.0.0.1:{}", self.server.port());
-        let client = how.add_root_certificates(self.file("authority.pem")).connect(address).await;
-        let context = jetstream::new(client.expect("connected"));
-        let event = event("payment", 1).to_string();
-        let sent = context.publish("amends.reports.payment", event.into()).await.expect("sent");
-        sent.await.expect("stored");
+        self.publish(1, how).await;
         let running = start(config).await.expect("started");
-        let began = Instant::now();
-        while sagas(&running).await != named([1]) {
-            assert!(began.elapsed() < PATIENCE, "it comes");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        until("it comes", async || sagas(&running).await == named([1])).await;
         running.stop().await.expect("ended in order");
     }
 
@@ -102,32 +59,52 @@ impl Guarded {
     }
 }
 
-fn shown(path: &Path) -> String {
-    path.display().to_string()
+fn by_password(password: &str) -> ConnectOptions {
+    ConnectOptions::with_user_and_password(Keys::USER.to_owned(), password.to_owned())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_tls_a_name_and_a_password() {
-    let guarded = Guarded::start("}\nauthorization { user: amends, password: right }\n");
-    let authority = ("authorities", "authority.pem");
-    let keys = [authority, ("user", "amends"), ("password_file", "password")];
-    let how = ConnectOptions::with_user_and_password("amends".to_owned(), "right".to_owned());
-    guarded.takes_a_report(&keys, how).await;
-    let why = guarded.refuses(&[authority, ("user", "amends"), ("password_file", "wrong")]).await;
-    assert!(why.contains("authorization") && !why.contains("wrong"), "{why}");
-    let why = guarded.refuses(&[("user", "amends"), ("password_file", "password")]).await;
+    let guarded = Guarded::start(NatsServer::start_secured);
+    let (authority, user) = (("authorities", "authority.pem"), ("user", Keys::USER));
+    let keys = [authority, user, ("password_file", "password")];
+    guarded.takes_a_report(&keys, by_password(Keys::PASSWORD)).await;
+    let why = guarded.refuses(&[authority, user, ("password_file", "wrong")]).await;
+    assert!(why.contains("authorization") && !why.contains("not-the"), "{why}");
+    let why = guarded.refuses(&[user, ("password_file", "password")]).await;
     assert!(why.contains("certificate"), "an authority that nobody named: {why}");
-    let why = guarded.refuses(&[authority, ("user", "amends"), ("password_file", "none")]).await;
+    let why = guarded.refuses(&[authority, user, ("password_file", "none")]).await;
     assert!(why.contains("`nats.password_file`"), "{why}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_password_that_was_renewed_is_taken_without_a_start() {
+    let guarded = Guarded::start(NatsServer::start_secured);
+    guarded.keys.put("renewed", Keys::PASSWORD);
+    let keys =
+        [("authorities", "authority.pem"), ("user", Keys::USER), ("password_file", "renewed")];
+    let config = guarded.config(&keys);
+    init(config.nats.as_ref().expect("configured"), 1).await.expect("made");
+    let running = start(config).await.expect("started");
+    connected(&running, "nats", true).await;
+    guarded.server.kill();
+    guarded.server.wants(&guarded.keys, "another-one");
+    guarded.server.start_again();
+    connected(&running, "nats", false).await;
+    guarded.publish(1, by_password("another-one")).await;
+    guarded.keys.put("renewed", "another-one\n");
+    until("it comes", async || sagas(&running).await == named([1])).await;
+    connected(&running, "nats", true).await;
+    running.stop().await.expect("ended in order");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_a_certificate_of_our_own() {
-    let guarded = Guarded::start("  ca_file: \"AUTHORITY\"\n  verify: true\n}\n");
+    let guarded = Guarded::start(NatsServer::start_certified);
     let authority = ("authorities", "authority.pem");
     let keys = [authority, ("certificate", "client.pem"), ("key", "client.key")];
-    let how = ConnectOptions::new()
-        .add_client_certificate(guarded.file("client.pem"), guarded.file("client.key"));
+    let (certificate, key) = (guarded.keys.file("client.pem"), guarded.keys.file("client.key"));
+    let how = ConnectOptions::new().add_client_certificate(certificate, key);
     guarded.takes_a_report(&keys, how).await;
     let why = guarded.refuses(&[authority]).await;
     assert!(!why.is_empty());

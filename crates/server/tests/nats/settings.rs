@@ -1,11 +1,12 @@
 //! A consumer that was there before, and a stream that was made anew.
 
-use super::broker::{Broker, PATIENCE, named, rejected, sagas};
+use super::broker::Broker;
+use super::brokers::{named, rejected, sagas, until};
 use amends_server::Severity;
 use amends_server::nats::{check, init, lag};
 use async_nats::jetstream::consumer::pull::Config;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Puts a consumer of somebody else's making in the place of ours.
 async fn replace(broker: &Broker, config: Config) {
@@ -84,11 +85,7 @@ async fn nothing_is_read_by_a_consumer_that_loses_reports() {
     // The supervisor makes it anew as soon as it is gone, and reads what came meanwhile.
     let stream = broker.context.get_stream(&broker.options.stream).await.expect("a stream");
     stream.delete_consumer(&broker.options.durable).await.expect("deleted");
-    let began = Instant::now();
-    while sagas(&running).await != named([1]) {
-        assert!(began.elapsed() < PATIENCE, "it begins by itself");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until("it begins by itself", async || sagas(&running).await == named([1])).await;
     running.stop().await.expect("ended in order");
 }
 
@@ -102,11 +99,7 @@ async fn a_stream_made_anew_overwrites_no_message_that_was_put_aside() {
     init(&broker.options, 1).await.expect("made anew");
     broker.publish("amends.reports.payment", "the second").await;
     broker.report(7).await;
-    let began = Instant::now();
-    while sagas(&running).await != named([7]) {
-        assert!(began.elapsed() < PATIENCE, "it goes on with the new one");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until("it goes on with the new one", async || sagas(&running).await == named([7])).await;
     broker.is_read().await;
     assert_eq!(lag(&broker.options).await.expect("answers").held, 2);
     let rows = rejected(&running).await;

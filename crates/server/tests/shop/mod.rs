@@ -82,7 +82,7 @@ pub fn event(n: usize) -> Value {
 
 pub async fn settled(running: &Running) -> usize {
     let filter = CaseFilter { state: vec![CaseState::Settled], ..CaseFilter::default() };
-    let found = running.supervisor.store().cases(filter, PageRequest::first(50)).await;
+    let found = running.supervisor.store().cases(filter, PageRequest::first(500)).await;
     found.expect("lists").items.len()
 }
 

@@ -1,27 +1,19 @@
 //! A Kafka with topics of one story, what publishes there, and supervisors that read it.
 
-use amends_private_server::{KafkaServer, Secured};
-use amends_protocol::Problem;
-use amends_server::config::Layers;
+use super::brokers::{PATIENCE, configured, event, until};
+use amends_private_server::{KafkaServer, Keys};
 use amends_server::kafka::{KafkaLag, lag};
 use amends_server::{Config, KafkaOptions, Running, start};
-use amends_store::{Archive as _, CaseFilter, PageRequest};
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::{ClientConfig, ClientContext};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::ops::Deref;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::Path;
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-
-/// How long a story waits. Generous: it only matters when a test fails.
-pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A server that other stories use as well, or not.
 pub enum Server {
@@ -67,6 +59,22 @@ impl ProducerContext for Acknowledged {
     }
 }
 
+/// The sagas of two stores together. What both have read is in both: that it is undone once is proved of supervisors that
+/// share a store, by the tests of the binary.
+pub fn both(stores: [Vec<String>; 2]) -> Vec<String> {
+    let mut all = stores.concat();
+    all.sort_by_key(|saga| saga[2..].parse::<usize>().unwrap_or(usize::MAX));
+    all.dedup();
+    all
+}
+
+fn client(server: &KafkaServer) -> ClientConfig {
+    let mut client = ClientConfig::new();
+    client.set("bootstrap.servers", server.address()).set("acks", "all");
+    client.set("message.max.bytes", "12000000");
+    client
+}
+
 impl Broker {
     /// On the server of all stories, with topics `payment` and `bridge`.
     pub async fn shared(story: &str, partitions: i32) -> Self {
@@ -78,41 +86,19 @@ impl Broker {
         Self::on(Server::Own(KafkaServer::start()), story).with_topics(partitions).await
     }
 
-    /// On a server that is encrypted and asks for a name; with its authority.
-    pub async fn secured(story: &str) -> (Self, String) {
-        let authority = rcgen::KeyPair::generate().expect("a key");
-        let mut params = rcgen::CertificateParams::new(Vec::new()).expect("parameters");
-        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        // One of the same name as its authority would pass for self-signed.
-        params.distinguished_name.push(rcgen::DnType::CommonName, "authority");
-        let root = params.self_signed(&authority).expect("signed").pem();
-        let issuer = rcgen::Issuer::new(params, authority);
-        let own = rcgen::KeyPair::generate().expect("a key");
-        let mut params =
-            rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("a name");
-        params.distinguished_name.push(rcgen::DnType::CommonName, "broker");
-        let certificate = params.signed_by(&own, &issuer).expect("signed").pem();
-        let pem = own.serialize_pem() + &certificate;
-        let server = KafkaServer::start_secured(Secured {
-            pem: &pem,
-            user: "amends",
-            password: "correct-horse-1",
-        });
-        (Self::on(Server::Own(server), story).with_topics(1).await, root)
+    /// On a server that has an encrypted address, too, and asks for a name there.
+    pub async fn secured(story: &str, keys: &Keys) -> Self {
+        Self::on(Server::Own(KafkaServer::start_secured(keys)), story).with_topics(1).await
     }
 
-    /// The configuration of a supervisor that comes by the encrypted address.
-    pub fn secured_config(&self, authority: &str, password: &str) -> Config {
-        let put = |name: &str, text: &str| {
-            let file = self.folder.path().join(name);
-            std::fs::write(&file, text).expect("written");
-            file.display().to_string()
-        };
-        let (authority, password) = (put("ca.pem", authority), put(password, password));
+    /// The configuration of a supervisor that comes by the encrypted address, with a password of the keys.
+    pub fn secured_config(&self, keys: &Keys, password: &str) -> Config {
+        let (authority, password) = (keys.path("authority.pem"), keys.path(password));
+        let user = Keys::USER;
         self.config_with(
             "a",
             &self.server.secured_address(),
-            &format!("tls = true\nauthorities = \"{authority}\"\nuser = \"amends\"\npassword_file = \"{password}\"\n"),
+            &format!("tls = true\nauthorities = \"{authority}\"\nuser = \"{user}\"\npassword_file = \"{password}\"\n"),
         )
     }
 
@@ -122,8 +108,7 @@ impl Broker {
     }
 
     fn on(server: Server, story: &str) -> Self {
-        let mut client = ClientConfig::new();
-        client.set("bootstrap.servers", server.address()).set("acks", "all");
+        let client = client(&server);
         Self {
             group: format!("{story}-group"),
             more: String::new(),
@@ -162,6 +147,20 @@ impl Broker {
         made.expect("answers").remove(0).expect("made");
     }
 
+    /// Makes a topic, unless one of the name is still there.
+    pub async fn try_make(&self, name: &str, partitions: i32) -> bool {
+        let name = self.topic(name);
+        let topic = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
+        let made = self.admin.create_topics([&topic], &AdminOptions::new()).await;
+        made.expect("answers").remove(0).is_ok()
+    }
+
+    /// Deletes a topic with all that it holds.
+    pub async fn delete(&self, name: &str) {
+        let deleted = self.admin.delete_topics(&[&self.topic(name)], &AdminOptions::new()).await;
+        deleted.expect("answers").remove(0).expect("deleted");
+    }
+
     pub async fn grow(&self, name: &str, partitions: usize) {
         let name = self.topic(name);
         let grown = NewPartitions::new(&name, partitions);
@@ -182,7 +181,6 @@ impl Broker {
     }
 
     fn config_with(&self, name: &str, address: &str, more: &str) -> Config {
-        let mut layers = Layers::defaults();
         let file = format!(
             "[kafka]\nbrokers = [\"{address}\"]\ngroup = \"{}\"\nsession_timeout = \"6s\"\n{more}[kafka.topics]\n\"{}\" = []\n\"{}\" = [\"*\"]\n{}",
             self.group,
@@ -190,14 +188,7 @@ impl Broker {
             self.topic("bridge"),
             self.more,
         );
-        layers.file(Path::new("a.toml"), &file).expect("a file");
-        let rules = self.folder.path().join("rules.yaml");
-        if rules.exists() {
-            layers.flag("rules", "rules", &rules.display().to_string());
-        }
-        layers.flag("listen", "listen", "127.0.0.1:0");
-        layers.flag("data", "data", &self.folder.path().join(name).display().to_string());
-        Config::from_layers(&layers).expect("a valid configuration")
+        configured(self.folder(), name, &file)
     }
 
     pub fn options(&self) -> KafkaOptions {
@@ -206,11 +197,6 @@ impl Broker {
 
     pub fn folder(&self) -> &Path {
         self.folder.path()
-    }
-
-    /// The file of a supervisor's store.
-    pub fn store(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name).join("amends.sqlite")
     }
 
     pub async fn supervisor(&self, name: &str) -> Running {
@@ -236,6 +222,24 @@ impl Broker {
         self.producer.flush(PATIENCE).expect("stored");
     }
 
+    /// Publishes an event with a key, by which its partition is chosen.
+    pub fn publish_as(&self, key: &str, event: &Value) {
+        let (topic, body) = (self.topic("payment"), event.to_string());
+        let record = BaseRecord::to(&topic).key(key).payload(&body);
+        self.producer.send(record).map_err(|(error, _)| error).expect("sent");
+        self.producer.flush(PATIENCE).expect("stored");
+    }
+
+    /// Publishes to a partition, by somebody who has just come and so knows of new ones.
+    pub fn publish_to(&self, name: &str, partition: i32, event: &Value) {
+        let (topic, body) = (self.topic(name), event.to_string());
+        let producer: BaseProducer<Acknowledged> =
+            client(&self.server).create_with_context(Acknowledged).expect("a producer");
+        let record = BaseRecord::<(), str, ()>::to(&topic).partition(partition).payload(&body);
+        producer.send(record).map_err(|(error, _)| error).expect("sent");
+        producer.flush(PATIENCE).expect("stored");
+    }
+
     pub fn publish_binary(&self, name: &str, source: &str, n: usize) {
         let (id, saga) = (format!("r-{n}"), format!("o-{n}"));
         let headers = [
@@ -257,10 +261,9 @@ impl Broker {
     pub fn reports(&self, numbers: impl IntoIterator<Item = usize>) {
         for n in numbers {
             // Else what is sent within some milliseconds goes to one partition.
-            let key = n.to_string();
-            let topic = self.topic("payment");
+            let (topic, key) = (self.topic("payment"), n.to_string());
             let body = event("payment", n).to_string();
-            let record = BaseRecord::to(&topic).key(key.as_bytes()).payload(body.as_bytes());
+            let record = BaseRecord::to(&topic).key(&key).payload(&body);
             self.producer.send(record).map_err(|(error, _)| error).expect("sent");
         }
         self.producer.flush(PATIENCE).expect("stored");
@@ -276,72 +279,4 @@ impl Broker {
         until("all is read", async || lag(&options).await.is_ok_and(|lag| lag.waiting() == 0))
             .await;
     }
-}
-
-/// Waits for something.
-pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let began = Instant::now();
-    while !is_so().await {
-        assert!(began.elapsed() < PATIENCE, "{what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-pub fn event(source: &str, n: usize) -> Value {
-    json!({
-        "specversion": "1.0", "type": "dev.amends.report.v1", "source": source, "id": format!("r-{n}"),
-        "subject": format!("o-{n}"), "data": { "code": "failed" },
-    })
-}
-
-/// The sagas that have a case, in their order.
-pub async fn sagas(running: &Running) -> Vec<String> {
-    let (mut all, mut page) = (Vec::new(), Some(PageRequest::first(500)));
-    while let Some(request) = page {
-        let found =
-            running.supervisor.store().cases(CaseFilter::default(), request).await.expect("lists");
-        all.extend(found.items.iter().map(|listed| listed.case.saga.as_str().to_owned()));
-        page = found
-            .next
-            .map(|cursor| PageRequest { cursor: Some(cursor), ..PageRequest::first(500) });
-    }
-    all.sort_by_key(|saga| saga[2..].parse::<usize>().unwrap_or(usize::MAX));
-    all
-}
-
-pub fn named(numbers: impl IntoIterator<Item = usize>) -> Vec<String> {
-    numbers.into_iter().map(|n| format!("o-{n}")).collect()
-}
-
-/// One report over HTTP: whether it was known.
-pub async fn over_http(running: &Running, n: usize) -> bool {
-    try_over_http(running, n).await.expect("taken")
-}
-
-/// The same, where it may be refused.
-pub async fn try_over_http(running: &Running, n: usize) -> Result<bool, Problem> {
-    let report = event("payment", n);
-    let data = serde_json::from_value(report["data"].clone()).expect("data");
-    let saga = amends_protocol::SagaId::new(&format!("o-{n}")).expect("a saga");
-    let report = amends_protocol::Report {
-        id: format!("r-{n}"),
-        source: "payment".to_owned(),
-        saga_id: saga,
-        time: None,
-        traceparent: None,
-        data,
-    };
-    running.supervisor.report(report).await.map(|receipt| receipt.duplicate)
-}
-
-/// A metric's value, as Prometheus would read it; it is there from the beginning.
-pub async fn metric(running: &Running, name: &str) -> u64 {
-    let mut stream = TcpStream::connect(running.address).await.expect("connected");
-    let request = "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
-    stream.write_all(request.as_bytes()).await.expect("sent");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.expect("answered");
-    let line = answer.lines().find_map(|line| line.strip_prefix(name));
-    let line = line.unwrap_or_else(|| panic!("`{name}` is there: {answer}"));
-    line.trim().parse().expect("a number")
 }
