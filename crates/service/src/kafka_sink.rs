@@ -16,7 +16,6 @@ use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProd
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// Time for a message, with all that the library repeats; less than the relay gives a try.
@@ -224,7 +223,7 @@ impl KafkaSink {
     async fn publish(&self, sent: &OutgoingReport) -> Delivery {
         let producer = match self.producer() {
             Ok(producer) => producer,
-            Err(why) => return denied(why),
+            Err(why) => return Delivery::denied(why),
         };
         let (tell, told) = oneshot::channel();
         let record = BaseRecord::with_opaque_to(&self.config.topic, Box::new(tell))
@@ -337,43 +336,35 @@ fn judge(
             (Delivery::Refused(why), false)
         }
         Some(Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition) => (
-            denied(format!(
+            Delivery::denied(format!(
                 "Kafka has no topic `{topic}`; make it, with as many replicas as you need"
             )),
             false,
         ),
         Some(Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed) => (
-            denied(format!(
+            Delivery::denied(format!(
                 "Kafka refuses: `{service}` needs the right to write to `{topic}` ({error})"
             )),
             false,
         ),
         Some(Code::Authentication | Code::SaslAuthenticationFailed) => {
-            (denied(format!("Kafka at {brokers} knows us not: {error}")), true)
+            (Delivery::denied(format!("Kafka at {brokers} knows us not: {error}")), true)
         }
         Some(Code::PolicyViolation | Code::InvalidRecord | Code::InvalidTopic) => {
-            (denied(format!("Kafka doesn't take it on `{topic}`: {error}")), false)
+            (Delivery::denied(format!("Kafka doesn't take it on `{topic}`: {error}")), false)
         }
         // Nothing more goes by a producer that has had one.
-        Some(Code::Fatal) => (away(format!("Kafka's library gave up: {error}")), true),
+        Some(Code::Fatal) => (Delivery::away(format!("Kafka's library gave up: {error}")), true),
         _ => match heard {
             Some((Code::Authentication | Code::SaslAuthenticationFailed | Code::SSL, said)) => {
-                (denied(format!("Kafka at {brokers}: {said}")), true)
+                (Delivery::denied(format!("Kafka at {brokers}: {said}")), true)
             }
-            Some((_, said)) => (away(format!("Kafka at {brokers}: {error}: {said}")), false),
-            None => (away(format!("Kafka at {brokers}: {error}")), false),
+            Some((_, said)) => {
+                (Delivery::away(format!("Kafka at {brokers}: {error}: {said}")), false)
+            }
+            None => (Delivery::away(format!("Kafka at {brokers}: {error}")), false),
         },
     }
-}
-
-/// It passes by itself.
-fn away(why: String) -> Delivery {
-    Delivery::Later { why, at_least: Duration::ZERO, turned_away: false }
-}
-
-/// A person should look.
-fn denied(why: String) -> Delivery {
-    Delivery::Later { why, at_least: Duration::ZERO, turned_away: true }
 }
 
 #[cfg(test)]

@@ -206,10 +206,13 @@ impl Open {
             });
         if let Some(NatsLogin::Credentials(file)) = &config.login {
             how = how.credentials_file(file).await.map_err(|error| {
-                denied(format!("the credentials of NATS in `{}`: {error}", file.display()))
+                Delivery::denied(format!(
+                    "the credentials of NATS in `{}`: {error}",
+                    file.display()
+                ))
             })?;
         }
-        if let Some((user, password)) = config.password().map_err(denied)? {
+        if let Some((user, password)) = config.password().map_err(Delivery::denied)? {
             how = how.user_and_password(user, password);
         }
         // In place of those of the system, as everywhere in the kit.
@@ -225,8 +228,8 @@ impl Open {
             match error.kind() {
                 ConnectErrorKind::Authentication
                 | ConnectErrorKind::AuthorizationViolation
-                | ConnectErrorKind::Tls => denied(why),
-                _ => away(why),
+                | ConnectErrorKind::Tls => Delivery::denied(why),
+                _ => Delivery::away(why),
             }
         })?;
         let context =
@@ -253,11 +256,11 @@ impl Open {
             biased;
             stored = stored => self.judge(stored, config, sent, body.len()),
             found = trouble.wait_for(Option::is_some) => match found.ok().as_deref() {
-                Some(Some(Trouble::Denied(why))) => denied(format!(
+                Some(Some(Trouble::Denied(why))) => Delivery::denied(format!(
                     "NATS refuses: {why}; `{}` needs the right to publish on `{subject}` and to subscribe to `_INBOX.>`",
                     config.service
                 )),
-                _ => away("the connection to NATS broke before the stream had answered".to_owned()),
+                _ => Delivery::away("the connection to NATS broke before the stream had answered".to_owned()),
             },
         }
     }
@@ -272,7 +275,7 @@ impl Open {
         let Err(error) = stored else { return Delivery::Taken };
         let subject = &config.subject;
         match error.kind() {
-            PublishErrorKind::StreamNotFound => denied(format!(
+            PublishErrorKind::StreamNotFound => Delivery::denied(format!(
                 "no stream of NATS holds `{subject}`; `amends nats init` makes it, as the supervisor's `nats.subjects` say"
             )),
             PublishErrorKind::MaxPayloadExceeded => {
@@ -282,7 +285,7 @@ impl Open {
             _ => {
                 match error.source().and_then(|source| source.downcast_ref::<jetstream::Error>()) {
                     Some(said) => answered(said, subject),
-                    None => away(format!("NATS: {error}")),
+                    None => Delivery::away(format!("NATS: {error}")),
                 }
             }
         }
@@ -296,10 +299,10 @@ fn answered(said: &jetstream::Error, subject: &str) -> Delivery {
             "the stream that holds `{subject}` takes smaller messages only; raise its `max_msg_size`"
         )),
         // It is full, or its disk is.
-        ErrorCode::STREAM_STORE_FAILED | ErrorCode::INSUFFICIENT_RESOURCES => denied(format!(
-            "the stream that holds `{subject}` doesn't store it: {said}; make room there"
-        )),
-        _ => away(format!("the stream that holds `{subject}` answers: {said}")),
+        ErrorCode::STREAM_STORE_FAILED | ErrorCode::INSUFFICIENT_RESOURCES => Delivery::denied(
+            format!("the stream that holds `{subject}` doesn't store it: {said}; make room there"),
+        ),
+        _ => Delivery::away(format!("the stream that holds `{subject}` answers: {said}")),
     }
 }
 
@@ -326,16 +329,6 @@ fn note(tell: &watch::Sender<Option<Trouble>>, event: Event) {
 fn is_about_rights(said: &str) -> bool {
     let said = said.to_lowercase();
     said.contains("permissions violation") || said.contains("authentication")
-}
-
-/// It passes by itself.
-fn away(why: String) -> Delivery {
-    Delivery::Later { why, at_least: Duration::ZERO, turned_away: false }
-}
-
-/// A person should look.
-fn denied(why: String) -> Delivery {
-    Delivery::Later { why, at_least: Duration::ZERO, turned_away: true }
 }
 
 #[cfg(test)]

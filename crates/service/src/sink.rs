@@ -44,6 +44,18 @@ pub enum Delivery {
     },
 }
 
+impl Delivery {
+    /// Not now; it passes by itself.
+    pub(crate) fn away(why: String) -> Self {
+        Self::Later { why, at_least: Duration::ZERO, turned_away: false }
+    }
+
+    /// Not now, and a person should look.
+    pub(crate) fn denied(why: String) -> Self {
+        Self::Later { why, at_least: Duration::ZERO, turned_away: true }
+    }
+}
+
 /// Posts CloudEvents 1.0 in binary mode to `{supervisor}/v1/reports`.
 pub(crate) struct HttpSink {
     service: String,
@@ -91,11 +103,7 @@ impl ReportSink for HttpSink {
         if let Some(token) = &self.token {
             match token.authorization() {
                 Ok(value) => drop(written.insert(header::AUTHORIZATION, value)),
-                Err(why) => {
-                    let later =
-                        Delivery::Later { why, at_least: Duration::ZERO, turned_away: true };
-                    return Box::pin(async move { later });
-                }
+                Err(why) => return Box::pin(async move { Delivery::denied(why) }),
             }
         }
         let posted = self.transport.post(self.uri.clone(), written, body, TRY_TIMEOUT);
@@ -112,7 +120,7 @@ impl fmt::Debug for HttpSink {
 fn judge(posted: Result<Reply, String>) -> Delivery {
     let reply = match posted {
         Ok(reply) => reply,
-        Err(why) => return Delivery::Later { why, at_least: Duration::ZERO, turned_away: false },
+        Err(why) => return Delivery::away(why),
     };
     let why = || {
         let told: String = String::from_utf8_lossy(&reply.body).chars().take(500).collect();

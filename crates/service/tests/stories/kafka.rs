@@ -1,18 +1,21 @@
 //! Reports by Apache Kafka, on a real broker: each is in its topic once it counts as taken, whatever is away or killed.
 
-use crate::base::Base;
-use crate::rig::{Service, until};
-use amends_private_server::KafkaServer;
-use amends_service::store::{BoxFuture, OutgoingReport, ReportRow};
-use amends_service::{Delivery, KafkaConfig, KafkaSink, KitConfig, ReportSink, SagaId, Sqlite};
+use crate::base::Base as _;
+use crate::published::{
+    believing, dies_before_it_hears, emptied, fail, outlives_its_broker, paying,
+    refuses_what_is_too_large, small, why_later,
+};
+use amends_private_server::{KafkaServer, Keys};
+use amends_service::{
+    Certificates, Delivery, KafkaConfig, KafkaLogin, KafkaSink, ReportSink as _, SaslMechanism,
+    Sqlite,
+};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// Longest word of a broker that is there.
@@ -72,33 +75,6 @@ fn sink(server: &KafkaServer, topic: &str) -> KafkaSink {
     KafkaSink::new(config).expect("good settings")
 }
 
-async fn paying(place: &<Sqlite as Base>::Place, sink: impl ReportSink) -> Service<Sqlite> {
-    let config = KitConfig::new("payment");
-    let mut payment = Service::with(place, config, |builder| builder.report_sink(sink)).await;
-    payment.background();
-    payment
-}
-
-async fn fail(payment: &Service<Sqlite>, saga: &str, request: &str) -> String {
-    let failed = payment.pay(saga, request, &json!({ "fail": "report-1" })).await;
-    failed.header("amends-report").expect("named").to_owned()
-}
-
-async fn emptied(payment: &Service<Sqlite>) {
-    until("the outbox is empty", async || {
-        payment.kit.pending_reports().await.expect("readable") == 0
-    })
-    .await;
-}
-
-/// A report as the relay hands it over.
-fn report(data: &Value) -> OutgoingReport {
-    let saga = SagaId::new("order-1").expect("a saga id");
-    let data = data.to_string();
-    let report = ReportRow { report_id: "r-1".to_owned(), saga, traceparent: None, data };
-    OutgoingReport { report, happened_at_ms: 0, tries: 0 }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_counts_as_taken_is_in_the_topic_once_with_its_saga_as_key() {
     let server = KafkaServer::shared();
@@ -123,39 +99,11 @@ async fn what_counts_as_taken_is_in_the_topic_once_with_its_saga_as_key() {
     assert_eq!(found.data["history"][0]["requestId"], "a");
 }
 
-/// Publishes, and dies before anybody hears of it.
-struct Deaf {
-    sink: KafkaSink,
-    published: Arc<AtomicU32>,
-}
-
-impl ReportSink for Deaf {
-    fn deliver<'a>(&'a self, sent: &'a OutgoingReport) -> BoxFuture<'a, Delivery> {
-        Box::pin(async move {
-            assert_eq!(self.sink.deliver(sent).await, Delivery::Taken);
-            self.published.fetch_add(1, Ordering::SeqCst);
-            std::future::pending().await
-        })
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_dies_between_publishing_and_settling_publishes_twice_under_one_id() {
     let server = KafkaServer::shared();
     server.make_topic("twice", PARTITIONS);
-    let place = Sqlite::new_place().await;
-    let published_once = Arc::default();
-    let deaf = Deaf { sink: sink(server, "twice"), published: Arc::clone(&published_once) };
-    let payment = paying(&place, deaf).await;
-    let sent = fail(&payment, "order-1", "a").await;
-    until("it is published", async || published_once.load(Ordering::SeqCst) == 1).await;
-    assert_eq!(payment.kit.pending_reports().await.expect("readable"), 1);
-    payment.stop().await;
-
-    let payment = paying(&place, sink(server, "twice")).await;
-    // The dead process's claim has run out.
-    payment.tell("UPDATE amends_outbox SET due_at = 0").await;
-    emptied(&payment).await;
+    let sent = dies_before_it_hears(|| sink(server, "twice")).await;
     let found = published(server, "twice");
     let ids: Vec<_> = found.iter().map(Found::id).collect();
     assert_eq!(ids, [&sent, &sent]);
@@ -165,16 +113,8 @@ async fn who_dies_between_publishing_and_settling_publishes_twice_under_one_id()
 async fn nothing_is_lost_while_kafka_is_away_and_each_saga_keeps_its_order() {
     let server = KafkaServer::start();
     server.make_topic("away", PARTITIONS);
-    let payment = paying(&Sqlite::new_place().await, sink(&server, "away")).await;
-    let mut sent = vec![fail(&payment, "order-1", "r-0").await];
-    emptied(&payment).await;
-    server.kill();
-    for n in 1..=6 {
-        sent.push(fail(&payment, "order-1", &format!("r-{n}")).await);
-    }
-    assert_eq!(payment.kit.pending_reports().await.expect("readable"), 6);
-    server.start_again();
-    emptied(&payment).await;
+    let (kill, start_again) = (|| server.kill(), || server.start_again());
+    let sent = outlives_its_broker(sink(&server, "away"), kill, start_again).await;
     let found = published(&server, "away");
     let mut ids: Vec<_> = found.iter().map(|found| found.id().to_owned()).collect();
     // One that timed out may have been written all the same.
@@ -184,19 +124,39 @@ async fn nothing_is_lost_while_kafka_is_away_and_each_saga_keeps_its_order() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_too_large_is_refused_and_a_topic_that_is_missing_is_named() {
-    let server = KafkaServer::shared();
-    let long = json!({ "code": "a", "data": { "basket": "x".repeat(1 << 20) } });
-    let nowhere = sink(server, "nowhere");
-    match nowhere.deliver(&report(&long)).await {
-        Delivery::Refused(why) => {
-            assert!(why.contains("`data.basket`") && why.contains("921600"), "{why}");
-        }
-        other => panic!("{other:?}"),
-    }
-    match nowhere.deliver(&report(&json!({ "code": "a" }))).await {
-        Delivery::Later { why, turned_away, .. } => {
-            assert!(turned_away && why.contains("no topic `nowhere`"), "{why}");
-        }
-        other => panic!("{other:?}"),
-    }
+    let nowhere = sink(KafkaServer::shared(), "nowhere");
+    refuses_what_is_too_large(&nowhere).await;
+    let (why, turned_away) = why_later(&nowhere).await;
+    assert!(turned_away && why.contains("no topic `nowhere`"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn by_tls_a_name_and_a_password_it_publishes_and_else_it_says_who_does_not_let_it() {
+    let keys = Keys::new();
+    let server = KafkaServer::start_secured(&keys);
+    server.make_topic("secured", PARTITIONS);
+    keys.put("renewed", "not-the-password\n");
+    let login = KafkaLogin {
+        mechanism: SaslMechanism::ScramSha512,
+        user: Keys::USER.to_owned(),
+        file: keys.file("renewed"),
+    };
+    let config = KafkaConfig {
+        topic: "secured".to_owned(),
+        tls: true,
+        certificates: believing(&keys),
+        login: Some(login),
+        ..KafkaConfig::new("payment", &server.secured_address())
+    };
+    let stranger = KafkaConfig { certificates: Certificates::default(), ..config.clone() };
+    let stranger = KafkaSink::new(stranger).expect("good settings");
+    let (why, turned_away) = why_later(&stranger).await;
+    assert!(turned_away && why.contains("certificate"), "an authority that nobody named: {why}");
+    let sink = KafkaSink::new(config).expect("good settings");
+    let (why, turned_away) = why_later(&sink).await;
+    assert!(turned_away && why.contains("uthentication") && !why.contains("not-the"), "{why}");
+    // What the file says now is taken without a start.
+    keys.put("renewed", Keys::PASSWORD);
+    assert_eq!(sink.deliver(&small()).await, Delivery::Taken);
+    assert_eq!(published(&server, "secured").len(), 1);
 }

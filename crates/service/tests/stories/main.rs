@@ -17,6 +17,7 @@ mod local;
 mod nats;
 mod outbox;
 mod processes;
+mod published;
 mod retry_and_notify;
 mod rig;
 mod settings;
