@@ -79,7 +79,8 @@ pub struct WayView {
     /// Since when that is so.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub since: Timestamp,
-    /// Messages that are not taken yet, as was known some seconds ago: those that wait at the broker, and those in hand.
+    /// Messages that are not taken yet, as was known some seconds ago: those that wait at the broker, and those in
+    /// hand.
     pub waiting: u64,
     /// When a report was taken last.
     #[serde(default, skip_serializing_if = "Option::is_none")]

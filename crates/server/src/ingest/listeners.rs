@@ -1,5 +1,5 @@
-//! Whether anybody listens to what bridges report: looked at whenever other rulebooks are active, told once, and shown for
-//! as long as it is so.
+//! Whether anybody listens to what bridges report: looked at whenever other rulebooks are active, told once, and shown
+//! for as long as it is so.
 
 use super::bridge::Bridge;
 use crate::supervisor::Supervisor;

@@ -1,5 +1,5 @@
-//! What strangers and mishaps could cost reports: headers that are no text, topics that are made anew, messages that are
-//! removed unread, patterns that match nothing.
+//! What strangers and mishaps could cost reports: headers that are no text, topics that are made anew, messages that
+//! are removed unread, patterns that match nothing.
 
 use super::broker::Broker;
 use super::brokers::{connected, event, metric, named, over_http, rejected, sagas, until};

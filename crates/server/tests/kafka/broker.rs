@@ -59,8 +59,8 @@ impl ProducerContext for Acknowledged {
     }
 }
 
-/// The sagas of two stores together. What both have read is in both: that it is undone once is proved of supervisors that
-/// share a store, by the tests of the binary.
+/// The sagas of two stores together. What both have read is in both: that it is undone once is proved of supervisors
+/// that share a store, by the tests of the binary.
 pub fn both(stores: [Vec<String>; 2]) -> Vec<String> {
     let mut all = stores.concat();
     all.sort_by_key(|saga| saga[2..].parse::<usize>().unwrap_or(usize::MAX));

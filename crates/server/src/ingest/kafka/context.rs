@@ -118,7 +118,8 @@ impl Context {
     }
 
     /// Whether the brokers say where we were in these partitions, and have forgotten none. They forget when a topic is
-    /// deleted: one of its name that was made since has other messages where we go on, and those before would never be read.
+    /// deleted: one of its name that was made since has other messages where we go on, and those before would never be
+    /// read.
     pub(super) fn remembers(&self, consumer: &BaseConsumer<Self>, keys: &[Key]) -> bool {
         let mut forgotten = held(&self.forgotten);
         if forgotten.is_some() {
@@ -285,7 +286,8 @@ impl ClientContext for Context {
     }
 }
 
-/// How many messages wait in a partition: from where we are to where it ends, as the library or a look of ours knows it.
+/// How many messages wait in a partition: from where we are to where it ends, as the library or a look of ours knows
+/// it.
 fn waiting(partition: &Partition, end: Option<i64>) -> u64 {
     let Partition { app_offset, committed_offset, lo_offset, consumer_lag, .. } = *partition;
     let from = app_offset.max(committed_offset).max(lo_offset).max(0);

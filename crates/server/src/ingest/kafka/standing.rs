@@ -1,5 +1,5 @@
-//! How the brokers stand to us, as far as we have heard: reached or away, letting us in or not, with all that we read or
-//! without. Pure.
+//! How the brokers stand to us, as far as we have heard: reached or away, letting us in or not, with all that we read
+//! or without. Pure.
 
 use rdkafka::error::RDKafkaErrorCode as Code;
 

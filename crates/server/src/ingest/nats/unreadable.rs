@@ -1,6 +1,7 @@
 //! Messages that our library can't read, because their headers are no text or say what a server's own messages say: it
-//! drops the connection or takes them for the server's word, and so we are never brought them. Each is brought again and
-//! again, and in the end is the first that is not acknowledged. There it is found by a question that shows any bytes.
+//! drops the connection or takes them for the server's word, and so we are never brought them. Each is brought again
+//! and again, and in the end is the first that is not acknowledged. There it is found by a question that shows any
+//! bytes.
 
 use super::consume::place;
 use crate::ingest::delivery::{Delivery, Intake, Verdict};
@@ -43,7 +44,8 @@ pub(super) struct Unreadable {
 }
 
 impl Unreadable {
-    /// Puts the first message aside that has waited for an acknowledgement since the last look, if it can't be read.
+    /// Puts those aside that can't be read, from the first message on that has waited for an acknowledgement since the
+    /// last look.
     pub(super) async fn look<S: Store>(
         &mut self,
         intake: &Intake<S>,
@@ -52,36 +54,45 @@ impl Unreadable {
     ) {
         let floor = info.ack_floor.stream_sequence;
         let is_in_doubt = info.num_ack_pending > 0 && self.floor.replace(floor) == Some(floor);
-        if !is_in_doubt {
-            return;
-        }
-        let subject = format!("STREAM.MSG.GET.{}", info.stream_name);
-        let next = json!({ "seq": floor + 1, "next_by_subj": ">" });
-        let answer: Result<Answer, _> = context.request(subject, &next).await;
-        let Ok(Answer { message: Some(held) }) = answer else { return };
-        if held.seq > info.delivered.stream_sequence {
-            return;
-        }
-        let bytes = |text: &str| STANDARD.decode(text).unwrap_or_default();
-        let headers = bytes(&held.hdrs);
-        let Err(why) = readable(&headers) else { return };
-        let (stream, sequence) = (info.stream_name.as_str(), held.seq);
-        let published = Timestamp::parse(&held.time).unwrap_or(Timestamp(0));
-        let delivery = Delivery {
-            headers: vec![("(as they came)".to_owned(), headers)],
-            body: bytes(&held.data),
-            ..place(stream, sequence, published, &held.subject)
-        };
-        let detail =
-            format!("its headers can't be read: {why}; have them be lines of text, `name: value`");
-        if intake.put_aside(&delivery, invalid(detail)).await == Verdict::Rejected {
-            // As the subject of an acknowledgement is made: how often it was brought, and where it lies.
-            let ack = format!("$JS.ACK.{stream}.{}.1.{sequence}.{sequence}.0.0", info.name);
-            if let Err(error) = context.client().publish(ack, "+ACK".into()).await {
-                tracing::debug!(%error, "NATS is not told; the message comes again");
-            }
+        let mut next = is_in_doubt.then_some(floor + 1);
+        while let Some(sequence) = next {
+            next = put_aside(intake, context, info, sequence).await;
         }
     }
+}
+
+/// Puts the first message from there on aside if it can't be read; gives the number of the next one then.
+async fn put_aside<S: Store>(
+    intake: &Intake<S>,
+    context: &jetstream::Context,
+    info: &Info,
+    from: u64,
+) -> Option<u64> {
+    let subject = format!("STREAM.MSG.GET.{}", info.stream_name);
+    let next = json!({ "seq": from, "next_by_subj": ">" });
+    let answer: Answer = context.request(subject, &next).await.ok()?;
+    let held = answer.message.filter(|held| held.seq <= info.delivered.stream_sequence)?;
+    let bytes = |text: &str| STANDARD.decode(text).unwrap_or_default();
+    let headers = bytes(&held.hdrs);
+    let why = readable(&headers).err()?;
+    let (stream, sequence) = (info.stream_name.as_str(), held.seq);
+    let published = Timestamp::parse(&held.time).unwrap_or(Timestamp(0));
+    let delivery = Delivery {
+        headers: vec![("(as they came)".to_owned(), headers)],
+        body: bytes(&held.data),
+        ..place(stream, sequence, published, &held.subject)
+    };
+    let detail =
+        format!("its headers can't be read: {why}; have them be lines of text, `name: value`");
+    if intake.put_aside(&delivery, invalid(detail)).await != Verdict::Rejected {
+        return None;
+    }
+    // As the subject of an acknowledgement is made: how often it was brought, and where it lies.
+    let ack = format!("$JS.ACK.{stream}.{}.1.{sequence}.{sequence}.0.0", info.name);
+    if let Err(error) = context.client().publish(ack, "+ACK".into()).await {
+        tracing::debug!(%error, "NATS is not told; the message comes again");
+    }
+    Some(sequence + 1)
 }
 
 /// Whether our library can read these headers as those of a message.
