@@ -10,11 +10,14 @@ use async_nats::connection::State;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::{self, Context, ErrorCode};
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, HeaderMap, ServerError, header};
+use async_nats::{
+    Client, ConnectError, ConnectErrorKind, ConnectOptions, Event, HeaderMap, ServerError, header,
+};
 use bytes::Bytes;
 use http::Uri;
 use std::error::Error as _;
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -229,6 +232,7 @@ impl Open {
                 ConnectErrorKind::Authentication
                 | ConnectErrorKind::AuthorizationViolation
                 | ConnectErrorKind::Tls => Delivery::denied(why),
+                ConnectErrorKind::Io if is_about_certificates(&error) => Delivery::denied(why),
                 _ => Delivery::away(why),
             }
         })?;
@@ -304,6 +308,12 @@ fn answered(said: &jetstream::Error, subject: &str) -> Delivery {
         ),
         _ => Delivery::away(format!("the stream that holds `{subject}` answers: {said}")),
     }
+}
+
+/// Whether a connection broke because one side does not believe the other's certificate.
+fn is_about_certificates(error: &ConnectError) -> bool {
+    let broken = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    broken.is_some_and(|broken| broken.kind() == io::ErrorKind::InvalidData)
 }
 
 /// Keeps the first reason why a connection is of no use any more.

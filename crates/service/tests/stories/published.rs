@@ -1,5 +1,5 @@
-//! What the stories of reports by brokers share: a payment service that publishes its reports, while the broker is away or
-//! it dies itself.
+//! What the stories of reports by brokers share: a payment service that publishes its reports, while the broker is
+//! away or it dies itself.
 
 use crate::base::Base;
 use crate::rig::{Service, until};
