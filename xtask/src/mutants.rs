@@ -4,8 +4,8 @@
 //!
 //! A mutant is a patch in `crates/sim/mutants`, or for rulebooks in `crates/simulate/mutants`. What stands before its
 //! first `---` line is for people; a line `corpus: honest` there picks the corpus, `nodes: 3` lets so many supervisors
-//! share the store, `faults: 2` says that it takes two things at once, and `found by: FILE, TEST` names the ordinary test
-//! that finds what the simulator meets too seldom.
+//! share the store, `faults: 2` says that it takes two things at once, and `found by: FILE, TEST` names the ordinary
+//! test that finds what the simulator meets too seldom.
 
 use crate::sim;
 use crate::sources::root;

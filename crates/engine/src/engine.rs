@@ -39,8 +39,6 @@ use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-pub use homes::Home;
-
 /// The state machine of one supervisor, or of the partitions of it that are here.
 #[derive(Clone, Debug, Default)]
 pub struct Engine {

@@ -25,6 +25,7 @@ mod heard;
 mod hearing;
 mod history_query;
 mod holdings;
+mod home;
 mod input;
 mod letter;
 mod lookup;
@@ -64,12 +65,13 @@ pub use effect::{
     DomainEvent, Effect, Event, HistoryResult, PollStep, ReadHistory, SendStep, StepReading,
     StepResult,
 };
-pub use engine::{Engine, Home, ServiceQueueStatus};
+pub use engine::{Engine, ServiceQueueStatus};
 pub use erase::{
     ERASE_LIMIT, Taken, audit_texts_that_go, bare_attempts, bare_case, bare_report,
     bare_report_data, bare_step, erasable, is_in_store_alone,
 };
 pub use holdings::{Adopted, SharedStore};
+pub use home::Home;
 pub use input::{
     About, Activation, Answer, Erase, Input, Mend, Mending, NewLimits, Replaces, Ticket,
 };

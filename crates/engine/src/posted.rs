@@ -1,4 +1,5 @@
-//! What comes to a loop that does not hold its saga's partition goes as a letter to whoever does, and is an input there.
+//! What comes to a loop that does not hold its saga's partition goes as a letter to whoever does, and is an input
+//! there.
 
 use crate::{
     Actor, Input, Letter, LetterId, LetterKind, Partition, StepReading, StepResult, Ticket,

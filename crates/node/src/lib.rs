@@ -14,12 +14,12 @@
 //!
 //! **How to drive it.** Call [`Node::need`] and do what it says, until it says [`Need::Sleep`]; then wait for an input,
 //! a result or the moment, hand it in, and call it again. One of `Load`, `Open`, `Lookup`, `Commit`, `Adopt` and
-//! `Letters` is under way at a time, and each is answered by one [`Node::done`]. Times may repeat, and a time that goes back counts as the latest
-//! one known.
+//! `Letters` is under way at a time, and each is answered by one [`Node::done`]. Times may repeat, and a time that goes
+//! back counts as the latest one known.
 //!
 //! **A store that several nodes share** comes in partitions. The driver says what this node holds of them
-//! ([`Node::claimed`], at any time); what it does not hold is not touched: inputs about it are left as letters for whoever
-//! holds it, and what still comes of its effects is. A partition begins with what was left for it.
+//! ([`Node::claimed`], at any time); what it does not hold is not touched: inputs about it are left as letters for
+//! whoever holds it, and so is what still comes of its effects. A partition begins with what was left for it.
 //!
 //! INVARIANT: nothing of a turn leaves the node before its writes are durable. A failed commit is followed by nothing:
 //! the engine is thrown away and loaded from the store.

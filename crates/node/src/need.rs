@@ -27,8 +27,8 @@ pub enum Need {
     Commit(Batch),
     /// Hand out what is durable now. Needs no answer.
     Release(Released),
-    /// Give these partitions back: nothing of them is here any more. Needs no answer; whether or not it can be done, they
-    /// are not taken up again before they are held in a higher epoch.
+    /// Give these partitions back: nothing of them is here any more. Needs no answer; whether or not it can be done,
+    /// they are not taken up again before they are held in a higher epoch.
     GiveBack(Vec<Partition>),
     /// Tell those who wait that nothing was taken: the store failed. Needs no answer.
     TurnAway(TurnedAway),

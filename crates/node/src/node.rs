@@ -1,13 +1,14 @@
 //! The loop itself: what is asked of the store, and what follows when it fails. Which inputs make a turn is in
 //! `node/turns.rs`; what is done for partitions of a store that several share, in `node/partitions.rs`.
 
+mod early;
 mod partitions;
 mod turns;
 
 use crate::effect::{EffectId, EffectResult, UnderWay};
 use crate::holdings::Holdings;
 use crate::need::{Done, Need, StoreFault, TurnedAway};
-use crate::queue::{NotTaken, Queue};
+use crate::queue::{NotTaken, Queue, tickets};
 use amends_engine::{
     Answer, Engine, Epoch, Input, Lease, Letter, LetterId, Loaded, LookupRequest, LookupResult,
     Moment, OpenPage, OpenPlace, Output, Partition, Ticket,
@@ -16,7 +17,6 @@ use amends_protocol::{CaseId, Timestamp};
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use turns::tickets;
 
 /// Pause before the store is tried again after a failed load, and after a second turn in a row that it refused.
 const STORE_RETRY_MS: u64 = 500;
@@ -87,6 +87,10 @@ pub struct Node {
     /// Letters that were made, and letters that were taken: both are named by these counts.
     letters_made: u128,
     letters_taken: u64,
+    /// Inputs about what is not known here, since when they wait until the inbox of their partition has been read.
+    early: Vec<(Partition, Timestamp, Input)>,
+    /// Those that have waited so.
+    waited: BTreeSet<Ticket>,
     /// How often the store has refused what a letter alone brought.
     refused_letters: BTreeMap<LetterId, u32>,
 }
@@ -131,6 +135,8 @@ struct Turn {
     letters: Vec<Letter>,
     /// Letters that were left for us.
     taken: BTreeMap<Partition, Vec<LetterId>>,
+    /// Inputs about what may have yet to be read of an inbox.
+    early: BTreeMap<Ticket, Input>,
     /// By the tickets under which they were handed in.
     letter_tickets: BTreeMap<Ticket, (Partition, LetterId)>,
 }
@@ -167,6 +173,8 @@ impl Node {
             grace_until: None,
             letters_made: 0,
             letters_taken: 0,
+            early: Vec::new(),
+            waited: BTreeSet::new(),
             refused_letters: BTreeMap::new(),
         }
     }
@@ -339,6 +347,9 @@ impl Node {
         if let Some(need) = self.give_back() {
             return need;
         }
+        if self.stopping {
+            self.ask_again(|_, _| true); // nothing more is read
+        }
         let turn_first = self.stopping || (self.has_read && self.has_work());
         if turn_first {
             return self.begin_turn();
@@ -467,6 +478,7 @@ impl Node {
             shared.map(|shared| Holdings::loaded(shared.leases.clone(), self.holdings.take()));
         if self.holdings.is_some() {
             self.queue.unhold(|_| true);
+            self.ask_again(|_, _| true);
         }
         self.kept = self.moment.now;
         self.engine = Engine::load(loaded, &mut self.engine, self.moment);

@@ -1,6 +1,6 @@
 //! What waits for its turn: results of effects first, then inputs in the order in which they came.
 
-use amends_engine::Input;
+use amends_engine::{Input, Ticket};
 use amends_protocol::ReportKey;
 use std::collections::{BTreeSet, VecDeque};
 
@@ -11,6 +11,11 @@ pub enum NotTaken {
     Overloaded,
     /// The store can't be loaded, or is being left alone for a while after it has refused several turns.
     StoreAway,
+}
+
+/// Who waits for inputs.
+pub(crate) fn tickets(inputs: &[Input]) -> Vec<Ticket> {
+    inputs.iter().filter_map(Input::ticket).collect()
 }
 
 #[derive(Debug)]

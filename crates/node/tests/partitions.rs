@@ -386,6 +386,22 @@ fn a_deadline_is_missed_only_after_all_that_was_left_before_it_has_been_taken() 
 }
 
 #[test]
+fn nobody_is_refused_before_what_was_left_has_been_read() {
+    let (mut store, mut one, mut two) = two();
+    assert!(matches!(two.report(ONE, "1", &mut store), Some(Answer::Posted(_))));
+    let saga = SagaId::new(ONE).expect("valid");
+    let ended = one.give(|ticket| Input::SagaEnded { saga, ticket });
+    one.run(&mut store); // no word of the report has come
+    assert_eq!(one.answers.get(&ended), Some(&Answer::Done));
+    let nothing = SagaId::new("order-1-1").expect("valid");
+    store.give(Partition::of(&nothing), 1);
+    one.learns(&mut store);
+    let ended = one.give(|ticket| Input::SagaEnded { saga: nothing, ticket });
+    one.run(&mut store);
+    assert!(matches!(one.answers.get(&ended), Some(Answer::NotFound(_))), "{:?}", one.answers);
+}
+
+#[test]
 fn what_concerns_all_sagas_is_taken_by_who_holds_them_all() {
     let (mut store, mut one, _) = two();
     let pause = |ticket| Input::Pause {

@@ -1,6 +1,6 @@
 //! Everything that can happen in a run, as data.
 
-use crate::world::{Asked, NodeFault, Word};
+use crate::node_event::{Asked, NodeFault, Word};
 use amends_engine::{Batch, LetterId, Partition};
 use amends_node::EffectResult;
 use amends_protocol::{OutcomeCallback, StepId, Timestamp, Verb};

@@ -7,6 +7,7 @@
 
 pub mod check;
 mod event;
+mod node_event;
 mod play;
 mod queue;
 mod run;

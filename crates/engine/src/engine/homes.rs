@@ -3,22 +3,9 @@
 use super::Engine;
 use crate::brief::{Standing, StepDue};
 use crate::timer::Timer;
-use crate::{Input, Partition};
+use crate::{Home, Input, Partition};
 use amends_protocol::{CaseId, SagaId, Timestamp};
 use std::collections::BTreeSet;
-
-/// To whom an input belongs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Home {
-    /// To whoever takes it: time, and what became of a request that is nobody's any more.
-    Here,
-    /// To the owner of a partition.
-    Partition(Partition),
-    /// To the owner of a case that is not here, and whose number does not tell its partition.
-    Case(CaseId),
-    /// To one loop that holds everything: it concerns all sagas, or none.
-    Everything,
-}
 
 impl Engine {
     /// To whom an input belongs, of a store that several loops share.

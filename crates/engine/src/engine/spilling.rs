@@ -155,8 +155,8 @@ impl Engine {
 
     // What comes in.
 
-    /// Takes in a page of open cases of a partition after a start. What was under way counts as unanswered, timers are set, and all
-    /// that waits has its place in its queue. The cases stay in the store until they are needed.
+    /// Takes in a page of open cases of a partition after a start. What was under way counts as unanswered, timers are
+    /// set, and all that waits has its place in its queue. The cases stay in the store until they are needed.
     pub fn take_open(&mut self, partition: Partition, page: OpenPage) {
         for case in page.broken {
             if !self.cases.contains_key(&case.id) {

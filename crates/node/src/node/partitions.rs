@@ -81,13 +81,18 @@ impl Node {
 
     /// What is to be read next of partitions: their inboxes, then what has yet to be adopted.
     pub(super) fn read_on(&mut self) -> Option<Need> {
-        let (holdings, now) = (self.holdings.as_mut()?, self.moment.now);
-        for (partition, held) in holdings.iter_mut() {
+        let mut heard = Vec::new();
+        for (partition, held) in self.holdings.as_mut()?.iter_mut() {
             if let Some(until) = held.inbox.heard_until() {
                 self.engine.heard(partition, until);
                 self.tick = true; // what has waited to hear of it may go
+                heard.push((partition, until));
             }
         }
+        for (partition, until) in heard {
+            self.ask_again(|one, since| one == partition && since <= until);
+        }
+        let (holdings, now) = (self.holdings.as_mut()?, self.moment.now);
         for partition in self.engine.waits_to_hear() {
             if let Some(held) = holdings.get_mut(partition) {
                 held.inbox.look();
@@ -120,6 +125,7 @@ impl Node {
         self.queue.unhold(|input| engine.home(input) == Home::Partition(partition));
         self.engine.abandon(partition);
         self.reading.remove(&partition);
+        self.ask_again(|one, _| one == partition);
     }
 
     /// The next partition of which open cases are read: what was left for it has been taken before.
@@ -209,6 +215,7 @@ impl Node {
             }
         }
         turn.taken.retain(|_, letters| !letters.is_empty());
+        self.wait_for_the_inbox(turn);
         turn.output.answers.append(&mut turn.replies);
     }
 
@@ -316,6 +323,7 @@ impl Node {
         turn: &mut Turn,
     ) {
         if self.engine.holds_partition(partition) {
+            self.keep_early(&input, turn);
             turn.homes.extend(input.ticket().map(|ticket| (ticket, partition)));
             return inputs.push(input);
         }

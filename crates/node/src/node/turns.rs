@@ -2,8 +2,9 @@
 
 use super::{Node, Phase, Turn};
 use crate::need::{Fault, Need, Released, StoreFault, TurnedAway};
+use crate::queue::tickets;
 use amends_engine::{
-    Batch, Committed, Input, LookupRequest, LookupResult, Output, Partition, Share, Ticket, Write,
+    Batch, Committed, Input, LookupRequest, LookupResult, Output, Partition, Share, Write,
 };
 use std::collections::BTreeMap;
 
@@ -136,8 +137,9 @@ impl Node {
         let mut shares: BTreeMap<Partition, Share> = BTreeMap::new();
         for write in writes {
             let partition = self.engine.partition_of_write(&write);
-            if let Some(share) = partition.and_then(|one| self.share_of(&mut shares, one)) {
-                share.writes.push(write);
+            match partition.and_then(|one| self.share_of(&mut shares, one)) {
+                Some(share) => share.writes.push(write),
+                None => debug_assert_eq!(partition, Some(Partition::SEAT), "{write:?}"),
             }
         }
         for (partition, letters) in &turn.taken {
@@ -216,9 +218,4 @@ impl Node {
             self.start_over(fault, turn.tickets);
         }
     }
-}
-
-/// Who waits for inputs.
-pub(super) fn tickets(inputs: &[Input]) -> Vec<Ticket> {
-    inputs.iter().filter_map(Input::ticket).collect()
 }

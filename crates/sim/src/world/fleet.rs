@@ -1,11 +1,12 @@
-//! Several supervisors on one store, each with a process and a clock of its own: they take partitions and lose them, are
-//! stopped, killed and drained, and leave letters for each other. What one process does is in `shell.rs`.
+//! Several supervisors on one store, each with a process and a clock of its own: they take partitions and lose them,
+//! are stopped, killed and drained, and leave letters for each other. What one process does is in `shell.rs`.
 
-use super::nodes::{Nodes, Word};
-use super::process::{Asked, Shell};
+use super::nodes::Nodes;
+use super::process::Shell;
 use super::state::World;
 use crate::check::Seen;
 use crate::event::WorldEvent;
+use crate::node_event::{Asked, NodeFault, Word};
 use crate::scenario::{CrashPoint, HEALED_MS, StoreTrouble};
 use amends_engine::{
     Answer, Batch, Committed, HistoryResult, LetterId, Partition, StepReading, StepResult, Ticket,
@@ -25,25 +26,21 @@ const WORD_MS: u64 = 3;
 /// Of 100 words so many get lost.
 const WORDS_LOST: usize = 30;
 
-/// Something that happens to a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NodeFault {
-    /// Its process stands still for so many milliseconds.
-    Stops(u64),
-    /// Its process dies, and is started again after so many milliseconds.
-    Dies(u64),
-    /// It gives all back, and takes part again after so many milliseconds.
-    IsDrained(u64),
-    /// It takes part again.
-    TakesAgain,
-}
+/// Of 100 signs of life so many come with a look into the inboxes, whether or not a word has come.
+const LOOKS: usize = 12;
+
+/// Of 100 moments with commits so many meet a line that breaks.
+const LINES_BREAK: usize = 2;
+
+/// A commit of unknown end lands so much later at most, in milliseconds.
+const LATEST_MS: u64 = 1_500;
 
 impl World<'_> {
     /// What happens to the nodes of this run.
     pub(super) fn plan_nodes(&mut self) {
         let Some(nodes) = &self.nodes else { return };
         let mut rng = nodes.draw(&[1]);
-        let count = nodes.count();
+        let (count, are_calm) = (nodes.count(), nodes.are_calm());
         self.queue.at(0, WorldEvent::Beats);
         for node in 1..count {
             let at = rng.between(0, 20_000).cast_signed();
@@ -52,6 +49,7 @@ impl World<'_> {
         for _ in 0..rng.below(7) {
             let at = rng.between(2_000, HEALED_MS.unsigned_abs() / 3).cast_signed();
             let fault = match rng.below(3) {
+                _ if are_calm => NodeFault::IsDrained(rng.between(1_000, 60_000)),
                 0 => NodeFault::Stops(rng.between(500, 40_000)),
                 1 => NodeFault::Dies(rng.between(100, 30_000)),
                 _ => NodeFault::IsDrained(rng.between(1_000, 60_000)),
@@ -120,7 +118,8 @@ impl World<'_> {
         let highest = self.store.rows.highest_sequence();
         let Some(nodes) = &mut self.nodes else { return };
         let beaten = nodes.beat(node, now, until);
-        let mail: Vec<Partition> = nodes.with_letters().collect();
+        let looks = nodes.draw(&[7, node as u64, now.unsigned_abs()]).chance(LOOKS);
+        let mail: Vec<Partition> = nodes.with_letters().filter(|_| looks).collect();
         self.shell.last_beat = (until, beaten.lives);
         let Some(of_node) = &mut self.shell.node else { return };
         of_node.claimed(beaten.leases);
@@ -199,14 +198,16 @@ impl World<'_> {
                 StoreTrouble::CommitFails | StoreTrouble::CommitEndUnknown | StoreTrouble::Conflict
             )
         };
-        let result = match self.store_trouble(fails) {
+        let trouble = self.store_trouble(fails).or_else(|| self.line_breaks(node));
+        let result = match trouble {
             None => self.put(node, batch),
             Some(StoreTrouble::Conflict) => {
                 Err(StoreFault::Conflict { why: "by mistake".to_owned(), case: None })
             }
             Some(StoreTrouble::CommitEndUnknown) => {
-                let late = self.nodes.as_ref().map(|nodes| nodes.draw(&[2, self.shell.process]));
-                let late = late.map_or(0, |mut rng| rng.between(0, 400));
+                let at = self.queue.now().unsigned_abs();
+                let late = self.nodes.as_ref().map(|nodes| nodes.draw(&[2, node as u64, at]));
+                let late = late.map_or(0, |mut rng| rng.between(0, LATEST_MS));
                 self.queue.after(late, WorldEvent::Lands { node, batch: Box::new(batch) });
                 Err(is_away())
             }
@@ -218,6 +219,14 @@ impl World<'_> {
         }
         self.shell.crash = crash.filter(|_| result.is_ok());
         Some(result)
+    }
+
+    /// A line may break while a commit is under way.
+    fn line_breaks(&self, node: usize) -> Option<StoreTrouble> {
+        let now = self.queue.now();
+        let nodes = self.nodes.as_ref().filter(|nodes| now < HEALED_MS / 3 && !nodes.are_calm())?;
+        let breaks = nodes.draw(&[5, node as u64, now.unsigned_abs()]).chance(LINES_BREAK);
+        breaks.then_some(StoreTrouble::CommitEndUnknown)
     }
 
     /// What is held becomes durable.

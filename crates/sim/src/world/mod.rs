@@ -11,7 +11,4 @@ mod shell;
 mod state;
 mod under_way;
 
-pub(crate) use fleet::NodeFault;
-pub(crate) use nodes::Word;
-pub(crate) use process::Asked;
 pub(crate) use state::World;

@@ -1,9 +1,9 @@
-//! What nodes share beside the rows of their store: who holds which partition, who lives, and what was left for whom. It
-//! does at one moment what a database does in one statement.
+//! What nodes share beside the rows of their store: who holds which partition, who lives, and what was left for whom.
+//! It does at one moment what a database does in one statement.
 
 use amends_engine::{
-    Answer, Batch, Epoch, Lease, Letter, LetterId, LetterMark, LettersRead, Partition, Share,
-    SharedStore, Ticket,
+    Batch, Epoch, Lease, Letter, LetterId, LetterMark, LettersRead, Partition, Share, SharedStore,
+    Ticket,
 };
 use amends_simulate::SeededRng;
 use std::collections::BTreeMap;
@@ -74,6 +74,11 @@ impl Nodes {
 
     pub(super) fn count(&self) -> usize {
         self.rows.len()
+    }
+
+    /// In a third of the runs nothing but hand-overs happens to nodes and their store.
+    pub(super) fn are_calm(&self) -> bool {
+        self.draw(&[6]).chance(34)
     }
 
     /// Something drawn for this run.
@@ -229,11 +234,4 @@ impl Nodes {
     pub(super) fn answer_to(&mut self, letter: LetterId) -> Option<Ticket> {
         self.doors.remove(&letter)
     }
-}
-
-/// What becomes of a letter, on its way to where it was left.
-#[derive(Clone, Debug)]
-pub(crate) struct Word {
-    pub(crate) letter: LetterId,
-    pub(crate) answer: Answer,
 }

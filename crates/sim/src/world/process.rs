@@ -1,8 +1,9 @@
 //! A supervisor's process and its machine: the node and the clock.
 
 use crate::event::BEGINNING;
+use crate::node_event::Asked;
 use crate::scenario::CrashPoint;
-use amends_engine::{Batch, Lease, LetterMark, LookupRequest, Moment, OpenPlace, Partition, Trust};
+use amends_engine::{Moment, Trust};
 use amends_node::{Done, Line, Node, NodeOptions, STRIDE_MS};
 use amends_protocol::Timestamp;
 
@@ -68,17 +69,6 @@ pub(super) struct Shell {
     pub(super) told: Option<Done>,
     /// This process has loaded before.
     pub(super) has_loaded: bool,
-}
-
-/// What the store can be asked.
-#[derive(Clone, Debug)]
-pub(crate) enum Asked {
-    Load,
-    Adopt(Lease),
-    Letters(Partition, Option<LetterMark>, usize),
-    Open(Partition, OpenPlace, usize),
-    Lookup(LookupRequest),
-    Commit(Batch),
 }
 
 impl Shell {

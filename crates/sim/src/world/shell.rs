@@ -1,10 +1,11 @@
 //! The supervisor's process around the node core: a store that fails, a clock that jumps, and crashes at every point.
 //! It does what the server's shell does, with a queue of events in place of a runtime.
 
-use super::process::{Asked, options};
+use super::process::options;
 use super::state::World;
 use crate::check::Seen;
 use crate::event::WorldEvent;
+use crate::node_event::Asked;
 use crate::scenario::{CrashPoint, StoreTrouble};
 use amends_engine::{Batch, Committed, Input, Write};
 use amends_node::{Done, EffectId, EffectResult, Need, Node, Released, StoreFault};

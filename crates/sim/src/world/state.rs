@@ -221,7 +221,7 @@ impl<'s> World<'s> {
             Item::Act { act, which, .. } => self.act(*act, *which, n),
             Item::Activate { version, .. } => self.activate(*version),
             Item::Damage { which, refused, .. } => self.damage(*which, *refused),
-            Item::Suspended { ms, .. } => self.suspend(*ms),
+            Item::Suspended { ms, .. } if !self.are_calm() => self.suspend(*ms),
             _ => {}
         }
     }
@@ -241,11 +241,19 @@ impl<'s> World<'s> {
         }
     }
 
+    /// Nodes hand over to each other, and nothing else happens to them.
+    fn are_calm(&self) -> bool {
+        self.nodes.as_ref().is_some_and(Nodes::are_calm)
+    }
+
     /// The store's trouble that strikes now, if any is left that fits.
     pub(super) fn store_trouble(
         &mut self,
         fits: impl Fn(StoreTrouble) -> bool,
     ) -> Option<StoreTrouble> {
+        if self.are_calm() {
+            return None;
+        }
         let now = self.queue.now();
         let (n, trouble) = self.scenario.kept_items().find_map(|(n, item)| match item {
             Item::Store { at, trouble, times } if *at <= now && fits(*trouble) => {
@@ -260,6 +268,9 @@ impl<'s> World<'s> {
 
     /// The crash that strikes at this commit, if any is left.
     pub(super) fn crash(&mut self) -> Option<(CrashPoint, u64)> {
+        if self.are_calm() {
+            return None;
+        }
         let now = self.queue.now();
         let (n, point, down_ms) = self.scenario.kept_items().find_map(|(n, item)| match item {
             Item::Crash { at, point, down_ms } if *at <= now => {

@@ -1,0 +1,36 @@
+//! What happens between nodes and the store that they share, as data.
+
+use amends_engine::{
+    Answer, Batch, Lease, LetterId, LetterMark, LookupRequest, OpenPlace, Partition,
+};
+
+/// What the store can be asked.
+#[derive(Clone, Debug)]
+pub(crate) enum Asked {
+    Load,
+    Adopt(Lease),
+    Letters(Partition, Option<LetterMark>, usize),
+    Open(Partition, OpenPlace, usize),
+    Lookup(LookupRequest),
+    Commit(Batch),
+}
+
+/// Something that happens to a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NodeFault {
+    /// Its process stands still for so many milliseconds.
+    Stops(u64),
+    /// Its process dies, and is started again after so many milliseconds.
+    Dies(u64),
+    /// It gives all back, and takes part again after so many milliseconds.
+    IsDrained(u64),
+    /// It takes part again.
+    TakesAgain,
+}
+
+/// What becomes of a letter, on its way to where it was left.
+#[derive(Clone, Debug)]
+pub(crate) struct Word {
+    pub(crate) letter: LetterId,
+    pub(crate) answer: Answer,
+}
