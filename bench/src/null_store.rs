@@ -5,12 +5,12 @@ use amends_api::{CaseState, RejectedId};
 use amends_engine::{ErasedRow, ErasureRow, StoredCase};
 use amends_protocol::{CaseId, SagaId, StepId, Timestamp};
 use amends_store::{
-    ActFilter, Adopted, Archive, AuditEnds, AuditEntry, Batch, BulkRow, CaseFilter, CaseRecord,
-    Committed, CredentialKind, CredentialRow, Credentials, Epoch, FieldValue, HoldingPage,
-    HoldingPlace, Lease, Leases, Ledger, ListedCase, ListedErasure, ListedRejected, ListedStep,
-    Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, PageRequest, Partition, RawCase,
-    Rejected, RejectedFilter, RejectedKept, RejectedLimits, RejectedRow, RowPage, RulebookRow,
-    SettledBefore, Settlements, StepFilter, StepRecord, StoreError, Upkeep,
+    ActFilter, Adopted, Archive, AuditEnds, AuditEntry, Batch, Beat, BulkRow, CaseFilter,
+    CaseRecord, Committed, CredentialKind, CredentialRow, Credentials, Epoch, FieldValue,
+    HoldingPage, HoldingPlace, Lease, Leases, Ledger, ListedCase, ListedErasure, ListedRejected,
+    ListedStep, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, PageRequest, Partition,
+    RawCase, Rejected, RejectedFilter, RejectedKept, RejectedLimits, RejectedRow, RowPage,
+    RulebookRow, SettledBefore, Settlements, StepFilter, StepRecord, StoreError, Upkeep,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -238,8 +238,8 @@ impl Rejected for NullStore {
 }
 
 impl Leases for NullStore {
-    async fn beat(&self) -> Result<(), StoreError> {
-        Ok(())
+    async fn beat(&self) -> Result<Beat, StoreError> {
+        Ok(Beat::default())
     }
 
     async fn claim(&self, _most: usize) -> Result<Vec<Lease>, StoreError> {

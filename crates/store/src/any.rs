@@ -1,10 +1,11 @@
 //! The store that a configuration names, whatever its kind. Adds nothing: each role is handed on as it is.
 
 use crate::{
-    ActFilter, Adopted, Archive, AuditEnds, AuditEntry, Batch, BulkRow, CaseFilter, CaseRecord,
-    Committed, CredentialKind, CredentialRow, Credentials, FieldValue, HoldingPage, HoldingPlace,
-    Lease, Leases, Ledger, ListedCase, ListedErasure, ListedRejected, ListedStep, Loaded,
-    LookupRequest, LookupResult, OpenPage, OpenPlace, PageRequest, Partition, RawCase, Rejected,
+    ActFilter, Adopted, Archive, AuditEnds, AuditEntry, Batch, Beat, BulkRow, Call, Calls,
+    CaseFilter, CaseRecord, Committed, CredentialKind, CredentialRow, Credentials, Epoch,
+    FieldValue, Hearing, HoldingPage, HoldingPlace, Lease, Leases, Ledger, LetterMark, Letters,
+    LettersRead, ListedCase, ListedErasure, ListedRejected, ListedStep, Loaded, LookupRequest,
+    LookupResult, NodeSeen, Nodes, OpenPage, OpenPlace, PageRequest, Partition, RawCase, Rejected,
     RejectedFilter, RejectedKept, RejectedLimits, RejectedRow, RowPage, RulebookRow, SettledBefore,
     Settlements, SqliteStore, StepFilter, StepRecord, StoreError, Upkeep,
 };
@@ -224,7 +225,7 @@ impl Upkeep for AnyStore {
 }
 
 impl Leases for AnyStore {
-    async fn beat(&self) -> Result<(), StoreError> {
+    async fn beat(&self) -> Result<Beat, StoreError> {
         ask!(self.beat())
     }
 
@@ -238,6 +239,69 @@ impl Leases for AnyStore {
 
     async fn release(&self, partitions: Vec<Partition>) -> Result<(), StoreError> {
         ask!(self.release(partitions))
+    }
+}
+
+/// A store in a file has no other nodes.
+impl Nodes for AnyStore {
+    async fn nodes(&self) -> Result<Vec<NodeSeen>, StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(Vec::new()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => store.nodes().await,
+        }
+    }
+
+    async fn highest_sequence(&self) -> Result<u64, StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(0),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => store.highest_sequence().await,
+        }
+    }
+}
+
+/// Nor letters, since it has no partitions that are another's.
+impl Letters for AnyStore {
+    #[cfg_attr(not(feature = "postgres"), allow(unused_variables))]
+    async fn letters(
+        &self,
+        partition: Partition,
+        after: Option<LetterMark>,
+        most: usize,
+    ) -> Result<LettersRead, StoreError> {
+        match self {
+            Self::Sqlite(_) => Err(StoreError::NotHeld { partition, epoch: Epoch::default() }),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => store.letters(partition, after, most).await,
+        }
+    }
+
+    async fn letters_waiting(&self) -> Result<Vec<(Partition, u64)>, StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(Vec::new()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => store.letters_waiting().await,
+        }
+    }
+}
+
+impl Calls for AnyStore {
+    #[cfg_attr(not(feature = "postgres"), allow(unused_variables))]
+    fn call(&self, call: Call) {
+        match self {
+            Self::Sqlite(_) => {}
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => store.call(call),
+        }
+    }
+
+    fn hear(&self) -> Hearing {
+        match self {
+            Self::Sqlite(_) => Hearing::nothing(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => store.hear(),
+        }
     }
 }
 

@@ -5,6 +5,19 @@ use crate::StoreError;
 use amends_engine::{Lease, Partition};
 use std::future::Future;
 
+/// What a store tells whoever has shown that it lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Beat {
+    /// Another number once the node had counted as dead meanwhile: others may have taken what it held, so nothing is
+    /// done any more that was decided in the life before.
+    pub life: u64,
+    /// Somebody wants this node to give back all that it holds, in order, and to take nothing more.
+    pub leaving: bool,
+    /// Milliseconds that the store's clock is ahead of the one here; none if that could not be measured, and of a store
+    /// without a clock of its own.
+    pub offset_ms: Option<i64>,
+}
+
 /// The parts of a store that nodes share between them. A store that one node owns as a whole has one part, which is
 /// held from its opening on.
 pub trait Leases: Clone + Send + Sync + 'static {
@@ -12,7 +25,7 @@ pub trait Leases: Clone + Send + Sync + 'static {
     ///
     /// # Errors
     /// When it can't be said: then others may claim soon, and nothing new should be begun.
-    fn beat(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn beat(&self) -> impl Future<Output = Result<Beat, StoreError>> + Send;
 
     /// Takes up to `most` partitions that no living node holds. Gives all that this node holds then, in their order.
     ///

@@ -6,6 +6,7 @@
 
 mod any;
 mod archive;
+mod calls;
 mod closing;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
@@ -26,6 +27,7 @@ mod memory_nodes_tests;
 mod memory_tests;
 #[cfg(feature = "postgres")]
 mod moving;
+mod nodes;
 #[cfg(feature = "postgres")]
 mod partitions;
 #[cfg(feature = "postgres")]
@@ -42,17 +44,20 @@ pub use archive::{
     Archive, AuditEnds, AuditEntry, CaseRecord, ListedCase, ListedStep, RowPage, Settlements,
     StepRecord,
 };
+pub use calls::{Call, Calls, Hearing, LetterAnswered};
 pub use credentials::{CredentialKind, CredentialRow, Credentials};
 pub use error::StoreError;
 pub use filter::{
     ActFilter, CaseFilter, CaseOrder, DEFAULT_PAGE, PAGE_LIMIT, PageRequest, StepFilter,
 };
 pub use holding::{FieldValue, Holding, HoldingPage, HoldingPlace, ListedErasure};
-pub use leases::Leases;
+pub use leases::{Beat, Leases};
 pub use ledger::Ledger;
 pub use letters::{LETTERS_LIMIT, Letters};
 #[cfg(feature = "postgres")]
 pub use moving::{Moving, StoreMoved, TableMoved, move_store};
+#[cfg(feature = "postgres")]
+pub use nodes::{NodeSeen, Nodes, fair_share};
 #[cfg(feature = "postgres")]
 pub use postgres::{
     LeasesSeen, PostgresOptions, PostgresSeen, PostgresStore, PostgresTls, ServerSeen, TableSeen,

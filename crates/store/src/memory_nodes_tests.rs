@@ -1,7 +1,7 @@
 //! Nodes that share the engine's [`Memory`] pass the chapter of nodes: leases, shares and letters, as in a database.
 
 use crate::{
-    Adopted, Batch, Committed, Lease, Leases, Ledger, Letter, LetterId, LetterMark, Letters,
+    Adopted, Batch, Beat, Committed, Lease, Leases, Ledger, Letter, LetterId, LetterMark, Letters,
     LettersRead, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, Partition, Share,
     StoreError, conformance::nodes::SharedPlace,
 };
@@ -127,8 +127,8 @@ fn is_of(write: &amends_engine::Write, partition: Partition) -> Result<(), Store
 }
 
 impl Leases for Node {
-    async fn beat(&self) -> Result<(), StoreError> {
-        Ok(())
+    async fn beat(&self) -> Result<Beat, StoreError> {
+        Ok(Beat::default())
     }
 
     async fn claim(&self, most: usize) -> Result<Vec<Lease>, StoreError> {

@@ -235,7 +235,7 @@ macro_rules! roles {
         }
 
         impl Leases for $store {
-            async fn beat(&self) -> Result<(), StoreError> {
+            async fn beat(&self) -> Result<Beat, StoreError> {
                 self.show_life().await
             }
 
@@ -268,8 +268,8 @@ pub(crate) use roles;
 /// What the macro names.
 pub(crate) mod names {
     pub(crate) use crate::{
-        ActFilter, Adopted, Archive, AuditEnds, AuditEntry, Batch, BulkRow, CaseFilter, CaseRecord,
-        Committed, CredentialKind, CredentialRow, Credentials, FieldValue, HoldingPage,
+        ActFilter, Adopted, Archive, AuditEnds, AuditEntry, Batch, Beat, BulkRow, CaseFilter,
+        CaseRecord, Committed, CredentialKind, CredentialRow, Credentials, FieldValue, HoldingPage,
         HoldingPlace, Lease, Leases, Ledger, ListedCase, ListedErasure, ListedRejected, ListedStep,
         Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, PageRequest, Partition, RawCase,
         Rejected, RejectedFilter, RejectedKept, RejectedLimits, RejectedRow, RowPage, RulebookRow,

@@ -9,12 +9,12 @@ use amends_engine::{
 use amends_protocol::{CaseId, Outcome, SagaId, StepId, Timestamp, Verb};
 use amends_server::{EffectResult, Outbound};
 use amends_store::{
-    ActFilter, Adopted, Archive, AuditEnds, AuditEntry, Batch, BulkRow, CaseFilter, CaseRecord,
-    Committed, CredentialKind, CredentialRow, Credentials, FieldValue, HoldingPage, HoldingPlace,
-    Lease, Leases, Ledger, ListedCase, ListedErasure, ListedRejected, ListedStep, Loaded,
-    LookupRequest, LookupResult, OpenPage, OpenPlace, PageRequest, Partition, RawCase, Rejected,
-    RejectedFilter, RejectedKept, RejectedLimits, RejectedRow, RowPage, RulebookRow, SettledBefore,
-    Settlements, SqliteStore, StepFilter, StepRecord, StoreError, Upkeep,
+    ActFilter, Adopted, Archive, AuditEnds, AuditEntry, Batch, Beat, BulkRow, CaseFilter,
+    CaseRecord, Committed, CredentialKind, CredentialRow, Credentials, FieldValue, HoldingPage,
+    HoldingPlace, Lease, Leases, Ledger, ListedCase, ListedErasure, ListedRejected, ListedStep,
+    Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, PageRequest, Partition, RawCase,
+    Rejected, RejectedFilter, RejectedKept, RejectedLimits, RejectedRow, RowPage, RulebookRow,
+    SettledBefore, Settlements, SqliteStore, StepFilter, StepRecord, StoreError, Upkeep,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -238,7 +238,7 @@ impl Rejected for Moody {
 }
 
 impl Leases for Moody {
-    async fn beat(&self) -> Stored<()> {
+    async fn beat(&self) -> Stored<Beat> {
         self.inner.beat().await
     }
 

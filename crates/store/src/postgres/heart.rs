@@ -5,7 +5,7 @@ use super::{
     lease::Me,
     session::{self, Session, breaks},
 };
-use crate::{StoreError, threads::Reply};
+use crate::{Beat, StoreError, threads::Reply};
 use sqlx::postgres::PgConnectOptions;
 use std::{
     io,
@@ -23,7 +23,7 @@ const ASKED: usize = 16;
 
 /// The asking side of the thread, which ends when this is dropped.
 pub(super) struct Heart {
-    asked: Option<mpsc::SyncSender<Reply<()>>>,
+    asked: Option<mpsc::SyncSender<Reply<Beat>>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -31,7 +31,7 @@ impl Heart {
     /// Starts the thread.
     pub(super) fn start(connects: PgConnectOptions, me: Me) -> io::Result<Self> {
         let (asked, orders) = mpsc::sync_channel(ASKED);
-        let beating = Beating { connects, me, session: None };
+        let beating = Beating { connects, me, session: None, offset_ms: None };
         let thread = thread::Builder::new()
             .name("amends-beat".to_owned())
             .spawn(move || beating.run(&orders))?;
@@ -39,7 +39,7 @@ impl Heart {
     }
 
     /// Has it beat now.
-    pub(super) async fn beat(&self) -> Result<(), StoreError> {
+    pub(super) async fn beat(&self) -> Result<Beat, StoreError> {
         let (reply, answer) = oneshot::channel();
         let asked = self.asked.as_ref().ok_or(StoreError::Closed)?;
         // Full: as many beats are under way already, and the database does not answer.
@@ -61,10 +61,12 @@ struct Beating {
     connects: PgConnectOptions,
     me: Me,
     session: Option<Session>,
+    /// As the last beat has measured it; the next one writes it down.
+    offset_ms: Option<i64>,
 }
 
 impl Beating {
-    fn run(mut self, asked: &mpsc::Receiver<Reply<()>>) {
+    fn run(mut self, asked: &mpsc::Receiver<Reply<Beat>>) {
         let (mut next, mut asked_at, mut failed) = (Instant::now(), None::<Instant>, false);
         loop {
             match asked.recv_timeout(next.saturating_duration_since(Instant::now())) {
@@ -92,12 +94,15 @@ impl Beating {
         }
     }
 
-    fn beat(&mut self) -> Result<(), StoreError> {
+    fn beat(&mut self) -> Result<Beat, StoreError> {
         let session = match self.session.take() {
             Some(session) => session,
             None => session::reach(&self.connects, "of the store", session::BEATING)?,
         };
-        let beaten = self.me.beat(&session);
+        let beaten = self.me.beat_with(&session, self.offset_ms);
+        if let Ok(beat) = &beaten {
+            self.offset_ms = beat.offset_ms.or(self.offset_ms);
+        }
         if !beaten.as_ref().is_err_and(breaks) {
             self.session = Some(session);
         }

@@ -10,9 +10,9 @@
 //! node that has just come is not there, and its leases would be taken for a dead one's.
 
 use super::session::{Session, database, get};
-use crate::{Batch, Epoch, Lease, Partition, Share, StoreError, partitions::PARTITIONS};
+use crate::{Batch, Beat, Epoch, Lease, Partition, Share, StoreError, partitions::PARTITIONS};
 use sqlx::postgres::PgRow;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The parts of the sagas and the seat.
 pub(super) const LEASES: usize = PARTITIONS + 1;
@@ -41,15 +41,19 @@ const RELEASE: &str = "
     WHERE owner = $1 AND epoch = ($2::bigint[])[partition + 1]";
 /// `since` begins anew when the node was dead, or is another process; that one has not been told to leave.
 const BEAT: &str = "
-    INSERT INTO node (id, incarnation, alive_until, version)
-    VALUES ($1, $2::uuid, clock_timestamp() + make_interval(secs => $3), $4)
+    INSERT INTO node (id, incarnation, alive_until, version, offset_ms)
+    VALUES ($1, $2::uuid, clock_timestamp() + make_interval(secs => $3), $4, $5)
     ON CONFLICT (id) DO UPDATE SET
+      beaten_at = excluded.beaten_at, offset_ms = coalesce(excluded.offset_ms, node.offset_ms),
       alive_until = excluded.alive_until, incarnation = excluded.incarnation, version = excluded.version,
       leaving = node.leaving AND node.incarnation = excluded.incarnation,
       since = CASE WHEN node.alive_until < clock_timestamp() OR node.incarnation <> excluded.incarnation
               THEN clock_timestamp() ELSE node.since END
     WHERE node.incarnation = excluded.incarnation OR node.alive_until < clock_timestamp()
-    RETURNING id";
+    RETURNING (extract(epoch FROM since) * 1000000)::bigint, leaving,
+      (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+/// Longer round trips tell too little of the database's clock.
+const CLOCK_ROUND_TRIP: Duration = Duration::from_millis(200);
 
 /// One process of a node.
 #[derive(Clone, Debug)]
@@ -62,20 +66,37 @@ pub(super) struct Me {
 
 impl Me {
     /// Says that this process lives.
-    pub(super) fn beat(&self, session: &Session) -> Result<(), StoreError> {
+    pub(super) fn beat(&self, session: &Session) -> Result<Beat, StoreError> {
+        self.beat_with(session, None)
+    }
+
+    /// The same, with how far the clock was off the last time that it was measured.
+    pub(super) fn beat_with(
+        &self,
+        session: &Session,
+        offset_ms: Option<i64>,
+    ) -> Result<Beat, StoreError> {
+        let (began, here) = (Instant::now(), SystemTime::now());
         let shown = session.run(async |line| {
             sqlx::query(BEAT)
                 .bind(&self.node)
                 .bind(&self.incarnation)
                 .bind(self.lease_time.as_secs_f64())
                 .bind(i32::try_from(super::schema::SCHEMA).unwrap_or(i32::MAX))
+                .bind(offset_ms)
                 .fetch_optional(line)
-                .await
+                .await?
+                .map(|row| Ok((get::<i64>(&row, 0)?, get(&row, 1)?, get::<i64>(&row, 2)?)))
+                .transpose()
         });
-        match shown.map_err(database("show that this node lives"))? {
-            Some(_) => Ok(()),
-            None => Err(StoreError::NodeInUse { node: self.node.clone() }),
-        }
+        let took = began.elapsed();
+        let (life, leaving, there_ms) = shown
+            .map_err(database("show that this node lives"))?
+            .ok_or_else(|| StoreError::NodeInUse { node: self.node.clone() })?;
+        let middle = here.checked_add(took / 2).and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        let middle_ms = middle.and_then(|at| i64::try_from(at.as_millis()).ok());
+        let offset_ms = middle_ms.filter(|_| took < CLOCK_ROUND_TRIP).map(|ms| there_ms - ms);
+        Ok(Beat { life: life.cast_unsigned(), leaving, offset_ms })
     }
 
     /// Forgets nodes that died long ago: one that is not known is dead as well.

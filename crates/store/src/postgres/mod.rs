@@ -7,6 +7,9 @@
 //! still under way and refuses one that has not begun.
 
 mod batch_rows;
+mod calls;
+#[cfg(test)]
+mod calls_tests;
 mod columns;
 mod commit;
 mod copy;
@@ -20,6 +23,7 @@ mod leased;
 mod letters;
 #[cfg(test)]
 mod newer_tests;
+mod nodes;
 mod options;
 #[cfg(test)]
 mod outage_tests;
@@ -49,10 +53,11 @@ pub use status::{LeasesSeen, PostgresSeen, TableSeen};
 
 use crate::closing::Closing;
 use crate::{
-    LetterMark, Letters, LettersRead,
+    Call, Calls, Hearing, LetterMark, Letters, LettersRead, NodeSeen, Nodes,
     roles::{names::*, roles},
     threads::{Reading, Writing},
 };
+use calls::Line;
 use heart::Heart;
 use reader::PgReader;
 use sqlx::postgres::PgConnectOptions;
@@ -78,6 +83,8 @@ struct Shared {
     connects: PgConnectOptions,
     // Dropped in this order: a beat after the writer has taken its leave would show the node as living again.
     reading: Reading<PgReader>,
+    /// Of a store that nodes share; one that holds everything has nobody to call.
+    line: Option<Line>,
     heart: Heart,
     writing: Writing<PgWriter>,
     closing: Closing,
@@ -105,13 +112,18 @@ impl PostgresStore {
         })?;
         let failed = |error: std::io::Error| thread_failed(&place, &error);
         let connects = writer.connects();
+        let line = match options.taking {
+            Taking::Whole => None,
+            Taking::Parts => Some(Line::start(&connects).map_err(failed)?),
+        };
         let heart = Heart::start(connects.clone(), writer.me().clone()).map_err(failed)?;
         let readers =
             (0..options.readers.max(1)).map(|_| PgReader::new(connects.clone(), place.clone()));
         let reading = Reading::start(readers).map_err(failed)?;
         let writing = Writing::start(writer).map_err(failed)?;
         let closing = Closing::new();
-        Ok(Self { shared: Arc::new(Shared { place, connects, reading, writing, heart, closing }) })
+        let shared = Shared { place, connects, reading, line, heart, writing, closing };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Looks at the store of a database from outside, beside nodes that may be using it; none if there is none. Changes
@@ -154,6 +166,28 @@ impl PostgresStore {
         })
     }
 
+    /// Tells a node that has the store of a database open to give back all that it holds and to take nothing more, or to
+    /// go on; until its process ends. False if no node of this name lives.
+    ///
+    /// # Errors
+    /// As [`status`](Self::status), and when it can't be written.
+    pub fn set_leaving(
+        options: &PostgresOptions,
+        node: &str,
+        leaving: bool,
+    ) -> Result<bool, StoreError> {
+        let (connect, place, node) = (options.connect()?, options.place(), node.to_owned());
+        on_a_thread(move || {
+            let session = session::reach(&connect, &place, session::COMMITTING)?;
+            let told = match schema::refuse_other(&session)? {
+                true => nodes::set_leaving(&session, &node, leaving),
+                false => Ok(false),
+            };
+            session.close();
+            told
+        })
+    }
+
     /// Looks at the server of a database, for whoever wants to know whether a store does well there. Changes nothing.
     ///
     /// # Errors
@@ -191,7 +225,7 @@ impl PostgresStore {
         &self.shared.reading
     }
 
-    async fn show_life(&self) -> Result<(), StoreError> {
+    async fn show_life(&self) -> Result<Beat, StoreError> {
         self.shared.heart.beat().await
     }
 
@@ -207,6 +241,28 @@ impl PostgresStore {
             })
             .map_err(|error| thread_failed(&self.shared.place, &error))?;
         done.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+impl Calls for PostgresStore {
+    fn call(&self, call: Call) {
+        if let Some(line) = &self.shared.line {
+            line.call(call);
+        }
+    }
+
+    fn hear(&self) -> Hearing {
+        self.shared.line.as_ref().map_or_else(Hearing::nothing, |line| Hearing::of(line.hear()))
+    }
+}
+
+impl Nodes for PostgresStore {
+    async fn nodes(&self) -> Result<Vec<NodeSeen>, StoreError> {
+        self.reading().ask(nodes::all).await
+    }
+
+    async fn highest_sequence(&self) -> Result<u64, StoreError> {
+        self.reading().ask(nodes::highest_sequence).await
     }
 }
 

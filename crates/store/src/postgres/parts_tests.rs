@@ -8,7 +8,7 @@ use super::{
     tests::{Base, PATIENCE, until},
 };
 use crate::{
-    Batch, Lease, Leases, Letters, Partition, Share,
+    Batch, Lease, Leases, Letters, Nodes, Partition, Share,
     conformance::nodes::{SharedPlace, case_of},
     tables::{collect, one, rows::column},
 };
@@ -369,6 +369,40 @@ async fn a_reading_behind_many_dead_letters_is_cheap() {
     let pages = plan.split("shared hit=").nth(1).and_then(|rest| rest.split([' ', '\n']).next());
     let pages: u64 = pages.and_then(|n| n.parse().ok()).expect("a number of pages");
     assert!(plan.contains("inbox_pkey") && pages <= 20, "{plan}");
+}
+
+/// Who looks sees who lives and what each holds; who is told to leave takes nothing more, until it is told otherwise.
+#[tokio::test]
+async fn nodes_are_seen_and_told_to_leave() {
+    let base = Base::new();
+    let (a, b) = (open(&base, "a").await, open(&base, "b").await);
+    let of_a = a.claim(20).await.expect("claims");
+    let beat = a.beat().await.expect("beats");
+    assert!(!beat.leaving && beat.offset_ms.is_none_or(|ms| ms.abs() < 5_000), "{beat:?}");
+    assert_eq!(a.beat().await.expect("beats").life, beat.life);
+    let nodes = b.nodes().await.expect("reads");
+    let [seen, other] = &nodes[..] else { panic!("two: {nodes:?}") };
+    assert_eq!((seen.name.as_str(), seen.is_alive, seen.leaving), ("a", true, false));
+    assert!(seen.parts.iter().eq(of_a.iter().map(|lease| &lease.partition)));
+    assert!(seen.silent_ms < 60_000 && other.parts.is_empty());
+    assert_eq!(crate::fair_share(&nodes), 33);
+    assert_eq!(b.highest_sequence().await.expect("reads"), 0);
+
+    let options = base.options("beside");
+    let tell = |node: &'static str, leaving| {
+        let options = options.clone();
+        super::on_a_thread(move || super::PostgresStore::set_leaving(&options, node, leaving))
+    };
+    assert!(tell("a", true).expect("tells") && !tell("nobody", true).expect("tells"));
+    assert!(a.beat().await.expect("beats").leaving);
+    assert_eq!(a.claim(ALL).await.expect("takes nothing").len(), 20);
+    assert_eq!(crate::fair_share(&b.nodes().await.expect("reads")), ALL);
+    assert!(tell("a", false).expect("tells"));
+    assert_eq!(a.claim(ALL).await.expect("claims").len(), ALL);
+
+    // Dead for a moment, it begins another life.
+    base.sql("UPDATE node SET alive_until = clock_timestamp() - interval '1 hour' WHERE id = 'a'");
+    assert_ne!(a.beat().await.expect("beats").life, beat.life);
 }
 
 async fn open(base: &Base, node: &str) -> super::PostgresStore {

@@ -52,7 +52,7 @@ fn of_two_that_claim_at_once_one_wins_and_is_not_robbed() {
             for _ in 0..ROUNDS {
                 start.wait();
                 let mut lease = WholeLease::default();
-                let claimed = me.beat(&session).and_then(|()| {
+                let claimed = me.beat(&session).and_then(|_| {
                     // It counts as one that has lived for long.
                     lease.claim_after(&session, &me, Duration::ZERO)
                 });

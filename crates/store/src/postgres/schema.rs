@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0001_begin.sql"),
     include_str!("schema/0002_nodes.sql"),
     include_str!("schema/0003_parts.sql"),
+    include_str!("schema/0004_clocks.sql"),
 ];
 /// The version that this program writes.
 pub(crate) const SCHEMA: i64 = MIGRATIONS.len() as i64;

@@ -1,10 +1,10 @@
 //! A look at a store from outside, beside nodes that may be using it.
 
 use super::{
-    schema,
+    letters, nodes, schema,
     session::{Session, database, get},
 };
-use crate::StoreError;
+use crate::{NodeSeen, StoreError};
 use amends_protocol::Timestamp;
 
 /// What was seen of a store in PostgreSQL.
@@ -20,6 +20,10 @@ pub struct PostgresSeen {
     pub bytes: u64,
     /// Who holds what, by name.
     pub leases: Vec<LeasesSeen>,
+    /// The nodes that have shown themselves within the last day, by name.
+    pub nodes: Vec<NodeSeen>,
+    /// Letters that wait for the nodes whose they are.
+    pub letters: u64,
     /// Its tables, the largest first.
     pub tables: Vec<TableSeen>,
 }
@@ -66,6 +70,8 @@ pub(super) fn look(session: &Session) -> Result<Option<PostgresSeen>, StoreError
     if !schema::refuse_other(session)? {
         return Ok(None);
     }
+    let nodes = nodes::all(session)?;
+    let letters = letters::waiting(session)?.iter().map(|(_, count)| count).sum();
     let seen = session.run(async |line| {
         let server = sqlx::query_scalar("SHOW server_version").fetch_one(&mut *line).await?;
         let cases: i64 = sqlx::query_scalar(CASES).fetch_one(&mut *line).await?;
@@ -92,7 +98,8 @@ pub(super) fn look(session: &Session) -> Result<Option<PostgresSeen>, StoreError
         let tables = tables.collect::<sqlx::Result<Vec<TableSeen>>>()?;
         let bytes = tables.iter().map(|table| table.bytes).sum();
         let cases = cases.cast_unsigned();
-        Ok(PostgresSeen { server, schema: schema::SCHEMA, cases, bytes, leases, tables })
+        let schema = schema::SCHEMA;
+        Ok(PostgresSeen { server, schema, cases, bytes, leases, nodes, letters, tables })
     });
     seen.map(Some).map_err(database("look at the store"))
 }

@@ -66,7 +66,7 @@ impl PgWriter {
         let began = match options.taking {
             Taking::Whole => writer.claim(usize::MAX).map(drop),
             // Whoever drives the loop takes as many as are its share.
-            Taking::Parts => writer.on_line(|session, _, me| me.beat(session)),
+            Taking::Parts => writer.on_line(|session, _, me| me.beat(session).map(drop)),
         };
         match began {
             // An earlier process of this node may live, or have died a moment ago: whoever waits for the lease is told.

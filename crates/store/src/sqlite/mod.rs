@@ -130,8 +130,8 @@ impl SqliteStore {
 
     /// One node owns the directory as a whole: its lock is the claim, and it lives as long as its process.
     #[allow(clippy::unused_async)] // as of a store that asks a database
-    async fn show_life(&self) -> Result<(), StoreError> {
-        Ok(())
+    async fn show_life(&self) -> Result<Beat, StoreError> {
+        Ok(Beat::default())
     }
 }
 

@@ -198,6 +198,8 @@ mod tests {
             schema: 1,
             cases: 7,
             bytes: 1 << 20,
+            nodes: Vec::new(),
+            letters: 0,
             leases: Vec::new(),
             tables: vec![table],
         };

@@ -1,0 +1,64 @@
+//! What nodes that share a store call out to each other, so that nobody has to wait for the next look. A call may be
+//! lost, so whoever hears none looks all the same.
+
+use amends_engine::{LetterId, Partition};
+use amends_protocol::CaseId;
+use tokio::sync::broadcast::{self, error::RecvError};
+
+/// Something that others may want to know at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// Letters have come for this partition.
+    Letters(Partition),
+    /// What became of a letter, now that it is durable.
+    Answered(LetterAnswered),
+    /// Partitions came free, or a node went.
+    Leases,
+    /// Calls may have been lost: the line broke, or more came than were heard. Everything is to be looked at.
+    Missed,
+}
+
+/// What became of a letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LetterAnswered {
+    /// Which.
+    pub letter: LetterId,
+    /// The case that it belongs to, if to one.
+    pub case: Option<CaseId>,
+    /// It said what was known already.
+    pub duplicate: bool,
+}
+
+/// Calls that come in, from this node as well.
+#[derive(Debug)]
+pub struct Hearing(broadcast::Receiver<Call>);
+
+impl Hearing {
+    #[cfg(feature = "postgres")]
+    pub(crate) fn of(calls: broadcast::Receiver<Call>) -> Self {
+        Self(calls)
+    }
+
+    /// Nothing is ever heard.
+    pub(crate) fn nothing() -> Self {
+        Self(broadcast::channel(1).1)
+    }
+
+    /// The next call; none once the store is closed, and of a store that nodes don't share.
+    pub async fn next(&mut self) -> Option<Call> {
+        match self.0.recv().await {
+            Ok(call) => Some(call),
+            Err(RecvError::Lagged(_)) => Some(Call::Missed),
+            Err(RecvError::Closed) => None,
+        }
+    }
+}
+
+/// The line that nodes call on.
+pub trait Calls: Clone + Send + Sync + 'static {
+    /// Calls out. It is neither waited for nor certain to arrive, and many at once go together, some milliseconds later.
+    fn call(&self, call: Call);
+
+    /// From now on hears what is called out.
+    fn hear(&self) -> Hearing;
+}

@@ -1,0 +1,224 @@
+//! Calls between nodes by `NOTIFY`, on two connections and a thread of their own: never within a commit, since those
+//! that notify come one after the other in the whole server.
+
+use crate::{Call, LetterAnswered, LetterId, Partition};
+use amends_protocol::CaseId;
+use sqlx::{
+    PgPool, Postgres,
+    pool::PoolOptions,
+    postgres::{PgConnectOptions, PgListener},
+};
+use std::{
+    collections::BTreeSet,
+    io,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::{broadcast, mpsc},
+    time::{sleep, timeout},
+};
+
+/// The channel of a database's nodes.
+const CHANNEL: &str = "amends";
+/// Time between two notifications of a node; what is called meanwhile goes together.
+const BETWEEN: Duration = Duration::from_millis(5);
+/// Calls that may wait to go out, and calls that a hearer may be behind; of more some are lost.
+const WAITING: usize = 4_096;
+/// Answers of one notification, which has room for 8,000 bytes.
+const ANSWERS: usize = 100;
+/// Longest wait for the server to take one.
+const LIMIT: Duration = Duration::from_secs(2);
+/// Pause before the line is made anew.
+const PAUSE: Duration = Duration::from_millis(500);
+const SETTINGS: [(&str, &str); 4] = [
+    ("search_path", "amends,pg_catalog"),
+    ("statement_timeout", "2s"),
+    ("tcp_keepalives_idle", "5"),
+    ("tcp_user_timeout", "5000"),
+];
+
+/// The line of one node. It ends when this is dropped.
+pub(super) struct Line {
+    out: Option<mpsc::Sender<Call>>,
+    heard: broadcast::Sender<Call>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Line {
+    /// Starts the thread, which connects.
+    pub(super) fn start(connects: &PgConnectOptions) -> io::Result<Self> {
+        let connects = connects.clone().options(SETTINGS);
+        let (out, waiting) = mpsc::channel(WAITING);
+        let (heard, _) = broadcast::channel(WAITING);
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let hearing = heard.clone();
+        let thread = thread::Builder::new()
+            .name("amends-calls".to_owned())
+            .spawn(move || run(&runtime, connects, waiting, hearing))?;
+        Ok(Self { out: Some(out), heard, thread: Some(thread) })
+    }
+
+    pub(super) fn call(&self, call: Call) {
+        // Full: whoever would hear it looks by itself within a second.
+        let _ = self.out.as_ref().map(|out| out.try_send(call));
+    }
+
+    pub(super) fn hear(&self) -> broadcast::Receiver<Call> {
+        self.heard.subscribe()
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.out = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(
+    runtime: &Runtime,
+    connects: PgConnectOptions,
+    waiting: mpsc::Receiver<Call>,
+    heard: broadcast::Sender<Call>,
+) {
+    let _in = runtime.enter();
+    let pool = || PoolOptions::<Postgres>::new().max_connections(1).acquire_timeout(LIMIT);
+    let to_hear = pool().connect_lazy_with(connects.clone());
+    let to_call = pool().connect_lazy_with(connects);
+    runtime.spawn(hear(to_hear, heard));
+    runtime.block_on(call_out(&to_call, waiting));
+}
+
+/// Until nobody can call any more.
+async fn call_out(pool: &PgPool, mut waiting: mpsc::Receiver<Call>) {
+    while let Some(first) = waiting.recv().await {
+        let mut due = Due::default();
+        due.add(first);
+        while let Ok(more) = waiting.try_recv() {
+            due.add(more);
+        }
+        for payload in due.payloads() {
+            let notify = sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(payload);
+            if let Ok(Err(error)) = timeout(LIMIT, notify.execute(pool)).await {
+                tracing::debug!(%error, "a call to other nodes is lost; they look by themselves");
+            }
+        }
+        sleep(BETWEEN).await;
+    }
+}
+
+/// Hears for ever. Whenever the line is made, calls may have been lost before.
+async fn hear(pool: PgPool, heard: broadcast::Sender<Call>) {
+    loop {
+        if let Err(error) = hear_on_a_line(&pool, &heard).await {
+            tracing::debug!(%error, "the line on which other nodes call is made anew");
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+async fn hear_on_a_line(pool: &PgPool, heard: &broadcast::Sender<Call>) -> sqlx::Result<()> {
+    let mut listener = PgListener::connect_with(pool).await?;
+    listener.eager_reconnect(false);
+    listener.listen(CHANNEL).await?;
+    // Nobody may hear; that is no fault.
+    let _ = heard.send(Call::Missed);
+    while let Some(notification) = listener.try_recv().await? {
+        for call in notification.payload().split(' ').filter_map(read) {
+            let _ = heard.send(call);
+        }
+    }
+    Ok(())
+}
+
+/// Calls that go out together: each once.
+#[derive(Default)]
+struct Due {
+    letters: BTreeSet<u16>,
+    answers: Vec<LetterAnswered>,
+    leases: bool,
+}
+
+impl Due {
+    fn add(&mut self, call: Call) {
+        match call {
+            Call::Letters(Partition(part)) => drop(self.letters.insert(part)),
+            Call::Answered(answered) => self.answers.push(answered),
+            Call::Leases => self.leases = true,
+            // It is said by whoever notices.
+            Call::Missed => {}
+        }
+    }
+
+    /// Words with a blank in between: `l12` for letters, `a<uuid>/<case or ->/<0 or 1>` for an answer, `f` for leases.
+    fn payloads(&self) -> Vec<String> {
+        let mut words: Vec<String> = self.letters.iter().map(|part| format!("l{part}")).collect();
+        words.extend(self.leases.then(|| "f".to_owned()));
+        let mut payloads = Vec::new();
+        payloads.extend((!words.is_empty()).then(|| words.join(" ")));
+        for some in self.answers.chunks(ANSWERS) {
+            let words = some.iter().map(|LetterAnswered { letter, case, duplicate }| {
+                let case = case.map_or_else(|| "-".to_owned(), |case| case.0.to_string());
+                format!("a{letter}/{case}/{}", u8::from(*duplicate))
+            });
+            payloads.push(words.collect::<Vec<_>>().join(" "));
+        }
+        payloads
+    }
+}
+
+/// A word; none of one that this version does not know.
+fn read(word: &str) -> Option<Call> {
+    if let Some(part) = word.strip_prefix('l') {
+        return part.parse().ok().map(|part| Call::Letters(Partition(part)));
+    }
+    if let Some(answer) = word.strip_prefix('a') {
+        let (letter, rest) = answer.split_once('/')?;
+        let (case, duplicate) = rest.split_once('/')?;
+        return Some(Call::Answered(LetterAnswered {
+            letter: LetterId(u128::from_str_radix(&letter.replace('-', ""), 16).ok()?),
+            case: case.parse().ok().map(CaseId),
+            duplicate: duplicate == "1",
+        }));
+    }
+    (word == "f").then_some(Call::Leases)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(letter: u128, case: Option<u64>, duplicate: bool) -> Call {
+        let (letter, case) = (LetterId(letter), case.map(CaseId));
+        Call::Answered(LetterAnswered { letter, case, duplicate })
+    }
+
+    #[test]
+    fn calls_go_together_and_come_out_as_they_went_in() {
+        let mut due = Due::default();
+        let answers: Vec<Call> =
+            (0..250).map(|n| answered(n, (n > 0).then_some(7), n == 1)).collect();
+        for call in [Call::Letters(Partition(12)), Call::Leases, Call::Letters(Partition(3))] {
+            due.add(call);
+            due.add(call);
+        }
+        answers.iter().for_each(|call| due.add(*call));
+        let payloads = due.payloads();
+        assert!(payloads.len() == 4 && payloads.iter().all(|text| text.len() < 8_000));
+        let back: Vec<Call> =
+            payloads.iter().flat_map(|text| text.split(' ').filter_map(read)).collect();
+        let first = [Call::Letters(Partition(3)), Call::Letters(Partition(12)), Call::Leases];
+        assert_eq!(back, [&first[..], &answers].concat());
+    }
+
+    #[test]
+    fn what_is_no_call_is_passed_over() {
+        for word in ["", "x", "l", "l-1", "a", "a1/2", "azz/1/0", "ff"] {
+            assert_eq!(read(word), None, "{word}");
+        }
+    }
+}
