@@ -1,8 +1,8 @@
 //! The roles of a store that is made of threads (`threads.rs`) over tables (`tables/`), whichever database has them.
 
 /// Gives a store its six roles. It has `writing()` and `reading()`, the asking sides of its threads, and `copy_to`;
-/// what works on the writing thread has `find`, `load`, `adopt`, `open_cases`, `prune`, `claim`, `raise`, `release`, and
-/// `change`, for what no loop decided.
+/// what works on the writing thread has `find`, `load`, `adopt`, `open_cases`, `prune`, `claim`, `raise`, `release`;
+/// `change`, for what no loop decided; and `add`, for what anybody may write who shares the store.
 macro_rules! roles {
     ($store:ty) => {
         impl Ledger for $store {
@@ -167,7 +167,7 @@ macro_rules! roles {
             }
 
             async fn check_writable(&self) -> Result<(), StoreError> {
-                self.change(|conn| marks::touch(conn)).await
+                self.add(|conn| marks::touch(conn)).await
             }
 
             async fn put_bulk(&self, row: BulkRow) -> Result<(), StoreError> {
@@ -181,7 +181,7 @@ macro_rules! roles {
             }
 
             async fn put_credential(&self, row: CredentialRow) -> Result<(), StoreError> {
-                self.change(move |conn| credentials::put(conn, &row)).await
+                self.add(move |conn| credentials::put(conn, &row)).await
             }
 
             async fn drop_credential(
@@ -189,7 +189,7 @@ macro_rules! roles {
                 kind: CredentialKind,
                 id: String,
             ) -> Result<(), StoreError> {
-                self.change(move |conn| credentials::remove(conn, kind, &id)).await
+                self.add(move |conn| credentials::remove(conn, kind, &id)).await
             }
         }
 
@@ -199,7 +199,7 @@ macro_rules! roles {
                 row: RejectedRow,
                 most: RejectedLimits,
             ) -> Result<RejectedKept, StoreError> {
-                self.change(move |conn| rejected::put(conn, &row, most)).await
+                self.add(move |conn| rejected::put(conn, &row, most)).await
             }
 
             async fn rejected(
@@ -222,7 +222,7 @@ macro_rules! roles {
             }
 
             async fn forget_rejected(&self, id: RejectedId) -> Result<bool, StoreError> {
-                self.change(move |conn| rejected::forget(conn, id)).await
+                self.add(move |conn| rejected::forget(conn, id)).await
             }
 
             async fn prune_rejected(
@@ -258,6 +258,13 @@ macro_rules! roles {
                 work: impl FnOnce(&dyn Tables) -> Result<T, StoreError> + Send + 'static,
             ) -> Result<T, StoreError> {
                 self.writing().order(move |writer| writer.change(work)).await
+            }
+
+            async fn add<T: Send + 'static>(
+                &self,
+                work: impl FnOnce(&dyn Tables) -> Result<T, StoreError> + Send + 'static,
+            ) -> Result<T, StoreError> {
+                self.writing().order(move |writer| writer.add(work)).await
             }
         }
     };

@@ -8,7 +8,7 @@ use amends_protocol::{ProblemCode, Timestamp};
 
 const ROOM: RejectedLimits = RejectedLimits { rows: 100, bytes: 1 << 20 };
 
-fn row(number: i64) -> RejectedRow {
+pub(crate) fn row(number: i64) -> RejectedRow {
     let is_nats = number % 2 == 0;
     RejectedRow {
         id: format!("nats/REPORTS/{number}"),

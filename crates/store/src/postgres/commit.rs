@@ -106,6 +106,18 @@ pub(super) fn hold_the_seat(by: Holder<'_>) -> Result<Landed, StoreError> {
     hold(by, &Rows { shares, ..Rows::default() }, &[], &[])
 }
 
+/// Holds on to all parts that are held each by itself, until the transaction ends: which they are, and which are lost.
+pub(super) fn hold_all(by: Holder<'_>) -> Result<(Vec<i16>, Landed), StoreError> {
+    let mut shares: BTreeSet<i16> =
+        by.held.each().map(|lease| lease.partition.0.cast_signed()).collect();
+    let rows = Rows { shares: Some(shares.clone()), ..Rows::default() };
+    let landed = hold(by, &rows, &[], &[])?;
+    if let Landed::Without(lost) = &landed {
+        shares.retain(|part| !lost.contains(part));
+    }
+    Ok((shares.into_iter().collect(), landed))
+}
+
 /// Holds on to what the rare writes of shares need.
 fn needs(by: Holder<'_>, rows: &Rows<'_>, shares: &[Shared<'_>]) -> Result<Landed, StoreError> {
     let (mut partitions, mut ids) = (BTreeSet::new(), BTreeSet::new());

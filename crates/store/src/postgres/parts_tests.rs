@@ -8,7 +8,7 @@ use super::{
     tests::{Base, PATIENCE, until},
 };
 use crate::{
-    Batch, Lease, Leases, Letters, Nodes, Partition, Share,
+    Batch, Lease, Leases, Letters, Nodes, Partition, Share, StoreError,
     conformance::nodes::{SharedPlace, case_of},
     tables::{collect, one, rows::column},
 };
@@ -230,7 +230,7 @@ async fn a_store_is_held_as_a_whole_or_in_parts() {
     assert_eq!(a.claim(3).await.expect("claims").len(), 3);
     let late = crate::Ledger::commit(&whole, Batch::whole(before.epoch, vec![activation()], None));
     let late = late.await;
-    assert!(matches!(late, Err(crate::StoreError::NotHeld { .. })), "{late:?}");
+    assert!(matches!(late, Err(StoreError::NotHeld { .. })), "{late:?}");
     drop(whole);
     drop(a);
     let whole = base.store("whole");
@@ -369,6 +369,53 @@ async fn a_reading_behind_many_dead_letters_is_cheap() {
     let pages = plan.split("shared hit=").nth(1).and_then(|rest| rest.split([' ', '\n']).next());
     let pages: u64 = pages.and_then(|n| n.parse().ok()).expect("a number of pages");
     assert!(plan.contains("inbox_pkey") && pages <= 20, "{plan}");
+}
+
+/// What belongs to nobody is the seat's; a message that could not be taken, or a token, is written at any node.
+#[tokio::test]
+async fn who_has_not_the_seat_writes_what_needs_none() {
+    use crate::{BulkRow, Rejected, RejectedLimits, Upkeep, conformance::rejected::row as message};
+    let base = Base::new();
+    let (a, b) = (open(&base, "a").await, open(&base, "b").await);
+    a.claim(ALL).await.expect("claims");
+    b.check_writable().await.expect("it is");
+    let most = RejectedLimits { rows: 10, bytes: 1 << 20 };
+    b.reject(message(1), most).await.expect("keeps it");
+    assert_eq!(a.rejected_count().await.expect("counts"), 1);
+    let row = BulkRow { id: 1, ids: "[]".to_owned(), state: "{}".to_owned() };
+    let refused = b.put_bulk(row.clone()).await;
+    let is_not_held =
+        matches!(refused, Err(StoreError::NotHeld { partition: Partition::SEAT, .. }));
+    assert!(is_not_held, "{refused:?}");
+    a.put_bulk(row).await.expect("it has the seat");
+}
+
+/// Each node lets go what is of its own parts.
+#[tokio::test]
+async fn each_node_prunes_its_own_parts() {
+    use crate::{Upkeep, conformance::sample::settled};
+    let base = Base::new();
+    let (a, b) = (open(&base, "a").await, open(&base, "b").await);
+    let (of_a, of_b) = (a.claim(30).await.expect("claims"), b.claim(ALL).await.expect("claims"));
+    let mut cases = [0_usize; 2];
+    for (n, (store, held)) in [(&a, &of_a), (&b, &of_b)].into_iter().enumerate() {
+        let parts = held.iter().filter(|lease| lease.partition != Partition::SEAT);
+        let shares = parts.map(|lease| {
+            let row = settled(case_of(lease.partition).id.0);
+            Share { writes: vec![Write::Case(Box::new(row))], ..empty(*lease) }
+        });
+        let batch = Batch { shares: shares.collect(), ..Batch::default() };
+        cases[n] = batch.shares.len();
+        crate::Ledger::commit(store, batch).await.expect("commits");
+    }
+    let counted = || base.number("SELECT count(*) FROM cases");
+    assert_eq!(counted(), 64);
+    let before = amends_protocol::Timestamp(i64::MAX);
+    assert_eq!(a.prune(before, 500).await.expect("prunes"), cases[0]);
+    assert_eq!(counted(), cases[1] as i64);
+    assert_eq!(b.prune(before, 500).await.expect("prunes"), cases[1]);
+    let counts = crate::Archive::case_counts(&a).await.expect("counts");
+    assert_eq!(counts.values().sum::<u64>(), 0, "{counts:?}");
 }
 
 /// Who looks sees who lives and what each holds; who is told to leave takes nothing more, until it is told otherwise.

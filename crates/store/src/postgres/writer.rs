@@ -15,7 +15,7 @@ use crate::{
     LookupResult, OpenPage, OpenPlace, Partition, SettledBefore, StoreError,
     tables::{
         Tables, lookup,
-        prune::{self, Lent, PrunePlace},
+        prune::{self, Lent, Partitions, PrunePlace},
     },
     threads::{Reply, Writer, write_group},
 };
@@ -201,8 +201,15 @@ impl PgWriter {
         limit: usize,
     ) -> Result<usize, StoreError> {
         let (lent, from) = (self.lent.cases(), self.prune_from);
-        let (removed, next) =
-            self.change(|conn| prune::prune(conn, settled_before, limit, (&lent, from)))?;
+        let (removed, next) = match self.lease {
+            Leased::Whole(_) => self.change(|conn| {
+                prune::prune(conn, settled_before, limit, (&lent, from), Partitions::All)
+            })?,
+            Leased::Parts(_) => self.in_parts(|conn, parts| {
+                let parts = Partitions::Some(parts);
+                prune::prune(conn, settled_before, limit, (&lent, from), parts)
+            })?,
+        };
         self.prune_from = next;
         Ok(removed)
     }
@@ -228,6 +235,35 @@ impl PgWriter {
                 self.unless_lost(lost)?;
                 Err(StoreError::NotHeld { partition: Partition::SEAT, epoch: Epoch::default() })
             }
+        }
+    }
+
+    /// Does what concerns the parts that are held, under all their leases, whole or not at all.
+    fn in_parts<T>(
+        &mut self,
+        work: impl FnOnce(&dyn Tables, &[i16]) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let (done, landed) = self.on_line(|session, lease, me| {
+            let held = lease.held()?.clone();
+            session.transact(|| {
+                let by = Holder { session, me, held: &held };
+                let (parts, landed) = commit::hold_all(by)?;
+                Ok((work(session, &parts)?, landed))
+            })
+        })?;
+        self.unless_lost(landed)?;
+        Ok(done)
+    }
+
+    /// Does what needs no lease where nodes share the store: rows that nobody else writes anew, like a message that could
+    /// not be taken or a token, whichever node they come to. Of a store that is held as a whole, by who holds it.
+    pub(super) fn add<T>(
+        &mut self,
+        work: impl FnOnce(&dyn Tables) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match self.lease {
+            Leased::Whole(_) => self.change(work),
+            Leased::Parts(_) => self.on_line(|session, _, _| session.transact(|| work(session))),
         }
     }
 

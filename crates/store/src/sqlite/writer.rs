@@ -10,7 +10,7 @@ use crate::{
     OpenPlace, Partition, SettledBefore, StoreError,
     tables::{
         Tables, lookup, marks,
-        prune::{self, Lent, PrunePlace},
+        prune::{self, Lent, Partitions, PrunePlace},
     },
     threads::{Reply, Writer, write_group},
 };
@@ -97,10 +97,19 @@ impl SqliteWriter {
         limit: usize,
     ) -> Result<usize, StoreError> {
         let (lent, from) = (self.lent.cases(), self.prune_from);
-        let (removed, next) =
-            self.change(|conn| prune::prune(conn, settled_before, limit, (&lent, from)))?;
+        let (removed, next) = self.change(|conn| {
+            prune::prune(conn, settled_before, limit, (&lent, from), Partitions::All)
+        })?;
         self.prune_from = next;
         Ok(removed)
+    }
+
+    /// As [`change`](Self::change): nobody shares the store.
+    pub(crate) fn add<T>(
+        &mut self,
+        work: impl FnOnce(&dyn Tables) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.change(work)
     }
 
     /// Does what no loop decided, whole or not at all.

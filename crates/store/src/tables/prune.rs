@@ -57,15 +57,40 @@ impl Lent {
     }
 }
 
+/// Whose cases and announcements may go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Partitions<'a> {
+    /// All.
+    All,
+    /// Those of these, of a store that nodes share.
+    #[cfg_attr(not(feature = "postgres"), expect(dead_code))]
+    Some(&'a [i16]),
+}
+
+impl Partitions<'_> {
+    /// As a condition that goes on.
+    fn sql(self) -> String {
+        match self {
+            Self::All => String::new(),
+            Self::Some([]) => "AND false".to_owned(),
+            Self::Some(parts) => {
+                let parts: Vec<String> = parts.iter().map(i16::to_string).collect();
+                format!("AND partition IN ({})", parts.join(", "))
+            }
+        }
+    }
+}
+
 /// Removes old settled cases and announcements; says how many, and where to go on.
 pub(crate) fn prune(
     conn: &dyn Tables,
     settled_before: &SettledBefore,
     limit: usize,
     (lent, from): (&FxHashSet<CaseId>, PrunePlace),
+    of: Partitions<'_>,
 ) -> Result<(usize, PrunePlace), StoreError> {
     let limit = limit.min(PRUNE_LIMIT);
-    let (cases, next) = prunable(conn, settled_before, limit, (lent, from))?;
+    let (cases, next) = prunable(conn, settled_before, limit, (lent, from), of)?;
     if !cases.is_empty() {
         conn.execute(KEEP_LAST_CASE, &[text(LAST_CASE)]).map_err(doing(DOING_PRUNE))?;
         conn.drop_cases(&cases).map_err(doing(DOING_PRUNE))?;
@@ -73,7 +98,7 @@ pub(crate) fn prune(
     marks::more_cases(conn, -(cases.len() as i64))?;
     let left = limit - cases.len();
     let sagas = match settled_before.all {
-        Some(before) => prune_sagas(conn, before, left)?,
+        Some(before) => prune_sagas(conn, before, left, of)?,
         None => 0,
     };
     Ok((cases.len() + sagas, next))
@@ -87,11 +112,13 @@ fn prunable(
     settled_before: &SettledBefore,
     limit: usize,
     (lent, PrunePlace([settled_at, id])): (&FxHashSet<CaseId>, PrunePlace),
+    of: Partitions<'_>,
 ) -> Result<(Vec<CaseId>, PrunePlace), StoreError> {
     let mut place = PrunePlace([settled_at, id]);
     let Some(latest) = settled_before.latest() else { return Ok((Vec::new(), place)) };
     let values = [latest.0.into(), settled_at.into(), id.into(), PRUNE_LOOKS.into()];
-    let settled = collect(conn, PRUNABLE, &values, |row| {
+    let sql = PRUNABLE.replacen("ORDER BY", &format!("{} ORDER BY", of.sql()), 1);
+    let settled = collect(conn, &sql, &values, |row| {
         Ok((case_id(row, 0)?, column::<i64>(row, 1)?, column::<Option<String>>(row, 2)?))
     })?;
     let is_all = (settled.len() as i64) < PRUNE_LOOKS;
@@ -118,16 +145,20 @@ fn prune_sagas(
     conn: &dyn Tables,
     deadline_before: Timestamp,
     limit: usize,
+    of: Partitions<'_>,
 ) -> Result<usize, StoreError> {
-    let sql = "SELECT saga FROM sagas s WHERE state <> 0 AND state IN (?1, ?2) AND deadline < ?3
-               AND NOT EXISTS (SELECT 1 FROM cases c WHERE c.saga = s.saga) LIMIT ?4";
+    let sql = format!(
+        "SELECT saga FROM sagas s WHERE state <> 0 AND state IN (?1, ?2) AND deadline < ?3 {}
+         AND NOT EXISTS (SELECT 1 FROM cases c WHERE c.saga = s.saga) LIMIT ?4",
+        of.sql()
+    );
     let over = [
         SagaState::Ended.code().into(),
         SagaState::Overdue.code().into(),
         deadline_before.0.into(),
         (limit as i64).into(),
     ];
-    let sagas = collect(conn, sql, &over, |row| column::<String>(row, 0))?;
+    let sagas = collect(conn, &sql, &over, |row| column::<String>(row, 0))?;
     for saga in &sagas {
         conn.execute("DELETE FROM sagas WHERE saga = ?1", &[text(saga)])
             .map_err(doing(DOING_PRUNE))?;
