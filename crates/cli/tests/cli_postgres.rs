@@ -62,6 +62,19 @@ fn a_second_supervisor_waits_and_takes_over_what_the_first_had_acknowledged() {
     };
     assert!(status().contains("held    by first: 65 of 65 parts"), "{}", status());
     assert!(!second.is_finished(), "it would work beside the first");
+    let cluster = || {
+        let status = ["cluster", "status", "--json"];
+        let said = finish(command().args(status).env("AMENDS_CLUSTER_DATABASE", &database));
+        serde_json::from_str::<serde_json::Value>(&said.exits(0).stdout).expect("JSON")
+    };
+    let nodes = eventually("both are known", || {
+        let nodes = cluster()["nodes"].clone();
+        (nodes.as_array()?.len() == 2).then_some(nodes)
+    });
+    assert_eq!((&nodes[0]["name"], &nodes[0]["seat"]), (&"first".into(), &true.into()));
+    let parts = |node: &serde_json::Value| node["parts"].as_array().map(Vec::len);
+    assert_eq!((parts(&nodes[0]), parts(&nodes[1])), (Some(64), Some(0)), "{nodes}");
+    assert!(nodes.as_array().expect("a list").iter().all(|node| node["state"] == "alive"));
     first.kill();
     let second = second.join().expect("it takes over");
     assert!(second.log().contains("this one waits until it is gone"), "{}", second.log());

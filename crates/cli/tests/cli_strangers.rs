@@ -352,6 +352,7 @@ const ALONE: &[&str] = &[
     "nats lag",
     // They look at a store of their own.
     "store status",
+    "cluster status",
     "migrate",
     // They ask nobody.
     "nats try",

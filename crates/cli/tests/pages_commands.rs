@@ -35,6 +35,7 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("nats", "no NATS runs here; `cli_nats.rs` has one"),
     ("migrate", "no PostgreSQL runs here; `cli_migrate.rs` has one"),
     ("store status", "the same"),
+    ("cluster", "no PostgreSQL runs here; `cli_postgres.rs` has one"),
     ("report rejected show", "nothing was rejected here; `cli_rejected.rs` has such messages"),
     ("report rejected retry r-", "nothing was rejected here; `cli_rejected.rs` has such messages"),
     ("report rejected discard", "nothing was rejected here; `cli_rejected.rs` has such messages"),

@@ -6,6 +6,8 @@ mod backup;
 mod brokers;
 mod bulk;
 mod cases;
+#[cfg(feature = "postgres")]
+mod cluster;
 mod completions;
 mod config;
 mod conform;
@@ -130,6 +132,10 @@ enum Command {
     /// See what kind of store there is, and who holds it
     #[command(subcommand)]
     Store(store::StoreCommand),
+    /// See the nodes that have a store in PostgreSQL open, and what each holds
+    #[cfg(feature = "postgres")]
+    #[command(subcommand)]
+    Cluster(cluster::ClusterCommand),
     /// Move the store of a stopped supervisor from its folder into PostgreSQL
     #[cfg(feature = "postgres")]
     Migrate(Box<migrate::MigrateOptions>),
@@ -179,6 +185,8 @@ pub fn run(arguments: Arguments) -> Outcome<Exit> {
         #[cfg(feature = "nats")]
         Command::Nats(command) => nats::run(command)?,
         Command::Store(command) => store::run(command)?,
+        #[cfg(feature = "postgres")]
+        Command::Cluster(command) => cluster::run(command)?,
         #[cfg(feature = "postgres")]
         Command::Migrate(options) => migrate::run(*options)?,
         Command::Backup(options) => backup::run(options)?,
