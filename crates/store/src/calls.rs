@@ -56,7 +56,8 @@ impl Hearing {
 
 /// The line that nodes call on.
 pub trait Calls: Clone + Send + Sync + 'static {
-    /// Calls out. It is neither waited for nor certain to arrive, and many at once go together, some milliseconds later.
+    /// Calls out. It is neither waited for nor certain to arrive, and many at once go together, some milliseconds
+    /// later.
     fn call(&self, call: Call);
 
     /// From now on hears what is called out.

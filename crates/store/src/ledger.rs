@@ -29,7 +29,8 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     /// When the store can't be read.
     fn load(&self) -> impl Future<Output = Result<Loaded, StoreError>> + Send;
 
-    /// Reads what a partition of a store that several share has beside its open cases; to be asked for once it is claimed.
+    /// Reads what a partition of a store that several share has beside its open cases; to be asked for once it is
+    /// claimed.
     ///
     /// # Errors
     /// [`StoreError::NotHeld`] when it is not held, or the store is owned as a whole; otherwise when the store can't be
@@ -39,11 +40,11 @@ pub trait Ledger: Clone + Send + Sync + 'static {
         partition: Partition,
     ) -> impl Future<Output = Result<Adopted, StoreError>> + Send;
 
-    /// Reads at most so many of the cases of a partition that are open, after a place; the first page is after [`OpenPlace::default`].
-    /// Open are those that are not settled, and settled ones with a report that has no answer
-    /// (`ReportRole::Unmatched`): it came while nobody could work on the case. A case whose state changes meanwhile may
-    /// come twice or be left out: the loop, which has changed it, knows it. A row that doesn't read back is no error:
-    /// what is left of its case is in [`OpenPage::broken`], and in the same way in [`LookupResult::broken`].
+    /// Reads at most so many of the cases of a partition that are open, after a place; the first page is after
+    /// [`OpenPlace::default`]. Open are those that are not settled, and settled ones with a report that has no answer
+    /// (`ReportRole::Unmatched`): it came while nobody could work on the case. A case whose state changes meanwhile
+    /// may come twice or be left out: the loop, which has changed it, knows it. A row that doesn't read back is no
+    /// error: what is left of its case is in [`OpenPage::broken`], and in the same way in [`LookupResult::broken`].
     ///
     /// # Errors
     /// When the store can't be read.

@@ -40,8 +40,8 @@ pub trait Nodes: Clone + Send + Sync + 'static {
     /// When the store can't be read.
     fn nodes(&self) -> impl Future<Output = Result<Vec<NodeSeen>, StoreError>> + Send;
 
-    /// The highest sequence among the numbers of all cases (`number / 64`): whoever goes on from there gives numbers that
-    /// follow time, whichever partition they are of.
+    /// The highest sequence among the numbers of all cases (`number / 64`): whoever goes on from there gives numbers
+    /// that follow time, whichever partition they are of.
     ///
     /// # Errors
     /// When the store can't be read.

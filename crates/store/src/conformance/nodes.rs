@@ -171,7 +171,8 @@ pub async fn what_is_loaded_belongs_to_no_saga(place: &impl SharedPlace) {
     assert!(shared.first_number > 0 && shared.first_number.is_multiple_of(64));
 }
 
-/// A partition is adopted with its open cases, its announced sagas and how far its numbers go; those of others stay away.
+/// A partition is adopted with its open cases, its announced sagas and how far its numbers go; those of others stay
+/// away.
 pub async fn a_partition_is_adopted_by_itself(place: &impl SharedPlace) {
     let a = place.open("a").await;
     let of_a = a.claim(ALL).await.expect("claims");

@@ -166,8 +166,8 @@ impl PostgresStore {
         })
     }
 
-    /// Tells a node that has the store of a database open to give back all that it holds and to take nothing more, or to
-    /// go on; until its process ends. False if no node of this name lives.
+    /// Tells a node that has the store of a database open to give back all that it holds and to take nothing more, or
+    /// to go on; until its process ends. False if no node of this name lives.
     ///
     /// # Errors
     /// As [`status`](Self::status), and when it can't be written.

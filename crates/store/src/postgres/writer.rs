@@ -255,8 +255,9 @@ impl PgWriter {
         Ok(done)
     }
 
-    /// Does what needs no lease where nodes share the store: rows that nobody else writes anew, like a message that could
-    /// not be taken or a token, whichever node they come to. Of a store that is held as a whole, by who holds it.
+    /// Does what needs no lease where nodes share the store: rows that nobody else writes anew, like a message that
+    /// could not be taken or a token, whichever node they come to. Of a store that is held as a whole, by who holds
+    /// it.
     pub(super) fn add<T>(
         &mut self,
         work: impl FnOnce(&dyn Tables) -> Result<T, StoreError>,
