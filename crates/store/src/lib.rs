@@ -56,7 +56,6 @@ pub use ledger::Ledger;
 pub use letters::{LETTERS_LIMIT, Letters};
 #[cfg(feature = "postgres")]
 pub use moving::{Moving, StoreMoved, TableMoved, move_store};
-#[cfg(feature = "postgres")]
 pub use nodes::{NodeSeen, Nodes, fair_share};
 #[cfg(feature = "postgres")]
 pub use postgres::{

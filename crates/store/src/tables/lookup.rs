@@ -13,8 +13,8 @@ use super::{
     },
 };
 use crate::{
-    Lease, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, Partition, RulebookRow,
-    SharedStore, StoreError, UnreadableRow,
+    Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, Partition, RulebookRow, StoreError,
+    UnreadableRow,
 };
 use amends_api::CaseState;
 use amends_engine::{CaseRow, EARLIER_VERSIONS, Epoch, SagaRow, SagaState, StrangerDecisionRow};
@@ -156,13 +156,19 @@ pub(crate) fn load(conn: &dyn Tables, epoch: Epoch) -> Result<Loaded, StoreError
 }
 
 /// Reads what belongs to no saga of a store that nodes share.
-pub(crate) fn load_shared(conn: &dyn Tables, leases: Vec<Lease>) -> Result<Loaded, StoreError> {
+#[cfg(feature = "postgres")]
+pub(crate) fn load_shared(
+    conn: &dyn Tables,
+    leases: Vec<crate::Lease>,
+) -> Result<Loaded, StoreError> {
     let first_number = marks::value(conn, "first_number")?.unwrap_or_default().cast_unsigned();
     let loaded = load_rest(conn, Vec::new())?;
-    Ok(Loaded { shared: Some(SharedStore { first_number, leases }), ..loaded })
+    let shared = crate::SharedStore { first_number, leases };
+    Ok(Loaded { shared: Some(shared), ..loaded })
 }
 
 /// Announced sagas of a partition that are still under way, by deadline. One that can't be read is not known.
+#[cfg(feature = "postgres")]
 pub(crate) fn begun_of(
     conn: &dyn Tables,
     partition: Partition,

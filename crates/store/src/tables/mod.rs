@@ -29,6 +29,8 @@ pub(crate) mod search;
 pub(crate) mod settings;
 pub(crate) mod written;
 
+#[cfg(feature = "postgres")]
+pub(crate) use database::ReadWanted;
 pub(crate) use database::{
-    Columns, Dialect, Found, Read, ReadWanted, Tables, Value, ValueRef, Wanted, collect, one,
+    Columns, Dialect, Found, Read, Tables, Value, ValueRef, Wanted, collect, one,
 };
