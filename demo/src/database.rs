@@ -1,18 +1,15 @@
 //! The database of a run with `--store postgres`: a PostgreSQL of the run's own, in which the supervisor keeps its
 //! cases. It is started, killed and cut off here; it knows nothing of cases.
 
-use crate::process::{START_LIMIT, end, open_log};
+use crate::kept::{Kept, Server};
 use anyhow::{Context, bail};
 use std::ffi::OsStr;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::Duration;
 use tempfile::TempDir;
-use tokio::process::{Child, ChildStdin, Command};
-use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::process::Command;
 
 /// Where cases are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -27,25 +24,15 @@ pub enum StoreKind {
 const PROGRAMS: [&str; 4] = ["initdb", "postgres", "psql", "pg_isready"];
 /// Where Debian puts them, by version.
 const VERSIONS_IN: &str = "/usr/lib/postgresql";
-/// How often it is looked whether it takes connections.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Runs a program, and kills it when standard input ends: because the runner said so, or is gone.
-const KEEPER: &str = r#"exec 3<&0
-"$@" </dev/null &
-server=$!
-( cat <&3 >/dev/null; kill -9 "$server" 2>/dev/null ) &
-wait "$server""#;
 
 /// A PostgreSQL of the run's own, on a socket in a folder that goes away with it.
 pub(crate) struct Database {
     programs: PathBuf,
     /// It lies beside the run's folder: its path is short enough for a socket, and it may belong to another user.
     folder: TempDir,
-    log: PathBuf,
     /// As whom it runs, if not as us.
     user: Option<(u32, u32)>,
-    /// Its standard input is what keeps it alive.
-    running: Mutex<Option<(Child, ChildStdin)>>,
+    kept: Kept,
 }
 
 impl Database {
@@ -76,11 +63,11 @@ impl Database {
         if let Some((user, group)) = user {
             chown(folder.path(), Some(user), Some(group))?;
         }
-        let (log, running) = (logs.join("postgres.log"), Mutex::default());
-        let database = Self { programs, folder, log, user, running };
+        let kept = Kept::new("PostgreSQL", logs.join("postgres.log"));
+        let database = Self { programs, folder, user, kept };
         let data = database.data();
         let made = database
-            .program("initdb")
+            .client("initdb")
             .arg("-D")
             .arg(&data)
             .args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"])
@@ -100,12 +87,9 @@ impl Database {
         vec![("AMENDS_CLUSTER_DATABASE", address), ("AMENDS_CLUSTER_NODE", "demo".to_owned())]
     }
 
-    /// Kills it with SIGKILL; it stays down until [`Self::revive`]. Says whether there was a process to kill.
+    /// As [`Kept::kill`].
     pub(crate) async fn kill(&self) -> bool {
-        let Some((child, stdin)) = self.running.lock().await.take() else { return false };
-        drop(stdin);
-        end(child).await;
-        true
+        self.kept.kill().await
     }
 
     /// Starts it again with what it had.
@@ -113,17 +97,7 @@ impl Database {
     /// # Errors
     /// When it doesn't come up again.
     pub(crate) async fn revive(&self) -> anyhow::Result<()> {
-        let mut running = self.running.lock().await;
-        let deadline = Instant::now() + START_LIMIT;
-        while running.is_none() {
-            match self.spawn().await {
-                Ok(started) => *running = Some(started),
-                // What the dead one left running may hold its memory for a moment.
-                Err(_) if Instant::now() < deadline => tokio::time::sleep(LOOK_EVERY).await,
-                Err(why) => return Err(why),
-            }
-        }
-        Ok(())
+        self.kept.revive(self).await
     }
 
     /// Breaks all connections of the supervisor. Says whether there was one.
@@ -133,7 +107,7 @@ impl Database {
     pub(crate) async fn sever(&self) -> anyhow::Result<bool> {
         let sql = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name LIKE 'amends/%'";
         let said = self
-            .program("psql")
+            .client("psql")
             .arg("-h")
             .arg(self.folder.path())
             .args(["-U", "postgres", "-d", "postgres", "-Atc", sql])
@@ -142,48 +116,11 @@ impl Database {
         Ok(said.status.success() && said.stdout.trim_ascii() != b"0")
     }
 
-    async fn spawn(&self) -> anyhow::Result<(Child, ChildStdin)> {
-        let log = open_log(&self.log)?;
-        let mut keeper = Command::new("sh");
-        keeper
-            .args(["-c", KEEPER, "postgres"])
-            .arg(self.programs.join("postgres"))
-            .arg("-D")
-            .arg(self.data())
-            .arg("-k")
-            .arg(self.folder.path())
-            .args(["-c", "listen_addresses=", "-c", "shared_buffers=32MB"]);
-        let mut child = self
-            .as_user(&mut keeper)
-            .stdin(Stdio::piped())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .kill_on_drop(true)
-            .process_group(0)
-            .spawn()
-            .context("cannot start `sh`")?;
-        let stdin = child.stdin.take().context("the database has no standard input")?;
-        let deadline = Instant::now() + START_LIMIT;
-        loop {
-            if child.try_wait()?.is_some() {
-                bail!("PostgreSQL ended at once; see {}", self.log.display());
-            }
-            let mut asks = self.program("pg_isready");
-            if asks.arg("-h").arg(self.folder.path()).output().await?.status.success() {
-                return Ok((child, stdin));
-            }
-            if Instant::now() >= deadline {
-                bail!("PostgreSQL takes no connections; see {}", self.log.display());
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-    }
-
     fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
-    fn program(&self, name: &str) -> Command {
+    fn client(&self, name: &str) -> Command {
         let mut command = Command::new(self.programs.join(name));
         self.as_user(command.stdin(Stdio::null()).current_dir("/"));
         command
@@ -194,6 +131,22 @@ impl Database {
             Some((user, group)) => command.uid(user).gid(group).current_dir("/"),
             None => command,
         }
+    }
+}
+
+impl Server for Database {
+    fn program(&self, command: &mut Command) -> anyhow::Result<()> {
+        command.arg(self.programs.join("postgres")).arg("-D").arg(self.data());
+        command.arg("-k").arg(self.folder.path());
+        command.args(["-c", "listen_addresses=", "-c", "shared_buffers=32MB"]);
+        self.as_user(command);
+        Ok(())
+    }
+
+    async fn is_there(&self) -> bool {
+        let mut asks = self.client("pg_isready");
+        let asked = asks.arg("-h").arg(self.folder.path()).output().await;
+        asked.is_ok_and(|said| said.status.success())
     }
 }
 

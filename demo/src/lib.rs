@@ -22,6 +22,7 @@ mod folder;
 pub mod food;
 mod gateway;
 pub mod invariants;
+mod kept;
 mod kills;
 mod late;
 mod line;

@@ -68,7 +68,8 @@ pub struct DemoOptions {
     #[arg(long)]
     pub secure: bool,
     /// Have the services publish their reports to a broker of the run's own instead of posting them; with `--chaos` it
-    /// is killed as well.
+    /// is killed as well. Not with `--secure`: this broker lets in everybody who is on this machine, and a run with it
+    /// would not be secured.
     #[arg(long, value_name = "BROKER", conflicts_with = "secure")]
     pub broker: Option<BrokerKind>,
     /// Where the supervisor keeps its cases: in a file, or in a PostgreSQL of the run's own, which needs a build with
