@@ -4,17 +4,13 @@
 mod support;
 
 use amends_private_server::NatsServer;
-use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use support::brokers::{self, event, is_read, is_taken, loses_none_and_takes_none_twice, sagas};
 use support::{Done, Supervisor, command, eventually, finish, scratch, write};
-
-/// Reports in each round, and how often the supervisor is killed.
-const REPORTS: usize = 60;
-const ROUNDS: usize = 4;
 
 fn configured(folder: &Path, server: &NatsServer) {
     configured_at(folder, &server.url());
@@ -78,9 +74,7 @@ fn metric(supervisor: &Supervisor, name: &str) -> Option<String> {
 }
 
 fn nats(folder: &Path, arguments: &[&str]) -> Done {
-    let mut run = command();
-    run.current_dir(folder).arg("nats").args(arguments).args(["--config", "amends.toml"]);
-    finish(&mut run)
+    brokers::run(folder, "nats", arguments)
 }
 
 /// Publishes as any client would, by NATS' own text protocol; what the server has answered to, it has.
@@ -89,9 +83,7 @@ fn publish(server: &NatsServer, numbers: impl IntoIterator<Item = usize>) {
     let mut stream = TcpStream::connect(address.trim_start_matches("nats://")).expect("connected");
     let mut text = "CONNECT {\"verbose\":false}\r\n".to_owned();
     for n in numbers {
-        let event = format!(
-            r#"{{"specversion":"1.0","type":"dev.amends.report.v1","source":"shop","id":"r-{n}","subject":"o-{n}","data":{{"code":"failed"}}}}"#
-        );
+        let event = event(n);
         text.push_str(&format!("PUB amends.reports.shop {}\r\n{event}\r\n", event.len()));
     }
     text.push_str("PING\r\n");
@@ -137,39 +129,7 @@ fn killed_at_any_moment_it_loses_no_report_and_takes_none_twice() {
     let (server, folder) = (NatsServer::start(), scratch());
     configured(folder.path(), &server);
     nats(folder.path(), &["init"]).exits(0);
-    let arguments = ["--config", "amends.toml", "--data", "data"];
-    for round in 0..ROUNDS {
-        let mut supervisor = Supervisor::start(folder.path(), &arguments);
-        let first = round * REPORTS;
-        publish(&server, first..first + REPORTS);
-        // Somewhere among them: some are taken, some are in hand, some wait.
-        eventually("some are taken", || {
-            let page = supervisor.run(&[
-                "cases",
-                "list",
-                "--limit",
-                "1",
-                "--saga",
-                &format!("o-{}", first + round * 7),
-                "--json",
-            ]);
-            page.stdout.contains("o-").then_some(())
-        });
-        supervisor.kill();
-    }
-    let supervisor = Supervisor::start(folder.path(), &arguments);
-    eventually("all are read", || {
-        let lag = nats(folder.path(), &["lag", "--json"]).exits(0).json();
-        (lag["waiting"] == 0 && lag["inHand"] == 0).then_some(())
-    });
-    let listed = supervisor.run(&["export", "--format", "ndjson"]).exits(0).stdout;
-    let sagas: Vec<String> = listed
-        .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"))
-        .map(|case| case["sagaId"].as_str().expect("a saga").to_owned())
-        .collect();
-    let apart: BTreeSet<&String> = sagas.iter().collect();
-    assert_eq!((sagas.len(), apart.len()), (ROUNDS * REPORTS, ROUNDS * REPORTS));
+    loses_none_and_takes_none_twice(folder.path(), "nats", |numbers| publish(&server, numbers));
 }
 
 #[test]
@@ -190,18 +150,16 @@ fn killed_between_commit_and_acknowledgement_it_knows_the_report_when_it_comes_a
     eventually("the first is acknowledged", || unread(0).then_some(()));
     way.mute.store(true, Ordering::SeqCst);
     publish(&server, [2]);
-    eventually("the second is durable", || {
-        let page = supervisor.run(&["cases", "list", "--saga", "o-2", "--json"]);
-        page.stdout.contains("o-2").then_some(())
-    });
+    is_taken(&supervisor, 2);
     supervisor.kill();
     way.mute.store(false, Ordering::SeqCst);
     assert!(unread(1), "nobody has acknowledged it");
     let supervisor = Supervisor::start(folder.path(), &arguments);
-    eventually("it comes again", || unread(0).then_some(()));
+    is_read(folder.path(), "nats");
     assert_eq!(metric(&supervisor, DUPLICATES).as_deref(), Some("1"));
-    let listed = supervisor.run(&["export", "--format", "ndjson"]).exits(0).stdout;
-    assert_eq!(listed.lines().count(), 2, "each once: {listed}");
+    let mut sagas = sagas(&supervisor);
+    sagas.sort();
+    assert_eq!(sagas, ["o-1", "o-2"], "each once");
 }
 
 const BRIDGE: &str = r#"

@@ -1,15 +1,19 @@
 //! `amends kafka`: looks whether all is as it should be where reports come by, sees what waits. Changes nothing.
 
-use super::block_on;
-use super::brokers::{failure, print};
-use super::config::ConfigArguments;
+use super::brokers::{Kind, LookOptions, print};
 use super::try_message::{self, TryOptions};
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
 use crate::output;
 use amends_api::ReportWay;
+use amends_server::KafkaOptions;
 use amends_server::kafka;
-use amends_server::{Config, KafkaOptions};
 use serde_json::json;
+
+const KAFKA: Kind<KafkaOptions> = Kind {
+    options: |config| config.kafka.as_ref(),
+    addresses: |options| &options.brokers,
+    unnamed: "the configuration names no Kafka: set `kafka.brokers`",
+};
 
 /// What to do.
 #[derive(Debug, clap::Subcommand)]
@@ -18,13 +22,7 @@ pub enum KafkaCommand {
     #[command(
         after_help = "Example:\n  amends kafka check --config amends.toml\n\nExit code 1 if reports don't come or can be lost."
     )]
-    Check {
-        #[command(flatten)]
-        config: Box<ConfigArguments>,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Check(LookOptions),
     /// See what would become of a message: the report that it makes, and what the rulebooks would do
     #[command(
         after_help = "Example:\n  amends kafka try --config amends.toml --rules shop.yaml --topic payment.events --key order-17 --file event.json\n\n\
@@ -42,38 +40,26 @@ It connects to nobody. Exit code 1 if the message would be put aside, or if no r
     },
     /// See how many messages wait there
     #[command(after_help = "Example:\n  amends kafka lag --config amends.toml --json")]
-    Lag {
-        #[command(flatten)]
-        config: Box<ConfigArguments>,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Lag(LookOptions),
 }
 
 pub(super) fn run(command: KafkaCommand) -> Outcome {
     match command {
-        KafkaCommand::Check { config, json } => {
-            let (config, options) = there(&config)?;
-            let keep = config.keep_settled.shortest();
-            let findings = block_on(async {
-                kafka::check(&options, keep).await.map_err(|error| failure(&options.brokers, error))
-            })?;
-            print(&findings, json)
+        KafkaCommand::Check(look) => {
+            let findings =
+                KAFKA.ask(&look.config, async |options, keep| kafka::check(options, keep).await)?;
+            print(&findings, look.json)
         }
         KafkaCommand::Try { message, topic, key } => {
             try_message::run(&message, ReportWay::Kafka, topic.as_deref(), key.as_deref())
         }
-        KafkaCommand::Lag { config, json } => lag(&config, json),
+        KafkaCommand::Lag(look) => lag(&look),
     }
 }
 
-fn lag(config: &ConfigArguments, as_json: bool) -> Outcome {
-    let (_, options) = there(config)?;
-    let lag = block_on(async {
-        kafka::lag(&options).await.map_err(|error| failure(&options.brokers, error))
-    })?;
-    if as_json {
+fn lag(look: &LookOptions) -> Outcome {
+    let lag = KAFKA.ask(&look.config, async |options, _| kafka::lag(options).await)?;
+    if look.json {
         let partitions = lag.partitions.iter().map(|one| {
             json!({
                 "topic": one.topic, "partition": one.partition, "committed": one.committed, "first": one.first,
@@ -98,13 +84,4 @@ fn lag(config: &ConfigArguments, as_json: bool) -> Outcome {
         ))?;
     }
     Ok(())
-}
-
-/// The configuration, and the Kafka that it names.
-fn there(config: &ConfigArguments) -> Outcome<(Config, KafkaOptions)> {
-    let config = config.read()?;
-    let options = config.kafka.clone().ok_or_else(|| {
-        Failure::Usage("the configuration names no Kafka: set `kafka.brokers`".to_owned())
-    })?;
-    Ok((config, options))
 }

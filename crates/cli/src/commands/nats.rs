@@ -1,15 +1,20 @@
 //! `amends nats`: makes the stream that reports come by, looks whether all is as it should be there, sees what waits.
 
-use super::block_on;
-use super::brokers::{failure, print};
+use super::brokers::{Kind, LookOptions, print};
 use super::config::ConfigArguments;
 use super::try_message::{self, TryOptions};
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
 use crate::output;
 use amends_api::ReportWay;
+use amends_server::NatsOptions;
 use amends_server::nats;
-use amends_server::{Config, NatsOptions};
 use serde_json::json;
+
+const NATS: Kind<NatsOptions> = Kind {
+    options: |config| config.nats.as_ref(),
+    addresses: |options| &options.servers,
+    unnamed: "the configuration names no NATS: set `nats.servers`",
+};
 
 /// What to do.
 #[derive(Debug, clap::Subcommand)]
@@ -27,13 +32,7 @@ pub enum NatsCommand {
     #[command(
         after_help = "Example:\n  amends nats check --config amends.toml\n\nExit code 1 if reports don't come or can be lost."
     )]
-    Check {
-        #[command(flatten)]
-        config: Box<ConfigArguments>,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Check(LookOptions),
     /// See what would become of a message: the report that it makes, and what the rulebooks would do
     #[command(
         after_help = "Example:\n  amends nats try --config amends.toml --rules shop.yaml --subject payment.failed --file event.json\n\n\
@@ -48,36 +47,27 @@ It connects to nobody. Exit code 1 if the message would be put aside, or if no r
     },
     /// See how many messages wait there
     #[command(after_help = "Example:\n  amends nats lag --config amends.toml --json")]
-    Lag {
-        #[command(flatten)]
-        config: Box<ConfigArguments>,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Lag(LookOptions),
 }
 
 pub(super) fn run(command: NatsCommand) -> Outcome {
     match command {
         NatsCommand::Init { config, replicas } => {
-            let (_, options) = there(&config)?;
-            let done = block_on(async {
-                nats::init(&options, replicas.into())
-                    .await
-                    .map_err(|error| failure(&options.servers, error))
-            })?;
+            let done =
+                NATS.ask(&config, async |options, _| nats::init(options, replicas.into()).await)?;
             done.iter().try_for_each(|line| output::line(line))
         }
-        NatsCommand::Check { config, json } => check(&config, json),
+        NatsCommand::Check(look) => {
+            let findings =
+                NATS.ask(&look.config, async |options, keep| nats::check(options, keep).await)?;
+            print(&findings, look.json)
+        }
         NatsCommand::Try { message, subject } => {
             try_message::run(&message, ReportWay::Nats, subject.as_deref(), None)
         }
-        NatsCommand::Lag { config, json } => {
-            let (_, options) = there(&config)?;
-            let lag = block_on(async {
-                nats::lag(&options).await.map_err(|error| failure(&options.servers, error))
-            })?;
-            if json {
+        NatsCommand::Lag(look) => {
+            let lag = NATS.ask(&look.config, async |options, _| nats::lag(options).await)?;
+            if look.json {
                 return output::json(&json!({
                     "waiting": lag.waiting, "inHand": lag.in_hand, "held": lag.held,
                 }));
@@ -88,22 +78,4 @@ pub(super) fn run(command: NatsCommand) -> Outcome {
             ))
         }
     }
-}
-
-fn check(config: &ConfigArguments, as_json: bool) -> Outcome {
-    let (config, options) = there(config)?;
-    let keep = config.keep_settled.shortest();
-    let findings = block_on(async {
-        nats::check(&options, keep).await.map_err(|error| failure(&options.servers, error))
-    })?;
-    print(&findings, as_json)
-}
-
-/// The configuration, and the NATS that it names.
-fn there(config: &ConfigArguments) -> Outcome<(Config, NatsOptions)> {
-    let config = config.read()?;
-    let options = config.nats.clone().ok_or_else(|| {
-        Failure::Usage("the configuration names no NATS: set `nats.servers`".to_owned())
-    })?;
-    Ok((config, options))
 }

@@ -1,6 +1,7 @@
 //! What the tests of the binary share: running it, a real supervisor on a free port, and a service of the old kind.
 #![allow(dead_code)] // every test file uses its own part
 
+pub mod brokers;
 pub mod page;
 pub mod process;
 

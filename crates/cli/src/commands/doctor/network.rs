@@ -4,7 +4,7 @@ use super::Finding;
 use crate::client::{Client, read_date};
 use crate::failure::Failure;
 use crate::moment::{now, span};
-use amends_api::{Page, QuarantineView, RejectedView, RulebookView, ServiceView};
+use amends_api::{Overview, Page, QuarantineView, RejectedView, RulebookView, ServiceView};
 use amends_protocol::Timestamp;
 use amends_server::dispatch::Probe;
 use std::time::Duration;
@@ -31,6 +31,7 @@ pub(super) async fn look(
         found.extend(quarantine(client).await);
         found.extend(rejected(client).await);
         found.extend(rulebooks(client).await);
+        found.extend(bridges(client).await);
         if let Ok(views) = client.get::<Vec<ServiceView>>("/v1/services").await {
             services = views.into_iter().filter_map(|v| Some((v.name, v.url?))).collect();
         }
@@ -103,6 +104,14 @@ async fn rejected(client: &Client) -> Option<Finding> {
 async fn rulebooks(client: &Client) -> Vec<Finding> {
     let views: Vec<RulebookView> = client.get("/v1/rulebooks").await.unwrap_or_default();
     views.iter().filter_map(file_of).collect()
+}
+
+/// Whose reports nobody answers. Nothing is said if the supervisor can't be asked.
+async fn bridges(client: &Client) -> Vec<Finding> {
+    let Ok(overview) = client.get::<Overview>("/v1/overview").await else { return Vec::new() };
+    let unheard = overview.ways.into_iter().flat_map(|way| way.unheard);
+    let help = "give a rulebook what is missing, or mend the bridge; `amends kafka try` and `amends nats try` show what it makes";
+    unheard.map(|why| Finding::warn("bridges", why, help)).collect()
 }
 
 fn file_of(book: &RulebookView) -> Option<Finding> {
