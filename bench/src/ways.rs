@@ -49,11 +49,7 @@ impl Way {
             #[cfg(feature = "nats")]
             Self::Nats(amends_private_server::NatsServer::start()),
             #[cfg(feature = "kafka")]
-            Self::Kafka({
-                let server = amends_private_server::KafkaServer::start();
-                server.make_topic("amends.reports.order", 6);
-                server
-            }),
+            Self::Kafka(amends_private_server::KafkaServer::start()),
         ]
     }
 
@@ -67,13 +63,11 @@ impl Way {
         }
     }
 
-    /// The supervisor's configuration. Each round is another consumer or group, and begins at the first message.
+    /// The supervisor's configuration. Each round has a stream or a topic of its own.
     fn configuration(&self, round: usize) -> String {
+        let _ = round; // of brokers alone
         match self {
-            Self::Http => {
-                let _ = round;
-                String::new()
-            }
+            Self::Http => String::new(),
             #[cfg(feature = "nats")]
             Self::Nats(server) => {
                 format!(
@@ -83,24 +77,38 @@ impl Way {
             }
             #[cfg(feature = "kafka")]
             Self::Kafka(server) => {
-                let address = server.address();
-                format!("[kafka]\nbrokers = [\"{address}\"]\ngroup = \"bench{round}\"\n")
+                format!(
+                    "[kafka]\nbrokers = [\"{}\"]\ngroup = \"bench{round}\"\n[kafka.topics]\n\"bench{round}.*\" = []\n",
+                    server.address()
+                )
             }
         }
     }
 
-    /// Who sends, in a round.
-    async fn sender(&self, round: usize, host: &str, config: &Config) -> anyhow::Result<Sender> {
+    /// Makes what a round needs at the broker.
+    async fn prepare(&self, round: usize, config: &Config) -> anyhow::Result<()> {
+        let _ = (round, config); // of brokers alone
         match self {
-            Self::Http => {
-                let _ = (round, config);
-                Ok(Sender::Http(host.to_owned()))
+            Self::Http => {}
+            #[cfg(feature = "nats")]
+            Self::Nats(_) => {
+                let options = config.nats.as_ref().context("it is configured")?;
+                amends_server::nats::init(options, 1).await?;
             }
+            #[cfg(feature = "kafka")]
+            Self::Kafka(server) => server.make_topic(&format!("bench{round}.order"), 6),
+        }
+        Ok(())
+    }
+
+    /// Who sends, in a round.
+    fn sender(&self, round: usize, host: &str) -> anyhow::Result<Sender> {
+        let _ = round; // of brokers alone
+        match self {
+            Self::Http => Ok(Sender::Http(host.to_owned())),
             #[cfg(feature = "nats")]
             Self::Nats(server) => {
                 use amends_service::{NatsConfig, NatsSink};
-                let options = config.nats.as_ref().context("it is configured")?;
-                amends_server::nats::init(options, 1).await?;
                 let mut own = NatsConfig::new("order", &server.url());
                 own.subject = format!("bench{round}.order");
                 Ok(Sender::Sink(Arc::new(NatsSink::new(own)?)))
@@ -108,7 +116,8 @@ impl Way {
             #[cfg(feature = "kafka")]
             Self::Kafka(server) => {
                 use amends_service::{KafkaConfig, KafkaSink};
-                let own = KafkaConfig::new("order", &server.address());
+                let mut own = KafkaConfig::new("order", &server.address());
+                own.topic = format!("bench{round}.order");
                 Ok(Sender::Sink(Arc::new(KafkaSink::new(own)?)))
             }
         }
@@ -143,35 +152,21 @@ async fn measure(way: &Way, round: usize, reports: usize) -> anyhow::Result<(u64
     let data = store_folder()?;
     std::fs::write(data.path().join("rules.yaml"), RULES)?;
     std::fs::write(data.path().join("amends.toml"), way.configuration(round))?;
+    way.prepare(round, &configured(data.path())?).await?;
     let (mut child, url) = start(data.path(), &["reading"]).await?;
     let pid = child.id().context("the supervisor has ended")?;
     let (_, host) = url.split_once("://").context("no address")?;
-    let sender = way.sender(round, host, &configured(data.path())?).await?;
-    // What Kafka holds of earlier rounds comes first.
+    let sender = way.sender(round, host)?;
     send_all(&sender, round, 0..WARMUP).await?;
-    let before = settle(host, WARMUP).await?;
+    has(host, WARMUP).await?;
     let (used, began) = (cpu::used_us(pid)?, Instant::now());
     send_all(&sender, round, WARMUP..WARMUP + reports).await?;
-    has(host, before + reports).await?;
+    has(host, WARMUP + reports).await?;
     let (used, took) = (cpu::used_us(pid)? - used, began.elapsed());
     drop(child.stdin.take());
     child.wait().await?;
     let (sent, micros) = (reports.max(1) as u64, u64::try_from(took.as_micros())?.max(1));
     Ok((used / sent, sent * 1_000_000 / micros))
-}
-
-/// Waits until the supervisor has so many reports and gets no more; says how many it has.
-async fn settle(host: &str, least: usize) -> anyhow::Result<usize> {
-    has(host, least).await?;
-    let mut last = 0;
-    loop {
-        let now = taken(host).await?;
-        if now == last {
-            return Ok(now);
-        }
-        last = now;
-        tokio::time::sleep(LOOK_EVERY * 20).await;
-    }
 }
 
 /// Waits until the supervisor has so many reports.
