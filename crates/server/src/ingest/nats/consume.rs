@@ -1,6 +1,7 @@
 //! The consumer: reads, takes, acknowledges; and begins again when any of that ends.
 
 use super::connect::{Ended, PATIENCE, connect};
+use super::place::place;
 use super::settings::{Weight, mended, oddities, removed_unread, wanted};
 use super::unreadable::Unreadable;
 use crate::ingest::NatsOptions;
@@ -18,7 +19,7 @@ use futures_util::stream::FuturesUnordered;
 use std::convert::Infallible;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 /// Messages in hand at once: a commit takes many together.
 const IN_HAND: usize = 1_024;
@@ -138,7 +139,7 @@ async fn take_all<S: Store>(
 
 /// Shows whether the connection is there; returns when it was lost and did not come back.
 async fn look_at_connection<S: Store>(intake: &Intake<S>, client: &Client) -> Ended {
-    let mut seen = Instant::now();
+    let mut missed = Duration::ZERO;
     let mut looks = interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -146,8 +147,11 @@ async fn look_at_connection<S: Store>(intake: &Intake<S>, client: &Client) -> En
         let is_there = client.connection_state() == State::Connected;
         intake.supervisor.metrics().ways().connected(intake.binding.way(), is_there);
         if is_there {
-            seen = Instant::now();
-        } else if seen.elapsed() >= LOST {
+            missed = Duration::ZERO;
+            continue;
+        }
+        missed += LOOK_EVERY; // or a little more
+        if missed >= LOST {
             return Ended::Away(format!("the connection was lost {} s ago", LOST.as_secs()));
         }
     }
@@ -274,18 +278,4 @@ fn read(message: &Message) -> Option<(Delivery, u32)> {
     };
     let tries = u32::try_from(info.delivered.max(1)).unwrap_or(u32::MAX);
     Some((delivery, tries))
-}
-
-/// A message of which no more is known than where it lies.
-pub(super) fn place(stream: &str, sequence: u64, published: Timestamp, subject: &str) -> Delivery {
-    Delivery {
-        // With its time: a stream that was deleted and made anew counts from 1 again.
-        place: format!("nats/{stream}/{sequence}@{}/{subject}", published.0),
-        told: format!("message {sequence} of the stream `{stream}`, on `{subject}`"),
-        channel: subject.to_owned(),
-        key: None,
-        headers: Vec::new(),
-        body: Vec::new(),
-        sent_at: Some(published),
-    }
 }

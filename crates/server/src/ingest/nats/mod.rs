@@ -4,6 +4,7 @@
 mod admin;
 mod connect;
 mod consume;
+mod place;
 mod settings;
 mod unreadable;
 

@@ -3,7 +3,7 @@
 //! and again, and in the end is the first that is not acknowledged. There it is found by a question that shows any
 //! bytes.
 
-use super::consume::place;
+use super::place::place;
 use crate::ingest::delivery::{Delivery, Intake, Verdict};
 use crate::ingest::fault::invalid;
 use amends_protocol::Timestamp;
@@ -20,7 +20,7 @@ const FIRST_LINE: &str = "NATS/1.0";
 
 /// What the server holds, as it answers a question for one message.
 #[derive(Deserialize)]
-struct Answer {
+struct Shown {
     message: Option<Held>,
 }
 
@@ -70,8 +70,8 @@ async fn put_aside<S: Store>(
 ) -> Option<u64> {
     let subject = format!("STREAM.MSG.GET.{}", info.stream_name);
     let next = json!({ "seq": from, "next_by_subj": ">" });
-    let answer: Answer = context.request(subject, &next).await.ok()?;
-    let held = answer.message.filter(|held| held.seq <= info.delivered.stream_sequence)?;
+    let shown: Shown = context.request(subject, &next).await.ok()?;
+    let held = shown.message.filter(|held| held.seq <= info.delivered.stream_sequence)?;
     let bytes = |text: &str| STANDARD.decode(text).unwrap_or_default();
     let headers = bytes(&held.hdrs);
     let why = readable(&headers).err()?;
