@@ -60,7 +60,8 @@ async fn nothing_that_is_stored_can_be_shown() {
     let made = keys.make_token(&store, wanted("ci"), Timestamp(0)).await.expect("made");
     let shown = keys.begin_session(&store, session(None), Timestamp(0)).await.expect("begun");
     let rows = store.credentials().await.expect("reads");
-    let secret = made.token.rsplit('_').next().expect("a part");
+    // It may hold `_` itself.
+    let secret = made.token.splitn(3, '_').nth(2).expect("a part");
     for row in rows {
         assert!(!row.state.contains(secret) && !row.state.contains(&shown), "{row:?}");
         assert!(keys.token(&hex(&row.digest), Timestamp(0)).is_err());
