@@ -7,6 +7,7 @@ use crate::{
     tables::{collect, rows::column},
 };
 use amends_engine::{StepState, Write};
+use amends_private_server::PostgresServer;
 use std::time::Instant;
 
 /// Reports whose commits share one statement.
@@ -35,7 +36,9 @@ fn ends(n: u64) -> Vec<Write> {
 #[tokio::test]
 async fn a_report_costs_at_most_ten_rows_and_five_kilobytes_of_log() {
     const REPORTS: u64 = 1_000;
-    let base = Base::new();
+    // The log is the server's.
+    let server = PostgresServer::start("");
+    let base = Base::on(&server);
     let store = base.store("one");
     let epoch = store.claim(1).await.expect("holds")[0].epoch;
     let log = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint";

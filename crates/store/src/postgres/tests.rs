@@ -29,7 +29,12 @@ pub(super) struct Base(pub(super) String);
 
 impl Base {
     pub(super) fn new() -> Self {
-        Self(PostgresServer::shared().new_database())
+        Self::on(PostgresServer::shared())
+    }
+
+    /// On a server where nobody else writes.
+    pub(super) fn on(server: &PostgresServer) -> Self {
+        Self(server.new_database())
     }
 
     pub(super) fn options(&self, node: &str) -> PostgresOptions {
