@@ -110,7 +110,6 @@ impl ConfigArguments {
     }
 
     /// Those of a configuration file alone, for a command that has flags of its own.
-    #[cfg(feature = "postgres")]
     pub fn of_file(config: Option<PathBuf>) -> Self {
         Self { config, ..Self::default() }
     }
