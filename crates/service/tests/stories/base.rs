@@ -252,6 +252,14 @@ impl Base for Postgres {
     }
 
     async fn bury(place: &Self::Place) {
+        // The server may yet do what it was asked before: a last beat must not come after this.
+        let schema = cluster::schema_of(place);
+        let sessions = format!(
+            "SELECT pg_terminate_backend(pid, {limit}) FROM pg_stat_activity
+             WHERE application_name = '{schema}' AND pid <> pg_backend_pid()",
+            limit = DEADLINE.as_millis(),
+        );
+        Self::tell(place, &sessions).await;
         Self::tell(place, "UPDATE amends_workers SET seen_at = 0").await;
     }
 
