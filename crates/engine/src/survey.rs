@@ -141,12 +141,14 @@ enum Sought {
 /// What belongs to a group, newest case first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Members {
-    /// Its cases.
-    pub cases: Vec<CaseId>,
-    /// Its steps; a group of Histories or of unmatched cases has none.
-    pub steps: Vec<StepId>,
+    /// Its cases, each with when it was opened: the order of lists.
+    pub cases: Vec<(Timestamp, CaseId)>,
+    /// Its steps, each with when its case was opened; a group of Histories or of unmatched cases has none.
+    pub steps: Vec<(Timestamp, StepId)>,
     /// There are more than were asked for.
     pub more: bool,
+    /// The group itself, as a survey of this moment has it; none of `g-late`, and of one without members.
+    pub group: Option<(GroupKey, Group)>,
 }
 
 impl Engine {
@@ -276,32 +278,49 @@ impl GroupScan {
     /// Looks at some more cases. True when nothing more is to be found.
     pub fn look(&mut self, engine: &Engine, cases: usize) -> bool {
         for id in next(&mut self.left, cases) {
-            let Some(brief) = engine.brief(id) else { continue };
-            let mine = match self.wanted {
-                Sought::Late(lateness) if late(id, &brief, lateness).is_none() => continue,
-                Sought::Late(_) => cause::blockers(engine, id, &brief),
-                Sought::Group(number) => {
-                    let mut all = cause::blockers(engine, id, &brief);
-                    all.retain(|h| {
-                        Some(h.key.number()) == number
-                            || Some(h.key.without_error().number()) == number
-                    });
-                    if all.is_empty() {
-                        continue;
-                    }
-                    all
-                }
-            };
-            let found = self.members.steps.len().max(self.members.cases.len());
-            if found + mine.len() > self.limit {
-                self.members.more = true;
-                self.left.clear();
-                return true;
+            if let Some(brief) = engine.brief(id) {
+                self.see(engine, id, &brief);
             }
-            self.members.cases.push(id);
-            self.members.steps.extend(mine.iter().filter_map(|h| h.step));
         }
         self.left.is_empty()
+    }
+
+    fn see(&mut self, engine: &Engine, id: CaseId, brief: &Brief) {
+        let mine = match self.wanted {
+            Sought::Late(lateness) if late(id, brief, lateness).is_none() => return,
+            Sought::Late(_) => cause::blockers(engine, id, brief),
+            Sought::Group(None) => return,
+            Sought::Group(Some(number)) => self.of_group(engine, id, brief, number),
+        };
+        if mine.is_empty() && matches!(self.wanted, Sought::Group(_)) {
+            return;
+        }
+        let members = &mut self.members;
+        members.more |= members.steps.len().max(members.cases.len()) + mine.len() > self.limit;
+        if members.more {
+            return;
+        }
+        members.cases.push((brief.opened_at, id));
+        let steps = mine.iter().filter_map(|blocker| blocker.step);
+        members.steps.extend(steps.map(|step| (brief.opened_at, step)));
+    }
+
+    /// What holds a case up and belongs to the group. It is counted, also past the limit.
+    fn of_group(
+        &mut self,
+        engine: &Engine,
+        id: CaseId,
+        brief: &Brief,
+        number: u64,
+    ) -> Vec<cause::Blocker> {
+        let mut mine = cause::blockers(engine, id, brief);
+        mine.retain(|blocker| blocker.key.is_of_group(number));
+        for (nth, blocker) in mine.iter().enumerate() {
+            let new = || (blocker.key.in_group(number), Group::default());
+            let (_, group) = self.members.group.get_or_insert_with(new);
+            group.add(blocker, id, (nth == 0).then_some(&*brief.amounts));
+        }
+        mine
     }
 
     /// What was found.

@@ -4,7 +4,7 @@ mod world;
 
 use amends_api::{CaseState, Cause, StepAct};
 use amends_engine::{Lateness, Members, StepReading, Survey};
-use amends_protocol::{Outcome, Timestamp};
+use amends_protocol::{CaseId, Outcome, Timestamp};
 use world::{Reply, World, payment_report_1, reason, report};
 
 /// Cases should be settled within a minute, if their rule does not say otherwise.
@@ -60,7 +60,10 @@ fn a_dead_service_makes_one_group_however_its_steps_met_it() {
     let found = members(&world, &key.id(), 10);
     assert_eq!((found.steps.len(), found.cases.len(), found.more), (7, 7, false));
     assert!(found.cases.is_sorted_by(|a, b| a > b), "newest first: {found:?}");
-    assert!(members(&world, &key.id(), 3).more);
+    assert_eq!(found.group.as_ref(), Some(&(key.clone(), group.clone())), "as the survey has it");
+    let some = members(&world, &key.id(), 3);
+    assert_eq!((some.cases.len(), some.more), (3, true));
+    assert_eq!(some.group, found.group, "all of it is counted");
     assert_eq!(members(&world, "g-0", 3), Members::default());
 }
 
@@ -144,7 +147,8 @@ fn a_case_is_late_by_the_shortest_objective_of_its_rules() {
     assert_eq!(late(&world), [(any, None), (quick, Some("a/quick".to_owned()))], "newest first");
 
     let members = members(&world, "g-late", 10);
-    assert_eq!((members.cases, members.steps.len()), (vec![any, quick], 2));
+    let cases: Vec<CaseId> = members.cases.iter().map(|(_, case)| *case).collect();
+    assert_eq!((cases, members.steps.len(), members.group), (vec![any, quick], 2, None));
     // A second report of the slow case is answered by the quick rule.
     world.report(report("a/quick", "s-1"));
     assert_eq!(late(&world).last(), Some(&(slow, Some("a/quick".to_owned()))));

@@ -197,7 +197,8 @@ fn unavailable_since(queue: &ServiceQueueStatus) -> Option<Timestamp> {
 }
 
 fn sorted_groups(survey: &Survey, now: Timestamp) -> Vec<GroupView> {
-    let mut groups: Vec<GroupView> = survey.groups.iter().map(|found| group(found, now)).collect();
+    let mut groups: Vec<GroupView> =
+        survey.groups.iter().map(|found| group_view(found, now)).collect();
     groups.sort_by_key(|g| (!g.cause.is_trouble(), std::cmp::Reverse(g.count)));
     groups
 }
@@ -223,7 +224,8 @@ fn limits(limits: &Limits) -> LimitsView {
     }
 }
 
-fn group((key, group): (&GroupKey, &Group), now: Timestamp) -> GroupView {
+/// A group as people are shown it.
+pub(crate) fn group_view((key, group): (&GroupKey, &Group), now: Timestamp) -> GroupView {
     let id = key.id();
     GroupView {
         title: group_title(

@@ -47,7 +47,7 @@ pub trait Archive: Clone + Send + Sync + 'static {
         cases: Vec<CaseId>,
     ) -> impl Future<Output = Result<BTreeMap<CaseId, Option<Arc<str>>>, StoreError>> + Send;
 
-    /// Steps, newest case first, without their tries.
+    /// Steps, newest case first, without their tries. A page may end before it is full, as above.
     ///
     /// # Errors
     /// As [`cases`](Self::cases).

@@ -70,8 +70,11 @@ pub struct CaseFilter {
     pub opened_after: Option<Timestamp>,
     /// Opened before this moment.
     pub opened_before: Option<Timestamp>,
-    /// Among these, e.g. the members of a group.
+    /// Among these. Each page looks at all of them: a page of them, not all of a list.
     pub among: Option<Vec<CaseId>>,
+    /// Among these, each with when it was opened, e.g. the members of a group, in any order. A page looks at no more of
+    /// them than it needs.
+    pub members: Option<Vec<(Timestamp, CaseId)>>,
     /// Which come first.
     pub order: CaseOrder,
 }
@@ -119,8 +122,10 @@ impl FromStr for CaseOrder {
 /// Which steps. Everything given has to match; an empty filter matches all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StepFilter {
-    /// These, e.g. the members of a group.
+    /// These. Each page looks at all of them, as above.
     pub ids: Option<Vec<StepId>>,
+    /// These, each with when its case was opened, e.g. the members of a group, in any order.
+    pub members: Option<Vec<(Timestamp, StepId)>>,
     /// Of this case.
     pub case: Option<CaseId>,
     /// Of one of these cases.

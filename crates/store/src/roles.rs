@@ -57,7 +57,7 @@ macro_rules! roles {
                 filter: StepFilter,
                 page: PageRequest,
             ) -> Result<RowPage<ListedStep>, StoreError> {
-                self.reading().ask(move |conn| lists::steps(conn, &filter, &page)).await
+                self.reading().ask(move |conn| step_list::steps(conn, &filter, &page)).await
             }
 
             async fn step(&self, id: StepId) -> Result<Option<StepRecord>, StoreError> {
@@ -69,7 +69,7 @@ macro_rules! roles {
                 filter: ActFilter,
                 page: PageRequest,
             ) -> Result<RowPage<AuditEntry>, StoreError> {
-                self.reading().ask(move |conn| lists::acts(conn, filter, &page)).await
+                self.reading().ask(move |conn| act_list::acts(conn, filter, &page)).await
             }
 
             async fn audit_ends(&self) -> Result<AuditEnds, StoreError> {
@@ -283,8 +283,8 @@ pub(crate) mod names {
         SettledBefore, Settlements, StepFilter, StepRecord, StoreError, Upkeep,
         sqlite::raw as mended,
         tables::{
-            Tables, bulks, case_list, chain, counts, credentials, erasures, lists, lookup, marks,
-            raw as rows_as_they_lie, records, rejected,
+            Tables, act_list, bulks, case_list, chain, counts, credentials, erasures, lookup,
+            marks, raw as rows_as_they_lie, records, rejected, step_list,
         },
     };
     pub(crate) use amends_api::{CaseState, RejectedId};

@@ -102,7 +102,18 @@ impl GroupKey {
         digest(&parts)
     }
 
-    pub(super) fn without_error(&self) -> Self {
+    /// Whether work with this key is in the group with this number: where there are too many kinds, groups are told apart
+    /// without what the last try brought.
+    pub(super) fn is_of_group(&self, number: u64) -> bool {
+        self.number() == number || self.without_error().number() == number
+    }
+
+    /// The key of that group.
+    pub(super) fn in_group(&self, number: u64) -> Self {
+        if self.number() == number { self.clone() } else { self.without_error() }
+    }
+
+    fn without_error(&self) -> Self {
         Self { error: None, ..self.clone() }
     }
 }

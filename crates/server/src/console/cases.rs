@@ -7,6 +7,7 @@ use super::words::{case_sign, date_and_time, relative, upcoming};
 use crate::access::Caller;
 use crate::clock::{Clock, SystemClock};
 use crate::http::{App, Query, case_filter, found_cases, may_search};
+use crate::overview::group_view;
 use crate::views::bare_groups;
 use amends_api::access::{Right, Within};
 use amends_api::remedies::{Remedied, Remedy};
@@ -108,10 +109,15 @@ pub(super) async fn list<S: Store>(
     query.finish().map_err(wrong)?;
     let mut group = None;
     if let Some(id) = id {
-        if visitor.caller.reads(None) {
-            group = app.supervisor.groups().await?.into_iter().find(|g| g.id == id);
+        let members = app.supervisor.members(id).await?;
+        let found = members.group.filter(|_| visitor.caller.reads(None));
+        let mut groups: Vec<GroupView> =
+            found.iter().map(|(key, of)| group_view((key, of), SystemClock.now())).collect();
+        if !visitor.caller.sees_data() {
+            bare_groups(&mut groups);
         }
-        wanted.among = Some(app.supervisor.members(id).await?.cases);
+        group = groups.pop();
+        wanted.members = Some(members.cases);
     }
     let rows = found_cases(&app, &visitor.caller, wanted, page).await;
     let rows = rows.map_err(|e| wrong(e.into()))?;

@@ -30,7 +30,7 @@ pub(crate) async fn list<S: Store>(
     let mut filter = of.filter(SystemClock.now());
     may_search(&caller, &filter)?;
     if let Some(group) = group.id() {
-        filter.among = Some(app.supervisor.members(group).await?.cases);
+        filter.members = Some(app.supervisor.members(group).await?.cases);
     }
     Ok(Json(found_cases(&app, &caller, filter, page.request()).await?))
 }

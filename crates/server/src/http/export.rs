@@ -81,7 +81,7 @@ pub(crate) async fn cases<S: Store>(
     may_search(&caller, &filter)?;
     let format = written.format.unwrap_or_default();
     if let Some(group) = group.id() {
-        filter.among = Some(app.supervisor.members(group).await?.cases);
+        filter.members = Some(app.supervisor.members(group).await?.cases);
     }
     let rows = Rows {
         _turn: app.long_read()?,

@@ -192,6 +192,7 @@ impl OfCases {
             opened_after: after.into_iter().chain(younger).max(),
             opened_before: before.into_iter().chain(older).min(),
             among: None,
+            members: None,
             order: self.sort.unwrap_or_default(),
         }
     }
@@ -215,6 +216,7 @@ impl OfSteps {
         };
         StepFilter {
             ids: None,
+            members: None,
             case,
             cases,
             saga: self.saga,

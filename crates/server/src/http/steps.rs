@@ -37,7 +37,7 @@ pub(crate) async fn list<S: Store>(
     let mut filter = of.filter();
     may_search_steps(&caller, &filter)?;
     if let Some(group) = group.id() {
-        filter.ids = Some(app.supervisor.members(group).await?.steps);
+        filter.members = Some(app.supervisor.members(group).await?.steps);
     }
     Ok(Json(found_steps(&app, &caller, filter, page.request()).await?))
 }

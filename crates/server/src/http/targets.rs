@@ -26,6 +26,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Most rows that are looked at for them: a filter of ended steps may find a million of which none can be acted on.
 const LOOKED_AT: usize = 20 * MOST_TARGETS;
 
+/// Ids that the store is asked for at once: each page of an answer looks at all of them.
+const NAMED_AT_ONCE: usize = 500;
+
 /// What is to be done to each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TargetAct {
@@ -162,16 +165,13 @@ pub(crate) async fn resolve_targets<S: Store>(
             let (filter, group) = cases_meant(caller, pairs)?;
             steps_of_cases(app, caller, act, filter, group).await
         }
-        (TargetAct::Replan, Selection::Cases(ids)) => {
-            let filter = CaseFilter { among: Some(ids), ..CaseFilter::default() };
-            cases(app, caller, filter, false, |_| true).await
-        }
+        (TargetAct::Replan, Selection::Cases(ids)) => cases_by_id(app, caller, ids).await,
         (TargetAct::Replan, Selection::Filter(pairs) | Selection::OfCases(pairs)) => {
             let (mut filter, group) = cases_meant(caller, pairs)?;
             let mut more = false;
             if let Some(group) = group {
                 let members = app.supervisor.members(group).await?;
-                filter.among = Some(members.cases);
+                filter.members = Some(members.cases);
                 more = members.more;
             }
             let active = app.supervisor.active_books();
@@ -221,7 +221,7 @@ async fn steps_meant<S: Store>(
     match group {
         Some(group) => {
             let members = app.supervisor.members(group).await?;
-            filter.ids = Some(members.steps);
+            filter.members = Some(members.steps);
             more = members.more;
         }
         None if filter.state.is_empty() && filter.outcome.is_none() => {
@@ -283,15 +283,28 @@ async fn steps_of_cases<S: Store>(
     let (mut of_group, mut more) = (None, false);
     if let Some(group) = group {
         let members = app.supervisor.members(group).await?;
-        filter.among = Some(members.cases);
+        filter.members = Some(members.cases);
         of_group = Some(members.steps).filter(|steps| !steps.is_empty());
         more = members.more;
     }
-    let state = if of_group.is_some() { Vec::new() } else { usual_states(act).to_vec() };
     let found = cases(app, caller, filter, more, |_| true).await?;
-    let ids = found.cases.iter().map(|case| case.id).collect();
-    let filter = StepFilter { ids: of_group, cases: Some(ids), state, ..StepFilter::default() };
-    steps(app, caller, act, filter, found.more).await
+    let ids: BTreeSet<CaseId> = found.cases.iter().map(|case| case.id).collect();
+    if let Some(mut members) = of_group {
+        members.retain(|(_, step)| ids.contains(&step.case));
+        let filter = StepFilter { members: Some(members), ..StepFilter::default() };
+        return steps(app, caller, act, filter, found.more).await;
+    }
+    let (mut of_cases, mut more) = (Vec::new(), found.more);
+    for some in ids.into_iter().collect::<Vec<_>>().chunks(NAMED_AT_ONCE) {
+        let state = usual_states(act).to_vec();
+        let filter = StepFilter { cases: Some(some.to_vec()), state, ..StepFilter::default() };
+        let mut of_some = steps(app, caller, act, filter, false).await?;
+        of_cases.append(&mut of_some.steps);
+        more |= of_some.more || of_cases.len() > MOST_TARGETS;
+        of_cases.truncate(MOST_TARGETS);
+    }
+    let targets = Targets::Steps(of_cases.iter().map(|step| step.id).collect());
+    Ok(Found { steps: of_cases, more, ..Found::of(targets) })
 }
 
 async fn steps_by_id<S: Store>(
@@ -301,9 +314,30 @@ async fn steps_by_id<S: Store>(
 ) -> Result<Found, ApiError> {
     ids.sort_unstable();
     ids.dedup();
-    let filter = StepFilter { ids: Some(ids.clone()), ..StepFilter::default() };
-    let (steps, _) = step_rows(app, caller, filter, |_| true).await?;
+    let mut steps = Vec::with_capacity(ids.len());
+    for some in ids.chunks(NAMED_AT_ONCE) {
+        let filter = StepFilter { ids: Some(some.to_vec()), ..StepFilter::default() };
+        steps.append(&mut step_rows(app, caller, filter, |_| true).await?.0);
+    }
     Ok(Found { steps, ..Found::of(Targets::Steps(ids)) })
+}
+
+/// Whoever has waited longest first.
+async fn cases_by_id<S: Store>(
+    app: &App<S>,
+    caller: &Caller,
+    mut ids: Vec<CaseId>,
+) -> Result<Found, ApiError> {
+    ids.sort_unstable();
+    ids.dedup();
+    let mut found = Vec::with_capacity(ids.len());
+    for some in ids.chunks(NAMED_AT_ONCE) {
+        let filter = CaseFilter { among: Some(some.to_vec()), ..CaseFilter::default() };
+        found.append(&mut cases(app, caller, filter, false, |_| true).await?.cases);
+    }
+    found.sort_by_key(|case| (case.opened_at, case.id));
+    let targets = Targets::Cases(found.iter().map(|case| case.id).collect());
+    Ok(Found { cases: found, ..Found::of(targets) })
 }
 
 async fn steps<S: Store>(

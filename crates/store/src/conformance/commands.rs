@@ -220,7 +220,7 @@ impl Commands {
 
     fn case_filter(&mut self) -> CaseFilter {
         let mut filter = CaseFilter { order: self.order(), ..CaseFilter::default() };
-        match self.random.below(12) {
+        match self.random.below(13) {
             0 => filter.state = vec![*self.random.of(CaseState::ALL)],
             1 => filter.state = vec![CaseState::Stuck, CaseState::Open],
             2 => filter.closed_on = vec![*self.random.of(ClosedOn::ALL)],
@@ -236,7 +236,11 @@ impl Commands {
             }
             9 => filter.opened_after = Some(at(self.number(), 0)),
             10 => filter.opened_before = Some(at(self.number(), 0)),
-            _ => filter.among = Some(vec![CaseId(self.number()), CaseId(self.number())]),
+            11 => filter.among = Some(vec![CaseId(self.number()), CaseId(self.number())]),
+            _ => {
+                let named = [self.number(), self.number()].map(|n| (at(n, 0), CaseId(n)));
+                filter.members = Some(named.to_vec());
+            }
         }
         filter
     }

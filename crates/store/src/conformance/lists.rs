@@ -337,18 +337,88 @@ pub async fn a_long_search_is_cut_into_pages(place: &impl Place<Store: Store>) {
         let batch: Vec<_> = (from..from + 5_000).map(|n| Write::from_case(row(n))).collect();
         store.commit(batch).await.expect("commits");
     }
-    for order in [CaseOrder::Newest, CaseOrder::Oldest] {
-        let filter = CaseFilter { text: Some("NEEDLE".to_owned()), order, ..CaseFilter::default() };
-        let (mut found, mut pages, mut request) = (Vec::new(), 0, Some(PageRequest::first(5)));
-        while let Some(next) = request {
-            let page = store.cases(filter.clone(), next).await.expect("lists");
-            assert!(page.searched_until.is_none() || page.next.is_some());
-            found.extend(page.items.iter().map(|listed| listed.case.id.0));
-            request = after(&page, 5);
-            pages += 1;
+    let all = CaseFilter::default;
+    let searches = [
+        (CaseFilter { text: Some("NEEDLE".to_owned()), ..all() }, vec![3], 3),
+        // Fewer, where steps are looked at as well.
+        (CaseFilter { service: Some("nobody".to_owned()), ..all() }, vec![], 9),
+    ];
+    for (filter, expected, most) in searches {
+        for order in [CaseOrder::Newest, CaseOrder::Oldest] {
+            let (filter, mut found) = (CaseFilter { order, ..filter.clone() }, Vec::new());
+            let (mut pages, mut request) = (0, Some(PageRequest::first(5)));
+            while let Some(next) = request {
+                let page = store.cases(filter.clone(), next).await.expect("lists");
+                assert!(page.searched_until.is_none() || page.next.is_some());
+                found.extend(page.items.iter().map(|listed| listed.case.id.0));
+                request = after(&page, 5);
+                pages += 1;
+            }
+            assert_eq!((&found, pages), (&expected, most), "{filter:?}");
         }
-        assert_eq!((found, pages), (vec![3], 3), "{order:?}");
     }
+    let filter = StepFilter { service: Some("nobody".to_owned()), ..StepFilter::default() };
+    let (mut pages, mut request) = (0, Some(PageRequest::first(5)));
+    while let Some(next) = request {
+        let page = store.steps(filter.clone(), next).await.expect("lists");
+        assert_eq!((page.items.len(), page.searched_until.is_some()), (0, page.next.is_some()));
+        request = after(&page, 5);
+        pages += 1;
+    }
+    assert_eq!(pages, 9);
+}
+
+/// Those that are named, each with when its case was opened, are listed in the order of all, whatever order they come in,
+/// page by page without gap or repetition.
+pub async fn members_are_listed_in_the_order_of_all(place: &impl Place<Store: Store>) {
+    let store = Held::of(place).await;
+    let mut members = Vec::new();
+    // By time, the last is the second.
+    for (n, opened_at) in (1..=9).map(|n| (n, at(n, 0))).chain([(10, at(1, 5))]) {
+        store.commit(whole(CaseRow { opened_at, ..case(n) })).await.expect("commits");
+        members.push((opened_at, CaseId(n)));
+    }
+    members.rotate_left(4);
+    members.retain(|(_, id)| *id != CaseId(5));
+    // One that is not there is left out.
+    members.push((at(7, 0), CaseId(4_711)));
+    let expected = [1, 10, 2, 3, 4, 6, 7, 8, 9];
+    for (order, is_turned) in [(CaseOrder::Oldest, false), (CaseOrder::Newest, true)] {
+        let mut expected: Vec<u64> = expected.to_vec();
+        if is_turned {
+            expected.reverse();
+        }
+        let filter = CaseFilter { members: Some(members.clone()), order, ..CaseFilter::default() };
+        let (mut seen, mut next) = (Vec::new(), Some(PageRequest::first(2)));
+        while let Some(request) = next {
+            let page = store.cases(filter.clone(), request).await.expect("lists");
+            seen.extend(page.items.iter().map(|listed| listed.case.id.0));
+            next = after(&page, 2);
+        }
+        assert_eq!(seen, expected, "{order:?}");
+        let text = CaseFilter { text: Some("order-1".to_owned()), ..filter.clone() };
+        expected.retain(|n| [1, 10].contains(n));
+        assert_eq!(case_ids(&store, text).await, expected, "what else is asked counts as well");
+        let saga = CaseFilter { saga: Some(saga("order-5")), ..filter };
+        assert_eq!(case_ids(&store, saga).await, Vec::<u64>::new(), "no member");
+    }
+    let steps = members.iter().flat_map(|(at, case)| {
+        [2, 1].map(|ordinal| (*at, step(case.0, ordinal, "payment.pay", StepState::Waiting).id))
+    });
+    let stored = found_steps(&store, StepFilter::default()).await;
+    let steps: Vec<_> = steps.collect();
+    let filter = StepFilter { members: Some(steps), ..StepFilter::default() };
+    let (mut seen, mut next) = (Vec::new(), Some(PageRequest::first(3)));
+    while let Some(request) = next {
+        let page = store.steps(filter.clone(), request).await.expect("lists");
+        seen.extend(page.items.iter().map(|l| (l.step.id.case.0, l.step.id.ordinal)));
+        next = after(&page, 3);
+    }
+    let of_members: Vec<_> = stored.into_iter().filter(|(case, _)| *case != 5).collect();
+    assert_eq!(seen, of_members);
+    let of_one = StepFilter { service: Some("coupon".to_owned()), ..filter };
+    let of_one = found_steps(&store, of_one).await;
+    assert_eq!(of_one, [9, 8, 7, 6, 4, 3, 2, 10, 1].map(|n| (n, 2)));
 }
 
 /// The same for steps.

@@ -120,6 +120,7 @@ macro_rules! roles_conformance {
                     every_case_filter_does_its_part,
                     the_beginning_of_a_saga_id_is_found_first,
                     a_long_search_is_cut_into_pages,
+                    members_are_listed_in_the_order_of_all,
                     every_step_filter_does_its_part,
                     unfinished_steps_page_across_case_states,
                 }

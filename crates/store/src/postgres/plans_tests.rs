@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     Archive, CaseFilter, PageRequest, StepFilter,
-    tables::{Tables, collect, lists, rows::column},
+    tables::{Tables, collect, rows::column, step_list::StepSearch},
 };
 use amends_api::{StepStateName, StuckReason};
 
@@ -49,8 +49,8 @@ fn steps_are_found_by_their_cases() {
         StepFilter { service: Some("none".to_owned()), ..of_state(StepStateName::Due) },
     ];
     for filter in filters {
-        let queries = lists::step_queries(session.dialect(), &filter, None, None).expect("plain");
-        for (sql, mut values) in queries {
+        let search = StepSearch::of(session.dialect(), &filter, None, None).expect("plain");
+        for (sql, mut values) in search.queries(session.dialect()) {
             values.push(51.into());
             let plan = collect(&session, &format!("EXPLAIN {sql}"), &values, |row| {
                 column::<String>(row, 0)

@@ -366,7 +366,7 @@ fn what_is_unfinished_settled_or_over_is_found_by_its_index() {
 #[test]
 fn lists_are_searched_in_their_order() {
     use super::DIALECT;
-    use crate::tables::{case_list, lists};
+    use crate::tables::{case_list, step_list::StepSearch};
     use crate::{CaseOrder, StepFilter};
     use amends_api::StepStateName;
     let place = Dir::new();
@@ -410,8 +410,8 @@ fn lists_are_searched_in_their_order() {
         (StepFilter { state: unfinished, ..all() }, "cases_unsettled (state=? AND "),
     ];
     for (filter, index) in filters {
-        let queries = lists::step_queries(&DIALECT, &filter, None, Some([5, 5])).expect("builds");
-        for (sql, _) in queries {
+        let search = StepSearch::of(&DIALECT, &filter, None, Some([5, 5])).expect("builds");
+        for (sql, _) in search.queries(&DIALECT) {
             let plan = plan(&conn, &sql);
             assert!(plan.contains(index) && plan.contains("opened_at<?)"), "{sql}\n{plan}");
             assert!(plan.contains("SEARCH s USING INTEGER PRIMARY KEY"), "{sql}\n{plan}");
@@ -424,7 +424,8 @@ fn lists_are_searched_in_their_order() {
         StepFilter { cases: Some(Vec::new()), ..all() },
     ];
     for filter in named {
-        for (sql, _) in lists::step_queries(&DIALECT, &filter, None, None).expect("builds") {
+        let search = StepSearch::of(&DIALECT, &filter, None, None).expect("builds");
+        for (sql, _) in search.queries(&DIALECT) {
             let plan = plan(&conn, &sql);
             assert!(!plan.contains("SCAN c") && !plan.contains("SCAN s"), "{sql}\n{plan}");
         }

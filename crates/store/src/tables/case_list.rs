@@ -11,6 +11,8 @@ use super::{
     collect,
     cursor::List,
     gathered::listed_cases,
+    key::case_number,
+    members::Members,
     order::{CaseKey, Span},
     rows::{CASE_COLUMNS, case_row, collect_up_to, column, text},
     search::{self, Search},
@@ -18,10 +20,13 @@ use super::{
 use crate::{CaseFilter, CaseOrder, ListedCase, PageRequest, RowPage, StoreError};
 use amends_api::CaseState;
 use amends_engine::CaseRow;
-use amends_protocol::Timestamp;
+use amends_protocol::{CaseId, Timestamp};
 
-/// Candidates that one page looks at: some tens of milliseconds, and more than are usually unfinished.
-const CANDIDATES: usize = 20_000;
+/// Candidates that one page looks at, of which each row is enough: some tens of milliseconds.
+pub(crate) const CANDIDATES: usize = 20_000;
+/// How many rows a look at the steps of a case, or into its JSON, costs as much time as.
+pub(crate) const STEPS_COST: usize = 3;
+pub(crate) const JSON_COST: usize = 2;
 /// Different reports that are followed side by side; of more, all cases are looked at instead.
 const REPORTS: usize = 64;
 /// Cases whose saga begins with the text that is searched for, so that a pasted saga id is found at any age.
@@ -60,13 +65,19 @@ pub(crate) fn cases(
         }
         rest.and("NOT (c.saga >= ? AND c.saga < ?)", [text(&beginning), text(&after)]);
     }
-    let streams = streams(conn, filter)?;
     span.after(cursor, order);
-    // What is named has few candidates by itself, however many newer cases there are.
-    let is_named = filter.saga.is_some() || filter.among.is_some();
-    let stop = if is_named { None } else { stop(conn, &streams, order, span)? };
-    span.until(stop, order);
-    let mut rows = rows(conn, &streams, &rest, span, order, limit + 1)?;
+    let (mut rows, stop) = match &filter.members {
+        Some(members) => of_members(conn, filter, members, &rest, span, limit + 1)?,
+        None => {
+            let streams = streams(conn, filter)?;
+            // What is named has few candidates by itself, however many newer cases there are.
+            let is_named = filter.saga.is_some() || filter.among.is_some();
+            let most = candidates(filter);
+            let stop = if is_named { None } else { stop(conn, &streams, order, span, most)? };
+            span.until(stop, order);
+            (rows(conn, &streams, &rest, span, order, limit + 1)?, stop)
+        }
+    };
     if rows.len() > limit {
         rows.truncate(limit);
         let next = rows.last().map(CaseKey::of).transpose()?;
@@ -87,14 +98,51 @@ fn page_of(
     Ok(RowPage { items, next, searched_until })
 }
 
+/// How many candidates a page of this filter looks at.
+fn candidates(filter: &CaseFilter) -> usize {
+    let looks_at_steps = filter.service.is_some() || filter.action.is_some();
+    let looks_into_json = filter.customer.is_some()
+        || filter.currency.is_some()
+        || filter.amount_min.is_some()
+        || filter.amount_max.is_some();
+    let cost =
+        1 + STEPS_COST * usize::from(looks_at_steps) + JSON_COST * usize::from(looks_into_json);
+    CANDIDATES / cost
+}
+
+/// What fits among cases that are named, from the beginning of the span on; and where it stopped, if it did.
+fn of_members(
+    conn: &dyn Tables,
+    filter: &CaseFilter,
+    members: &[(Timestamp, CaseId)],
+    rest: &Search,
+    span: Span,
+    wanted: usize,
+) -> Result<(Vec<CaseRow>, Option<CaseKey>), StoreError> {
+    let keys = members
+        .iter()
+        .filter_map(|(at, id)| Some((CaseKey { opened_at: at.0, id: case_number(*id).ok()? }, ())));
+    let mut members = Members::of(keys, span, filter.order, candidates(filter));
+    let mut found = Vec::new();
+    while found.len() < wanted
+        && let Some(some) = members.next(wanted)
+    {
+        let mut narrowed = rest.clone();
+        narrowed.and_among(conn.dialect(), "c.id", some.iter().map(|(key, ())| key.id));
+        let left = wanted - found.len();
+        found.extend(rows(conn, &[Stream::named()], &narrowed, span, filter.order, left)?);
+    }
+    Ok((found, members.stop()))
+}
+
 /// The text that sagas begin with and the first text after all of these, if few enough do.
 fn beginnings(
     conn: &dyn Tables,
     filter: &CaseFilter,
     limit: usize,
 ) -> Result<Option<(String, String)>, StoreError> {
-    let Some(wanted) = filter.text.as_deref().filter(|t| t.is_ascii() && filter.saga.is_none())
-    else {
+    let is_named = filter.saga.is_some() || filter.members.is_some();
+    let Some(wanted) = filter.text.as_deref().filter(|t| t.is_ascii() && !is_named) else {
         return Ok(None);
     };
     // Saga ids are printable ASCII: DEL comes after all of them.
@@ -184,13 +232,14 @@ fn reports_with(conn: &dyn Tables, prefix: &str) -> Result<Option<Vec<String>>, 
 }
 
 /// The candidate at which this page has to stop, if there are that many.
-fn stop(
+pub(crate) fn stop(
     conn: &dyn Tables,
     streams: &[Stream],
     order: CaseOrder,
     span: Span,
+    most: usize,
 ) -> Result<Option<CaseKey>, StoreError> {
-    let each = CANDIDATES / streams.len().max(1);
+    let each = most / streams.len().max(1);
     let mut stops = Vec::new();
     for stream in streams {
         let (sql, values) = stop_query(stream, order, span, each);

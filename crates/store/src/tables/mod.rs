@@ -4,6 +4,7 @@
 //! The SQL here is such as both read. Each knows what it has to put in other words; where it can answer for many at
 //! once what is written here as a loop, it does.
 
+pub(crate) mod act_list;
 pub(crate) mod act_rows;
 pub(crate) mod bulks;
 pub(crate) mod case_list;
@@ -16,9 +17,9 @@ mod database;
 pub(crate) mod erasures;
 pub(crate) mod gathered;
 pub(crate) mod key;
-pub(crate) mod lists;
 pub(crate) mod lookup;
 pub(crate) mod marks;
+mod members;
 pub(crate) mod order;
 pub(crate) mod prune;
 pub(crate) mod raw;
@@ -27,6 +28,7 @@ pub(crate) mod rejected;
 pub(crate) mod rows;
 pub(crate) mod search;
 pub(crate) mod settings;
+pub(crate) mod step_list;
 pub(crate) mod written;
 
 #[cfg(feature = "postgres")]

@@ -84,6 +84,11 @@ impl Span {
         };
     }
 
+    /// Whether a case is in it.
+    pub(crate) fn has(self, key: CaseKey) -> bool {
+        self.above.is_none_or(|above| key > above) && self.below.is_none_or(|below| key < below)
+    }
+
     /// As a condition on `cases c`.
     pub(crate) fn add_to(self, search: &mut Search) {
         for (end, sign) in [(self.above, ">"), (self.below, "<")] {

@@ -39,14 +39,19 @@ impl Search {
     }
 
     /// Adds that a column has one of these numbers, in any quantity.
-    fn and_among(&mut self, dialect: &Dialect, column: &str, numbers: impl Iterator<Item = i64>) {
+    pub(crate) fn and_among(
+        &mut self,
+        dialect: &Dialect,
+        column: &str,
+        numbers: impl Iterator<Item = i64>,
+    ) {
         let list: Vec<String> = numbers.map(|n| n.to_string()).collect();
         let condition = format!("{column} IN ({})", dialect.numbers);
         self.and(&condition, [Value::from(format!("[{}]", list.join(",")))]);
     }
 
     /// Rows by the ids that they have, or that the parts have which they are.
-    fn and_steps(&mut self, dialect: &Dialect, ids: &[StepId]) {
+    pub(crate) fn and_steps(&mut self, dialect: &Dialect, ids: &[StepId]) {
         let Dialect { numbers, part_of, .. } = dialect;
         let (parts, rows): (Vec<&StepId>, Vec<&StepId>) =
             ids.iter().partition(|id| id.part.is_some());
