@@ -480,7 +480,7 @@ impl Node {
             self.queue.unhold(|_| true);
             self.ask_again(|_, _| true);
         }
-        self.kept = self.moment.now;
+        self.kept = self.moment.now.minus_ms(turns::CLOCK_APART_MS);
         self.engine = Engine::load(loaded, &mut self.engine, self.moment);
         for (case, why) in &self.refused_cases {
             self.engine.refuse(*case, why);
