@@ -7,7 +7,7 @@ use super::{
 use crate::{
     StoreError,
     tables::{
-        key::{case_number, case_of, row_key},
+        key::{case_number, row_key},
         written::{Named, WRITING, Why},
     },
 };
@@ -165,21 +165,6 @@ impl<'w> Rows<'w> {
     /// Letters that were taken, as the statement has them: ids and partitions.
     pub(super) fn taken_lists(&self) -> (Vec<String>, Vec<i16>) {
         self.taken.iter().map(|(id, part)| (id.to_string(), *part)).unzip()
-    }
-
-    /// Which parts their sagas lie in, and which cases tell it of themselves.
-    pub(super) fn needs(&self) -> (Vec<i16>, Vec<i64>) {
-        if let Some(shares) = &self.shares {
-            return (shares.iter().copied().collect(), Vec::new());
-        }
-        let of_cases = self.cases.values().map(|(_, row)| part_of(&row.saga));
-        let of_sagas = self.sagas.values().map(|(_, row)| part_of(&row.saga));
-        let partitions: BTreeSet<i16> = of_cases.chain(of_sagas).collect();
-        let keys = self.reports.keys().chain(self.steps.keys());
-        let keys = keys.chain(self.attempts.keys().map(|(step, _)| step));
-        let ids: BTreeSet<i64> = keys.map(|key| case_of(*key).0.cast_signed()).collect();
-        let told = ids.into_iter().filter(|id| !self.cases.contains_key(id));
-        (partitions.into_iter().collect(), told.collect())
     }
 
     /// What the database refuses, by the name of the row.

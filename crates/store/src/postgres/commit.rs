@@ -4,7 +4,7 @@
 pub(super) use super::batch_rows::Landed;
 
 use super::{
-    batch_rows::{ALL, Rows, part_of},
+    batch_rows::{ALL, Rows},
     columns::ColumnLists,
     lease::{Held, Me},
     letters::Posted,
@@ -13,9 +13,7 @@ use super::{
 };
 use crate::{
     Batch, Partition, StoreError,
-    tables::{
-        chain::ChainWriter, erasures, key::case_number, marks, rejected, settings, written::WRITING,
-    },
+    tables::{chain::ChainWriter, erasures, marks, rejected, settings, written::WRITING},
 };
 use amends_engine::{Share, Write};
 use std::collections::BTreeSet;
@@ -53,7 +51,7 @@ pub(super) fn commit(by: Holder<'_>, batches: &[&Batch]) -> Result<Landed, Store
     };
     if shares.iter().any(|(_, share)| share.writes.iter().any(is_rare)) {
         return by.session.transact(|| {
-            let landed = needs(by, &rows, &shares)?;
+            let landed = hold(by, &rows)?;
             match &landed {
                 Landed::NotHeld => {}
                 Landed::Yes => one_by_one(by, &shares, rows)?,
@@ -103,7 +101,7 @@ fn is_rare(write: &Write) -> bool {
 /// Holds on to the seat alone, until the transaction ends.
 pub(super) fn hold_the_seat(by: Holder<'_>) -> Result<Landed, StoreError> {
     let shares = by.held.is_by_part().then(|| BTreeSet::from([ALL]));
-    hold(by, &Rows { shares, ..Rows::default() }, &[], &[])
+    hold(by, &Rows { shares, ..Rows::default() })
 }
 
 /// Holds on to all parts that are held each by itself, until the transaction ends: which they are, and which are lost.
@@ -111,42 +109,15 @@ pub(super) fn hold_all(by: Holder<'_>) -> Result<(Vec<i16>, Landed), StoreError>
     let mut shares: BTreeSet<i16> =
         by.held.each().map(|lease| lease.partition.0.cast_signed()).collect();
     let rows = Rows { shares: Some(shares.clone()), ..Rows::default() };
-    let landed = hold(by, &rows, &[], &[])?;
+    let landed = hold(by, &rows)?;
     if let Landed::Without(lost) = &landed {
         shares.retain(|part| !lost.contains(part));
     }
     Ok((shares.into_iter().collect(), landed))
 }
 
-/// Holds on to what the rare writes of shares need.
-fn needs(by: Holder<'_>, rows: &Rows<'_>, shares: &[Shared<'_>]) -> Result<Landed, StoreError> {
-    let (mut partitions, mut ids) = (BTreeSet::new(), BTreeSet::new());
-    for write in shares.iter().flat_map(|(_, share)| &share.writes) {
-        match write {
-            Write::Remove(id) => ids.extend(case_number(*id)),
-            Write::Act(row) => {
-                let case = row.case.or(row.step.map(|step| step.case));
-                ids.extend(case.and_then(|case| case_number(case).ok()));
-            }
-            Write::Erased(row) => {
-                partitions.insert(part_of(&row.saga));
-            }
-            // What belongs to no saga is the seat's; the others bring along what they need.
-            _ => {}
-        }
-    }
-    let (partitions, ids): (Vec<i16>, Vec<i64>) =
-        (partitions.into_iter().collect(), ids.into_iter().collect());
-    hold(by, rows, &partitions, &ids)
-}
-
-/// Until the transaction ends. A node that holds some partitions says itself which.
-fn hold(
-    by: Holder<'_>,
-    rows: &Rows<'_>,
-    partitions: &[i16],
-    ids: &[i64],
-) -> Result<Landed, StoreError> {
+/// Holds on to what rows need, until the transaction ends. A node that holds some partitions says which.
+fn hold(by: Holder<'_>, rows: &Rows<'_>) -> Result<Landed, StoreError> {
     let asked = by.session.run(async |line| {
         let sql = if rows.shares.is_some() { FENCE_SHARES.as_str() } else { FENCE.as_str() };
         let query = sqlx::query_scalar::<_, i16>(sql).bind(&by.me.node).bind(&by.held.epochs[..]);
@@ -155,7 +126,7 @@ fn hold(
                 let (letters, parts) = rows.taken_lists();
                 query.bind(shares.iter().copied().collect::<Vec<_>>()).bind(letters).bind(parts)
             }
-            None => query.bind(partitions).bind(ids),
+            None => query,
         };
         query.fetch_all(line).await
     });
@@ -221,20 +192,20 @@ fn put_whole(by: Holder<'_>, rows: &Rows<'_>) -> Result<(), StoreError> {
 /// One statement. Where it is taken back so that another can go on, it is repeated so often.
 pub(super) fn put(by: Holder<'_>, rows: &Rows<'_>, repeats: usize) -> Result<Landed, StoreError> {
     let columns = ColumnLists::of(rows)?;
-    let (partitions, ids) = rows.needs();
     let (clock, posted) = (rows.clock.map(|at| at.0), Posted::of(&rows.posted)?);
     let mut left = repeats;
     loop {
         let asked = by.session.run(async |line| {
             let sql = if rows.shares.is_some() { COMMIT_SHARES.as_str() } else { COMMIT.as_str() };
-            let query =
-                sqlx::query(sql).bind(&by.me.node).bind(&by.held.epochs[..]).bind(&partitions[..]);
+            let query = sqlx::query(sql).bind(&by.me.node).bind(&by.held.epochs[..]);
             let query = match &rows.shares {
-                Some(_) => {
+                Some(shares) => {
+                    let partitions: Vec<i16> = shares.iter().copied().collect();
                     let (letters, parts) = rows.taken_lists();
-                    posted.bind(columns.bind(query.bind(letters).bind(parts).bind(clock)))
+                    let query = query.bind(partitions).bind(letters).bind(parts).bind(clock);
+                    posted.bind(columns.bind(query))
                 }
-                None => columns.bind(query.bind(&ids[..]).bind(clock)),
+                None => columns.bind(query.bind(clock)),
             };
             get::<Vec<i16>>(&query.fetch_one(line).await?, 0)
         });

@@ -12,13 +12,15 @@ use crate::{Lease, Partition, StoreError};
 use std::time::Duration;
 
 /// What may be claimed: what nobody owns; what this node owns by its row and does not know of, from an earlier process
-/// or a claim of unknown end; and, once it has lived for long enough, what a dead one owns.
+/// or a claim of unknown end; and, once it has lived for long enough, what a dead one owns. Nothing in a store that is not
+/// shared: whoever holds that as a whole looks at the seat's lease alone.
 macro_rules! claimable {
     () => {
         "WITH me AS MATERIALIZED (
            SELECT since <= clock_timestamp() - make_interval(secs => $3) AS settled
            FROM node WHERE id = $1 AND incarnation = $2::uuid AND alive_until > clock_timestamp() AND NOT leaving
-             AND NOT EXISTS (SELECT FROM marks WHERE name = 'moving')),
+             AND NOT EXISTS (SELECT FROM marks WHERE name = 'moving')
+             AND EXISTS (SELECT FROM marks WHERE name = 'first_number')),
          free AS MATERIALIZED (
            SELECT l.partition FROM lease l, me
            WHERE l.owner IS NULL OR (l.owner = $1 AND l.epoch <> ($4::bigint[])[l.partition + 1])

@@ -16,7 +16,7 @@ pub(super) static FENCE_SHARES: LazyLock<String> = LazyLock::new(|| fence_alone(
 /// Sequences of case numbers that a lease row is raised by at a time, so that few commits write it.
 pub(super) const SEQUENCES_AT_A_TIME: i64 = 256;
 
-/// Values of the fence: node, epochs, partitions; then cases, or for many shares the letters that were taken and their
+/// Values of the fence: node, epochs; then, for many shares, partitions, the letters that were taken and their
 /// partitions.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Shares {
@@ -28,7 +28,7 @@ impl Shares {
     /// The value after those of the fence.
     const fn after_fence(self) -> usize {
         match self {
-            Self::One => 5,
+            Self::One => 3,
             Self::Many => 6,
         }
     }
@@ -41,19 +41,13 @@ impl Shares {
     }
 }
 
-/// The 64 parts that are needed, and the seat; one that is missing shuts everything out. What belongs to the share that
-/// all is of then, the seat's, is written if nothing is missing.
+/// The seat's lease stands for all: as long as nodes don't share the store, all of them are claimed, raised and given back
+/// together (`lease.rs`), so whoever would take one has to wait for the seat's. Each lock costs a line of the log.
 const WHOLE_FENCE: &str = "
-    WITH wanted AS MATERIALIZED (
-      SELECT 64 AS partition UNION SELECT p::int FROM unnest($3::smallint[]) AS u(p)
-      UNION SELECT partition::int FROM cases WHERE id = ANY($4::bigint[])),
-    held AS MATERIALIZED (
+    WITH fence AS MATERIALIZED (
       SELECT l.partition FROM lease l
-      WHERE l.partition = ANY(ARRAY(SELECT partition FROM wanted)) AND l.owner = $1
-        AND l.epoch = ($2::bigint[])[l.partition + 1]
-      ORDER BY l.partition FOR SHARE OF l),
-    fence AS MATERIALIZED (
-      SELECT partition FROM held WHERE (SELECT count(*) FROM held) = (SELECT count(*) FROM wanted))";
+      WHERE l.partition = 64 AND l.owner = $1 AND l.epoch = ($2::bigint[])[65]
+      FOR SHARE OF l)";
 
 /// A share whose letters are not all there was taken before: it counts as lost. Nobody else deletes letters of a
 /// partition that is held, so what the statement's snapshot shows of them stands.
