@@ -74,7 +74,7 @@ pub use rulebooks::{
 pub use steps::{AttemptView, StepView};
 pub use words::{
     AttemptResult, BreakerState, CaseActName, CaseState, Cause, ClosedOn, EventKind,
-    FindingSeverity, QuestionActName, QuestionEffect, QuestionKind, ReportStanding, ReportWay,
-    ServiceHealth, Source, StepActName, StepStateName, StrangerActName, StuckReason, TroubleReason,
-    Verdict,
+    FindingSeverity, NodeState, QuestionActName, QuestionEffect, QuestionKind, ReportStanding,
+    ReportWay, ServiceHealth, Source, StepActName, StepStateName, StrangerActName, StuckReason,
+    TroubleReason, Verdict,
 };

@@ -3,7 +3,7 @@
 //! One table for console and terminal; how a colour looks is theirs.
 
 use crate::{
-    BulkActName, BulkState, CaseState, Cause, ClosedOn, QuestionEffect, QuestionKind,
+    BulkActName, BulkState, CaseState, Cause, ClosedOn, NodeState, QuestionEffect, QuestionKind,
     ServiceHealth, StepStateName, StuckReason, TroubleReason, Verdict,
 };
 use amends_protocol::Outcome;
@@ -259,6 +259,17 @@ impl Signed for ServiceHealth {
     }
 }
 
+impl Signed for NodeState {
+    fn sign(self) -> Sign {
+        match self {
+            Self::Alive => sign("alive", "●", Tone::Good),
+            Self::Draining => sign("draining", "◐", Tone::Waiting),
+            Self::Drained => sign("drained", "‖", Tone::Decided),
+            Self::Silent => sign("silent", "⊗", Tone::Bad),
+        }
+    }
+}
+
 /// The sign of what needs a person, as a trouble names it: a reason of being stuck, a kind of question, or `unmatched`.
 #[must_use]
 pub fn trouble_sign(why: TroubleReason) -> Sign {
@@ -326,6 +337,7 @@ mod tests {
         told_apart(BulkState::ALL);
         told_apart(BulkActName::ALL);
         told_apart(ServiceHealth::ALL);
+        told_apart(NodeState::ALL);
         assert!(CaseState::ALL.iter().all(|state| state.sign().shape != QUARANTINED.shape));
         assert!(StepStateName::ALL.iter().all(|state| state.sign().shape != CALLS_BACK.shape));
         let names: BTreeSet<_> = Tone::ALL.iter().map(|tone| tone.as_str()).collect();

@@ -305,6 +305,20 @@ impl ServiceHealth {
 }
 
 words! {
+    /// How a node is that shares the store with others.
+    NodeState, "state of a node" {
+        /// It works on what it holds.
+        Alive = "alive",
+        /// It was told to give back what it holds, and still holds some.
+        Draining = "draining",
+        /// It has given back all of it, and takes nothing.
+        Drained = "drained",
+        /// It has not shown itself for seconds: the others take what it held.
+        Silent = "silent",
+    }
+}
+
+words! {
     /// The state of a service's circuit breaker.
     BreakerState, "state of a breaker" {
         /// Requests go out.

@@ -5,6 +5,7 @@
 mod support;
 
 use amends_private_server::{ARCHIVING, PostgresServer};
+use amends_store::{Leases, PostgresOptions, PostgresStore, Taking};
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -84,6 +85,65 @@ fn a_second_supervisor_waits_and_takes_over_what_the_first_had_acknowledged() {
     assert_eq!(keys(&billing).0.len(), 1, "both ask under the same key");
     second.stop();
     assert!(status().contains("held    by nobody"), "{}", status());
+}
+
+/// A node that only holds, and gives back half of it at a time once it is told to leave; until the sender is gone.
+fn holds_and_gives_back(store: PostgresStore, holds: Sender<()>, over: &Receiver<()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    runtime.expect("a runtime").block_on(async {
+        assert_eq!(store.claim(65).await.expect("it lives").len(), 65);
+        drop(holds);
+        while over.try_recv() == Err(TryRecvError::Empty) {
+            if store.beat().await.expect("the database is there").leaving {
+                let held = store.raise().await.expect("the database is there");
+                let some = held.iter().take(held.len().div_ceil(2)).map(|lease| lease.partition);
+                store.release(some.collect()).await.expect("the database is there");
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+}
+
+#[test]
+fn a_node_is_drained_and_resumed_by_its_name() {
+    let database = PostgresServer::shared().new_database();
+    let cluster = |arguments: &[&str]| {
+        let mut command = command();
+        command.arg("cluster").args(arguments).env("AMENDS_CLUSTER_DATABASE", &database);
+        finish(&mut command)
+    };
+    let none = cluster(&["drain", "one"]).exits(6).stderr;
+    assert!(none.contains("there is no store in the database"), "{none}");
+    let open = |node: &str| {
+        let options = PostgresOptions::new(&database, node);
+        PostgresStore::open(&PostgresOptions { taking: Taking::Parts, ..options }).expect("opens")
+    };
+    let (one, two) = (open("one"), open("two"));
+    let (end, ended) = mpsc::channel::<()>();
+    let (hold, held) = mpsc::channel();
+    let holding = std::thread::spawn(move || holds_and_gives_back(one, hold, &ended));
+    assert!(held.recv().is_err(), "it says nothing but that it holds");
+
+    let unknown = cluster(&["drain", "three"]).exits(5).stderr;
+    assert!(unknown.contains("those that live: `one`, `two`"), "{unknown}");
+    let told = cluster(&["resume", "one"]).exits(0).stdout;
+    assert!(told.contains("was not drained"), "{told}");
+    let done = cluster(&["drain", "one", "--timeout", "1m"]).exits(0);
+    assert!(done.stderr.contains("`one` holds "), "by and by: {}", done.stderr);
+    let said = "`one` holds nothing any more; 65 of 65 are held by nobody";
+    assert!(done.stdout.contains(said), "{}", done.stdout);
+
+    let last = cluster(&["drain", "two"]).exits(2).stderr;
+    assert!(last.contains("the last node that works") && last.contains("--yes"), "{last}");
+    let again = cluster(&["resume", "one"]).exits(0).stdout;
+    assert!(again.contains("`one` takes its share again"), "{again}");
+    let told = cluster(&["drain", "two", "--no-wait"]).exits(0).stdout;
+    assert!(told.contains("`two` is told to give back 0 of 64 parts"), "{told}");
+    drop(end);
+    holding.join().expect("no panic");
+    drop(two);
+    let gone = cluster(&["drain", "one"]).exits(5).stderr;
+    assert!(gone.contains("none lives at all"), "{gone}");
 }
 
 #[test]

@@ -353,6 +353,8 @@ const ALONE: &[&str] = &[
     // They look at a store of their own.
     "store status",
     "cluster status",
+    "cluster drain",
+    "cluster resume",
     "migrate",
     // They ask nobody.
     "nats try",

@@ -54,4 +54,13 @@ impl ClusterOptions {
     pub fn status(&self) -> Result<Option<PostgresSeen>, StoreError> {
         PostgresStore::status(&self.with_password()?)
     }
+
+    /// Tells a node to give back all that it holds and to take nothing more, or to go on. False if no node of this name
+    /// lives.
+    ///
+    /// # Errors
+    /// As [`PostgresStore::set_leaving`], and when the password can't be read.
+    pub fn set_leaving(&self, node: &str, leaving: bool) -> Result<bool, StoreError> {
+        PostgresStore::set_leaving(&self.with_password()?, node, leaving)
+    }
 }

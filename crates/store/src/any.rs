@@ -2,12 +2,13 @@
 
 use crate::{
     ActFilter, Adopted, Archive, AuditEnds, AuditEntry, Batch, Beat, BulkRow, Call, Calls,
-    CaseFilter, CaseRecord, Committed, CredentialKind, CredentialRow, Credentials, Epoch,
-    FieldValue, Hearing, HoldingPage, HoldingPlace, Lease, Leases, Ledger, LetterMark, Letters,
-    LettersRead, ListedCase, ListedErasure, ListedRejected, ListedStep, Loaded, LookupRequest,
-    LookupResult, NodeSeen, Nodes, OpenPage, OpenPlace, PageRequest, Partition, RawCase, Rejected,
-    RejectedFilter, RejectedKept, RejectedLimits, RejectedRow, RowPage, RulebookRow, SettledBefore,
-    Settlements, SqliteStore, StepFilter, StepRecord, StoreError, Upkeep,
+    CaseFilter, CaseRecord, ClusterSeen, Committed, CredentialKind, CredentialRow, Credentials,
+    Epoch, FieldValue, Hearing, HoldingPage, HoldingPlace, Lease, Leases, Ledger, LetterMark,
+    Letters, LettersRead, ListedCase, ListedErasure, ListedRejected, ListedStep, Loaded,
+    LookupRequest, LookupResult, NodeSeen, Nodes, OpenPage, OpenPlace, PageRequest, Partition,
+    RawCase, Rejected, RejectedFilter, RejectedKept, RejectedLimits, RejectedRow, RowPage,
+    RulebookRow, SettledBefore, Settlements, SqliteStore, StepFilter, StepRecord, StoreError,
+    Upkeep,
 };
 use amends_api::{CaseState, RejectedId};
 use amends_engine::{ErasedRow, ErasureRow, SagaRow, StoredCase};
@@ -47,6 +48,34 @@ impl AnyStore {
             Self::Sqlite(store) => Box::pin(store.closed()),
             #[cfg(feature = "postgres")]
             Self::Postgres(store) => Box::pin(store.closed()),
+        }
+    }
+}
+
+impl AnyStore {
+    /// Looks at the nodes that share it; none if it is in a file, which is never shared.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn cluster(&self) -> Result<Option<ClusterSeen>, StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(None),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => store.cluster().await.map(Some),
+        }
+    }
+
+    /// Tells a node that shares it to give back all that it holds and to take nothing more, or to go on; until its
+    /// process ends. False if no node of this name lives.
+    ///
+    /// # Errors
+    /// When the store can't be written.
+    #[cfg_attr(not(feature = "postgres"), allow(unused_variables))]
+    pub async fn tell_leaving(&self, node: String, leaving: bool) -> Result<bool, StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(false),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => store.tell_leaving(node, leaving).await,
         }
     }
 }

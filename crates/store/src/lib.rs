@@ -56,7 +56,7 @@ pub use ledger::Ledger;
 pub use letters::{LETTERS_LIMIT, Letters};
 #[cfg(feature = "postgres")]
 pub use moving::{Moving, StoreMoved, TableMoved, move_store};
-pub use nodes::{NodeSeen, Nodes, fair_share};
+pub use nodes::{ClusterSeen, NodeSeen, Nodes, fair_share};
 #[cfg(feature = "postgres")]
 pub use postgres::{
     LeasesSeen, PostgresOptions, PostgresSeen, PostgresStore, PostgresTls, ServerSeen, TableSeen,

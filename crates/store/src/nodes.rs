@@ -1,6 +1,7 @@
 //! Who shares a store: which nodes live, what each of them holds, and how much is its due.
 
 use crate::{Partition, StoreError};
+use amends_api::NodeState;
 use amends_protocol::Timestamp;
 use std::future::Future;
 
@@ -23,6 +24,45 @@ pub struct NodeSeen {
     pub parts: Vec<Partition>,
     /// Milliseconds that the clock of the database is ahead of its own; none as long as nobody has measured it.
     pub offset_ms: Option<i64>,
+}
+
+impl NodeSeen {
+    /// How it is, in one word.
+    #[must_use]
+    pub fn state(&self) -> NodeState {
+        match (self.is_alive, self.leaving) {
+            (false, _) => NodeState::Silent,
+            (true, false) => NodeState::Alive,
+            (true, true) if self.parts.is_empty() => NodeState::Drained,
+            (true, true) => NodeState::Draining,
+        }
+    }
+}
+
+/// What there is to see of the nodes that share a store, and between them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClusterSeen {
+    /// Those that have shown themselves within the last day, by name.
+    pub nodes: Vec<NodeSeen>,
+    /// Letters that wait for the nodes whose they are.
+    pub letters: u64,
+    /// For how long the oldest of them has waited, in milliseconds by the clock of the database; none without letters.
+    pub oldest_letter_ms: Option<u64>,
+}
+
+impl ClusterSeen {
+    /// How many of the 65 parts nobody who lives holds.
+    #[must_use]
+    pub fn without_owner(&self) -> usize {
+        let held = self.nodes.iter().filter(|node| node.is_alive).map(|node| node.parts.len());
+        (Partition::PARTS + 1).saturating_sub(held.sum())
+    }
+
+    /// Whether a node is the only one that works: nobody else takes what it gives back.
+    #[must_use]
+    pub fn is_last(&self, name: &str) -> bool {
+        !self.nodes.iter().any(|node| node.name != name && node.state() == NodeState::Alive)
+    }
 }
 
 /// How many partitions each node may hold, so that all of them are held: nodes that leave, or are dead, hold none.
@@ -52,9 +92,8 @@ pub trait Nodes: Clone + Send + Sync + 'static {
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_is_due_to_each_is_enough_for_all() {
-        let node = |is_alive, leaving| NodeSeen {
+    fn node(is_alive: bool, leaving: bool) -> NodeSeen {
+        NodeSeen {
             name: "a".to_owned(),
             since: Timestamp(0),
             silent_ms: 0,
@@ -63,7 +102,28 @@ mod tests {
             version: 1,
             parts: Vec::new(),
             offset_ms: None,
+        }
+    }
+
+    #[test]
+    fn what_a_dead_one_held_has_no_owner() {
+        let holds = |name: &str, parts: std::ops::Range<u16>, is_alive, leaving| NodeSeen {
+            name: name.to_owned(),
+            parts: parts.map(Partition).collect(),
+            ..node(is_alive, leaving)
         };
+        let (a, b) = (holds("a", 0..20, true, false), holds("b", 20..40, true, true));
+        let nodes = vec![a, b, holds("c", 40..60, false, true), holds("d", 0..0, true, true)];
+        let states: Vec<_> = nodes.iter().map(NodeSeen::state).collect();
+        let wanted = [NodeState::Alive, NodeState::Draining, NodeState::Silent, NodeState::Drained];
+        assert_eq!(states, wanted);
+        let seen = ClusterSeen { nodes, ..ClusterSeen::default() };
+        assert_eq!(seen.without_owner(), 25);
+        assert!(seen.is_last("a") && !seen.is_last("b"));
+    }
+
+    #[test]
+    fn what_is_due_to_each_is_enough_for_all() {
         let (staying, leaving, dead) = (node(true, false), node(true, true), node(false, false));
         for (nodes, share) in [
             (vec![], 65),

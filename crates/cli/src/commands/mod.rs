@@ -132,7 +132,7 @@ enum Command {
     /// See what kind of store there is, and who holds it
     #[command(subcommand)]
     Store(store::StoreCommand),
-    /// See the nodes that have a store in PostgreSQL open, and what each holds
+    /// See the nodes that have a store in PostgreSQL open, and what each holds; drain one
     #[cfg(feature = "postgres")]
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
@@ -200,10 +200,13 @@ pub fn run(arguments: Arguments) -> Outcome<Exit> {
 
 /// Asks on a terminal whether to do something; elsewhere the answer has to be on the command line.
 fn confirm(what: &str) -> Outcome {
+    confirm_or(what, "add --yes to do it, or --dry-run to see them")
+}
+
+/// The same, where something else is to be said of the command line.
+fn confirm_or(what: &str, help: &str) -> Outcome {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        return Err(Failure::Usage(format!(
-            "this would {what}; add --yes to do it, or --dry-run to see them"
-        )));
+        return Err(Failure::Usage(format!("this would {what}; {help}")));
     }
     crate::output::prompt(&format!("{what}? [y/N] "))?;
     let mut answer = String::new();

@@ -24,6 +24,11 @@ const READ: &str = "
 const WAITING: &str = "
     SELECT part::smallint, (SELECT count(*) FROM (SELECT FROM inbox WHERE partition = part LIMIT $1) AS i)
     FROM generate_series(0, 64) AS part";
+/// The first of each inbox: the oldest there, but for moments.
+const OLDEST: &str = "
+    SELECT (extract(epoch FROM clock_timestamp() - min(first.sent_at)) * 1000)::bigint
+    FROM generate_series(0, 64) AS part
+    CROSS JOIN LATERAL (SELECT sent_at FROM inbox WHERE partition = part ORDER BY xid, seq LIMIT 1) AS first";
 
 /// Letters that come with a commit, as lists.
 #[derive(Default)]
@@ -115,4 +120,12 @@ pub(super) fn waiting(session: &Session) -> Result<Vec<(Partition, u64)>, StoreE
     let rows = rows.map_err(database("count letters"))?;
     let some = rows.into_iter().filter(|(_, count)| *count > 0);
     Ok(some.map(|(part, n)| (Partition(part.cast_unsigned()), n.cast_unsigned())).collect())
+}
+
+/// For how long the oldest has waited, in milliseconds; none without letters.
+pub(super) fn oldest_ms(session: &Session) -> Result<Option<u64>, StoreError> {
+    let oldest = session
+        .run(async |line| sqlx::query_scalar::<_, Option<i64>>(OLDEST).fetch_one(line).await);
+    let oldest = oldest.map_err(database("look for the oldest letter"))?;
+    Ok(oldest.map(|ms| u64::try_from(ms).unwrap_or(0)))
 }

@@ -1,7 +1,10 @@
 //! The nodes that share a store, as their rows tell.
 
-use super::session::{Session, database, get};
-use crate::{NodeSeen, Partition, StoreError};
+use super::{
+    PostgresStore, letters,
+    session::{Session, database, get},
+};
+use crate::{ClusterSeen, NodeSeen, Partition, StoreError};
 use amends_protocol::Timestamp;
 use sqlx::postgres::PgRow;
 
@@ -35,6 +38,32 @@ fn node(row: &PgRow) -> sqlx::Result<NodeSeen> {
         offset_ms: get(row, 6)?,
         parts: parts.into_iter().map(|part| Partition(part.cast_unsigned())).collect(),
     })
+}
+
+/// The nodes, and what waits between them.
+pub(super) fn cluster(session: &Session) -> Result<ClusterSeen, StoreError> {
+    let nodes = all(session)?;
+    let letters: u64 = letters::waiting(session)?.iter().map(|(_, count)| count).sum();
+    let oldest_letter_ms = if letters == 0 { None } else { letters::oldest_ms(session)? };
+    Ok(ClusterSeen { nodes, letters, oldest_letter_ms })
+}
+
+impl PostgresStore {
+    /// Looks at the nodes that share it, and at what waits between them.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn cluster(&self) -> Result<ClusterSeen, StoreError> {
+        self.reading().ask(cluster).await
+    }
+
+    /// As [`set_leaving`](Self::set_leaving), by a node that has the store open.
+    ///
+    /// # Errors
+    /// When the store can't be written.
+    pub async fn tell_leaving(&self, node: String, leaving: bool) -> Result<bool, StoreError> {
+        self.writing().order(move |writer| writer.set_leaving(&node, leaving)).await
+    }
 }
 
 /// The highest sequence of all case numbers.

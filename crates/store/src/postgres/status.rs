@@ -1,10 +1,10 @@
 //! A look at a store from outside, beside nodes that may be using it.
 
 use super::{
-    letters, nodes, schema,
+    nodes, schema,
     session::{Session, database, get},
 };
-use crate::{NodeSeen, StoreError};
+use crate::{ClusterSeen, StoreError};
 use amends_protocol::Timestamp;
 
 /// What was seen of a store in PostgreSQL.
@@ -20,10 +20,8 @@ pub struct PostgresSeen {
     pub bytes: u64,
     /// Who holds what, by name.
     pub leases: Vec<LeasesSeen>,
-    /// The nodes that have shown themselves within the last day, by name.
-    pub nodes: Vec<NodeSeen>,
-    /// Letters that wait for the nodes whose they are.
-    pub letters: u64,
+    /// The nodes that have it open, and what waits between them.
+    pub cluster: ClusterSeen,
     /// Its tables, the largest first.
     pub tables: Vec<TableSeen>,
 }
@@ -70,8 +68,7 @@ pub(super) fn look(session: &Session) -> Result<Option<PostgresSeen>, StoreError
     if !schema::refuse_other(session)? {
         return Ok(None);
     }
-    let nodes = nodes::all(session)?;
-    let letters = letters::waiting(session)?.iter().map(|(_, count)| count).sum();
+    let cluster = nodes::cluster(session)?;
     let seen = session.run(async |line| {
         let server = sqlx::query_scalar("SHOW server_version").fetch_one(&mut *line).await?;
         let cases: i64 = sqlx::query_scalar(CASES).fetch_one(&mut *line).await?;
@@ -99,7 +96,7 @@ pub(super) fn look(session: &Session) -> Result<Option<PostgresSeen>, StoreError
         let bytes = tables.iter().map(|table| table.bytes).sum();
         let cases = cases.cast_unsigned();
         let schema = schema::SCHEMA;
-        Ok(PostgresSeen { server, schema, cases, bytes, leases, nodes, letters, tables })
+        Ok(PostgresSeen { server, schema, cases, bytes, leases, cluster, tables })
     });
     seen.map(Some).map_err(database("look at the store"))
 }

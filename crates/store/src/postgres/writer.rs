@@ -5,7 +5,7 @@ use super::{
     identity::SameDatabase,
     lease::Me,
     leased::Leased,
-    letters,
+    letters, nodes,
     options::{PostgresOptions, Taking},
     schema,
     session::{self, Session, breaks, database},
@@ -266,6 +266,10 @@ impl PgWriter {
             Leased::Whole(_) => self.change(work),
             Leased::Parts(_) => self.on_line(|session, _, _| session.transact(|| work(session))),
         }
+    }
+
+    pub(super) fn set_leaving(&mut self, node: &str, leaving: bool) -> Result<bool, StoreError> {
+        self.on_line(|session, _, _| nodes::set_leaving(session, node, leaving))
     }
 
     pub(super) fn claim(&mut self, most: usize) -> Result<Vec<Lease>, StoreError> {

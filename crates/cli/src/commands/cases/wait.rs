@@ -4,11 +4,11 @@ use super::which::WhichCase;
 use crate::client::Client;
 use crate::complete;
 use crate::failure::{Failure, Outcome};
+use crate::moment;
 use crate::output;
 use crate::printing::Printing;
 use amends_api::CaseDetail;
 use amends_api::CaseState;
-use amends_rulebook::duration::parse_ms;
 use clap_complete::ArgValueCompleter;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -26,7 +26,7 @@ pub struct WaitOptions {
     #[arg(long = "for", value_name = "STATE", value_delimiter = ',', default_value = "settled")]
     states: Vec<CaseState>,
     /// Give up after this time: 90s, 15m, 2h [default: never]
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = moment::time_limit)]
     timeout: Option<Duration>,
     #[command(flatten)]
     printing: Printing,
@@ -34,12 +34,6 @@ pub struct WaitOptions {
 
 /// Pause between looks.
 const LOOK: Duration = Duration::from_millis(250);
-
-fn time(text: &str) -> Result<Duration, String> {
-    let ms = parse_ms(text)
-        .map_err(|_| format!("`{text}` is no time; write e.g. `90s`, `15m` or `2h`"))?;
-    Ok(Duration::from_millis(ms))
-}
 
 pub(super) async fn run(client: &Client, options: WaitOptions) -> Outcome {
     let path = format!("/v1/cases/{}", options.case.id(client).await?);

@@ -158,6 +158,7 @@ fn of_store(seen: &PostgresSeen, place: &str) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use amends_store::ClusterSeen;
     use std::time::Duration;
 
     fn good() -> ServerSeen {
@@ -198,8 +199,7 @@ mod tests {
             schema: 1,
             cases: 7,
             bytes: 1 << 20,
-            nodes: Vec::new(),
-            letters: 0,
+            cluster: ClusterSeen::default(),
             leases: Vec::new(),
             tables: vec![table],
         };

@@ -1,11 +1,14 @@
-//! `amends cluster`: the nodes that have a store in PostgreSQL open, and what each of them holds. It asks the database,
-//! not a supervisor. Changes nothing.
+//! `amends cluster`: the nodes that have a store in PostgreSQL open, and what each of them holds; to tell one to give it
+//! back. It asks the database, not a supervisor.
+
+mod drain;
 
 use super::config::ConfigArguments;
 use crate::failure::{Failure, Outcome};
+use crate::moment;
 use crate::output::{self, Grid};
 use amends_server::ClusterOptions;
-use amends_store::{NodeSeen, Partition, PostgresSeen};
+use amends_store::{ClusterSeen, NodeSeen, Partition};
 use anyhow::anyhow;
 use serde_json::{Value, json};
 
@@ -24,10 +27,18 @@ Works beside running supervisors, and without any."
         #[arg(long)]
         json: bool,
     },
+    /// Have a node give what it holds to the others, in order, and wait until it holds nothing
+    Drain(Box<drain::DrainOptions>),
+    /// Let a node that was drained take its share again
+    Resume(Box<drain::ResumeOptions>),
 }
 
 pub(super) fn run(command: ClusterCommand) -> Outcome {
-    let ClusterCommand::Status { config, json } = command;
+    let (config, json) = match command {
+        ClusterCommand::Status { config, json } => (config, json),
+        ClusterCommand::Drain(options) => return drain::drain(&options),
+        ClusterCommand::Resume(options) => return drain::resume(&options),
+    };
     let seen = look(&cluster(&config)?)?;
     if json {
         output::json(&of(&seen))
@@ -45,12 +56,12 @@ fn cluster(config: &ConfigArguments) -> Outcome<ClusterOptions> {
     })
 }
 
-fn look(cluster: &ClusterOptions) -> Outcome<PostgresSeen> {
+fn look(cluster: &ClusterOptions) -> Outcome<ClusterSeen> {
     let none = || {
         let place = cluster.database.place();
         anyhow!("there is no store in the database {place}; `amends serve` begins one")
     };
-    Ok(cluster.status().map_err(anyhow::Error::from)?.ok_or_else(none)?)
+    Ok(cluster.status().map_err(anyhow::Error::from)?.ok_or_else(none)?.cluster)
 }
 
 /// Parts of the sagas that it holds.
@@ -58,31 +69,17 @@ fn parts(node: &NodeSeen) -> usize {
     node.parts.iter().filter(|part| **part != Partition::SEAT).count()
 }
 
-fn state(node: &NodeSeen) -> &'static str {
-    match (node.is_alive, node.leaving) {
-        (false, _) => "silent",
-        (true, true) => "leaving",
-        (true, false) => "alive",
-    }
-}
-
 fn has_seat(node: &NodeSeen) -> bool {
     node.parts.contains(&Partition::SEAT)
 }
 
-/// Parts that nobody who lives holds.
-fn without_owner(seen: &PostgresSeen) -> usize {
-    let held = seen.nodes.iter().filter(|node| node.is_alive).map(|node| node.parts.len());
-    (Partition::PARTS + 1).saturating_sub(held.sum())
-}
-
-fn lines(seen: &PostgresSeen) -> Vec<String> {
+fn lines(seen: &ClusterSeen) -> Vec<String> {
     let mut grid =
         Grid::new(&["node", "state", "parts", "seat", "since", "last seen", "clock", "version"]);
     for node in &seen.nodes {
         grid.row(vec![
             node.name.clone(),
-            state(node).to_owned(),
+            node.state().to_string(),
             format!("{} of {}", parts(node), Partition::PARTS),
             if has_seat(node) { "yes" } else { "" }.to_owned(),
             node.since.to_string(),
@@ -98,22 +95,23 @@ fn lines(seen: &PostgresSeen) -> Vec<String> {
     } else {
         lines.extend(grid.render().lines().map(str::to_owned));
     }
-    let without = without_owner(seen);
+    let without = seen.without_owner();
     if without > 0 {
         lines.push(format!("{without} of 65 are held by nobody who lives"));
     }
-    if seen.letters > 0 {
-        lines.push(format!("{} letters wait between nodes", seen.letters));
+    if let Some(ms) = seen.oldest_letter_ms {
+        let since = moment::span(ms);
+        lines.push(format!("{} letters wait between nodes, the oldest for {since}", seen.letters));
     }
     lines
 }
 
-fn of(seen: &PostgresSeen) -> Value {
+fn of(seen: &ClusterSeen) -> Value {
     let nodes = seen.nodes.iter().map(|node| {
         let parts = node.parts.iter().filter(|part| **part != Partition::SEAT).map(|part| part.0);
         json!({
             "name": node.name,
-            "state": state(node),
+            "state": node.state(),
             "parts": parts.collect::<Vec<_>>(),
             "seat": has_seat(node),
             "since": node.since.to_string(),
@@ -124,19 +122,19 @@ fn of(seen: &PostgresSeen) -> Value {
     });
     json!({
         "nodes": nodes.collect::<Vec<_>>(),
-        "withoutOwner": without_owner(seen),
+        "withoutOwner": seen.without_owner(),
         "lettersWaiting": seen.letters,
+        "oldestLetterMs": seen.oldest_letter_ms,
     })
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use amends_protocol::Timestamp;
 
-    #[test]
-    fn nodes_are_told_with_what_they_hold() {
-        let node = |name: &str, parts: Vec<Partition>| NodeSeen {
+    pub(super) fn node(name: &str, parts: Vec<Partition>) -> NodeSeen {
+        NodeSeen {
             name: name.to_owned(),
             since: Timestamp(0),
             silent_ms: 340,
@@ -145,30 +143,29 @@ mod tests {
             version: 4,
             parts,
             offset_ms: Some(12),
-        };
-        let seen = PostgresSeen {
-            server: "15".to_owned(),
-            schema: 4,
-            cases: 0,
-            bytes: 0,
-            leases: Vec::new(),
-            nodes: vec![
-                node("a", Partition::parts().take(40).chain([Partition::SEAT]).collect()),
-                NodeSeen { leaving: true, ..node("b", vec![Partition(50)]) },
-                NodeSeen { is_alive: false, offset_ms: None, ..node("c", vec![Partition(51)]) },
-            ],
-            letters: 3,
-            tables: Vec::new(),
-        };
+        }
+    }
+
+    pub(super) fn seen(nodes: Vec<NodeSeen>) -> ClusterSeen {
+        ClusterSeen { nodes, letters: 3, oldest_letter_ms: Some(4_000) }
+    }
+
+    #[test]
+    fn nodes_are_told_with_what_they_hold() {
+        let seen = seen(vec![
+            node("a", Partition::parts().take(40).chain([Partition::SEAT]).collect()),
+            NodeSeen { leaving: true, ..node("b", vec![Partition(50)]) },
+            NodeSeen { is_alive: false, offset_ms: None, ..node("c", vec![Partition(51)]) },
+        ]);
         let told = lines(&seen).join("\n");
         for part in [
-            "a     alive    40 of 64  yes",
-            "b     leaving  1 of 64",
-            "c     silent   1 of 64",
+            "a     alive     40 of 64  yes",
+            "b     draining  1 of 64",
+            "c     silent    1 of 64",
             "0.3 s ago  -12 ms",
             "?",
             "23 of 65 are held by nobody who lives",
-            "3 letters wait between nodes",
+            "3 letters wait between nodes, the oldest for 4s",
         ] {
             assert!(told.contains(part), "{part}: {told}");
         }
