@@ -17,6 +17,7 @@ mod groups;
 mod hidden;
 mod index;
 mod money;
+mod nodes;
 mod overview;
 mod page;
 pub mod plain;
@@ -49,6 +50,7 @@ pub use groups::GroupView;
 pub use hidden::Hidden;
 pub use index::Index;
 pub use money::{Amount, Money, NoAmount, Totals, amounts_in_words, totals_in_words};
+pub use nodes::{DrainWanted, NodeView, NodesView};
 pub use overview::{
     AttemptFigures, DecisionView, LimitsView, LimitsWanted, MinuteView, OverHttpView, Overview,
     Progress, ServiceView, SettleFigures, TroubleView, WayView,

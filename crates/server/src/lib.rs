@@ -30,6 +30,7 @@ mod listening;
 mod mailbox;
 mod memory;
 mod networks;
+mod nodes;
 mod observers;
 mod open_case_queries;
 mod open_files;

@@ -2,7 +2,7 @@
 
 use crate::access::{Access, AccessError, FixedToken, Keyring, read_tokens};
 use crate::alerts::AlertOptions;
-use crate::alerts::watch as watch_alerts;
+use crate::alerts::{watch as watch_alerts, watch_nodes};
 use crate::books::{Books, BooksError, Rejections};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
@@ -14,6 +14,7 @@ use crate::ingest::listeners;
 use crate::ingest::{Ages, Binding, Intake};
 use crate::leases;
 use crate::listening::{ListenError, Listening, scheme};
+use crate::nodes::Nodes;
 use crate::open_files::raise_open_files;
 use crate::retention;
 use crate::routes::router;
@@ -109,6 +110,7 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
         .await?
         .believing(Believed::new(&config.identity, &config.outbound));
     access.insecure = insecure.map(Into::into);
+    let nodes = nodes(&config, &store);
     let (supervisor, driver) = Driver::start(store, outbound, SystemClock, config.driver).await?;
     supervisor.withhold(&config.withheld);
     let rejections = Rejections::default();
@@ -132,7 +134,7 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     looks.push(look);
     let keeper = Keeper::of(&access, &config);
     upkeep.push(tokio::spawn(keeper.keep(supervisor.clone(), asked, stops.clone())));
-    upkeep.extend(tell_alerts(&config, address, &supervisor, stops.clone()));
+    upkeep.extend(tell_alerts(&config, address, (&supervisor, &nodes), &stops));
     let hearing = subscribe(&config, &supervisor, &stops);
     upkeep.extend(watch_bridges(&config, &supervisor, &stops));
     // Absolute, so that the path in an answer means the same to whoever reads it.
@@ -143,6 +145,7 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
         .reaching(config.outbound.destinations.allow_hosts)
         .guarded_by(access)
         .hearing(config.channels)
+        .among(nodes)
         .withholding(config.withheld)
         .with_backups(data.join("backups"));
     app.bulks.resume(&supervisor).await;
@@ -185,6 +188,16 @@ async fn open_store(config: &Config) -> Result<AnyStore, StoreError> {
         return Ok(opened.unwrap_or(Err(StoreError::Closed))?.into());
     }
     Ok(SqliteStore::open(&config.data, &SqliteOptions::default())?.into())
+}
+
+/// Who shares the store with us.
+fn nodes(config: &Config, store: &AnyStore) -> Nodes {
+    #[cfg(feature = "postgres")]
+    if let Some(cluster) = &config.cluster {
+        return Nodes::of(store.clone(), &cluster.database.node);
+    }
+    let _ = (config, store);
+    Nodes::default()
 }
 
 /// Removes what is kept long enough.
@@ -398,20 +411,26 @@ fn subscribe(
 fn tell_alerts(
     config: &Config,
     address: SocketAddr,
-    supervisor: &Supervisor<AnyStore>,
-    stops: watch::Receiver<bool>,
-) -> Option<JoinHandle<()>> {
+    (supervisor, nodes): (&Supervisor<AnyStore>, &Nodes),
+    stops: &watch::Receiver<bool>,
+) -> Vec<JoinHandle<()>> {
     let mut options = AlertOptions { withheld: config.withheld.clone(), ..config.alerts.clone() };
     if !options.tells_anybody() {
-        return None;
+        return Vec::new();
     }
-    let alert = supervisor.alerts().open()?;
+    let Some(alert) = supervisor.alerts().open() else { return Vec::new() };
     let hooks = [&options.webhooks[..], &options.slack].concat();
     let client = WebClient::new(&config.outbound, &hooks);
     if options.public_url.is_empty() {
         options.public_url = format!("{}://{address}", scheme(config.tls.is_some()));
     }
-    Some(tokio::spawn(watch_alerts(supervisor.clone(), client, options, alert, stops)))
+    let telling = watch_alerts(supervisor.clone(), client, options, alert, stops.clone());
+    let mut tasks = vec![tokio::spawn(telling)];
+    if nodes.can_be_several() {
+        let alerts = supervisor.alerts().clone();
+        tasks.push(tokio::spawn(watch_nodes(nodes.clone(), alerts, stops.clone())));
+    }
+    tasks
 }
 
 /// How often tokens in files are read, and uses of tokens written down: they are told to the minute.

@@ -54,6 +54,10 @@ words! {
         BulkEnd = "bulk_end",
         /// A copy of the store was made.
         Backup = "backup",
+        /// A person had a node give back what it holds.
+        NodeDrain = "node_drain",
+        /// A person let a node take its share again.
+        NodeResume = "node_resume",
         /// A token was made.
         TokenMake = "token_make",
         /// A token was revoked.

@@ -100,6 +100,10 @@ pub(crate) const ROUTES: &[(&str, &str, Needs)] = &[
     ("POST",    "/v1/services/{name}/pause",                The(Act, All)),
     ("POST",    "/v1/services/{name}/resume",               The(Act, All)),
     ("POST",    "/v1/services/{name}/limits",               The(Act, All)),
+    // Nodes: who may stop one.
+    ("GET",     "/v1/nodes",                                The(Read, All)),
+    ("POST",    "/v1/nodes/{name}/drain",                   The(Admin, All)),
+    ("POST",    "/v1/nodes/{name}/resume",                  The(Admin, All)),
     // Watching.
     ("GET",     "/v1/acts",                                 The(Read, All)),
     ("GET",     "/v1/acts/head",                            The(Read, All)),
@@ -145,6 +149,8 @@ pub(crate) const ROUTES: &[(&str, &str, Needs)] = &[
     ("POST",    "/rejected/{id}/acts",                      The(Act, All)),
     ("GET",     "/services",                                The(Read, All)),
     ("POST",    "/services/{name}/acts",                    The(Act, All)),
+    ("GET",     "/nodes",                                   The(Read, All)),
+    ("POST",    "/nodes/{name}/acts",                       The(Admin, All)),
     ("GET",     "/rules",                                   The(Read, Each)),
     ("GET",     "/rules/new",                               The(Rules, Sent)),
     ("POST",    "/rules/preview",                           The(Rules, Sent)),

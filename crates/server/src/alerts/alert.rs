@@ -64,6 +64,15 @@ impl Alerts {
         }
     }
 
+    /// Something of the nodes is not as it should be.
+    pub(super) fn of_nodes(&self, alert: Alert) {
+        let (subject, reason) = (&alert.subject, &alert.reason);
+        tracing::warn!(kind = alert.kind.as_str(), subject, reason, "the nodes need somebody");
+        if let Some(sender) = self.sender.get() {
+            let _ = sender.try_send(alert); // it is in the log
+        }
+    }
+
     /// What has happened, after its commit.
     pub(crate) fn observe(&self, events: &[Event]) {
         let Some(sender) = self.sender.get() else { return };

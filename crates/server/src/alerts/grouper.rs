@@ -43,12 +43,20 @@ pub(crate) enum Kind {
     ClockJumped,
     /// A token that is kept for emergencies was used.
     BreakGlass,
+    /// A node has not shown itself for seconds.
+    NodeSilent,
+    /// The clock of a node is off that of the database.
+    NodeClockOff,
+    /// Partitions are held by nobody.
+    Unheld,
+    /// What nodes leave for each other is not taken.
+    LettersWaiting,
 }
 
 impl Kind {
     /// All of them.
     #[cfg(test)]
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 16] = [
         Self::Stuck,
         Self::Question,
         Self::Unmatched,
@@ -61,6 +69,10 @@ impl Kind {
         Self::TooOld,
         Self::ClockJumped,
         Self::BreakGlass,
+        Self::NodeSilent,
+        Self::NodeClockOff,
+        Self::Unheld,
+        Self::LettersWaiting,
     ];
 
     /// The word in a message's `type`, after `amends.`.
@@ -78,6 +90,10 @@ impl Kind {
             Self::TooOld => "case.too_old",
             Self::ClockJumped => "clock.jumped",
             Self::BreakGlass => "access.break_glass",
+            Self::NodeSilent => "node.silent",
+            Self::NodeClockOff => "node.clock_off",
+            Self::Unheld => "partitions.unheld",
+            Self::LettersWaiting => "letters.waiting",
         }
     }
 }

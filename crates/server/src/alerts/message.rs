@@ -57,6 +57,12 @@ pub(super) fn sentence(group: &Group) -> String {
                 group.subject, group.reason
             )
         }
+        Kind::NodeSilent => format!("the node `{}` is silent: {}", group.subject, group.reason),
+        Kind::NodeClockOff => {
+            format!("the clock of the node `{}` is off: {}", group.subject, group.reason)
+        }
+        Kind::Unheld => format!("partitions are held by nobody who lives: {}", group.reason),
+        Kind::LettersWaiting => format!("letters between nodes are not taken: {}", group.reason),
         Kind::TooOld if group.subject.is_empty() => {
             format!("{cases} open for longer than the objective of {}", group.reason)
         }
@@ -110,13 +116,25 @@ pub(super) const fn next(group: &Group) -> &'static str {
         Kind::ClockJumped => {
             "no timer is moved by it; deadlines from before the start, and the removal of settled cases, wait until the clock can be trusted again"
         }
+        Kind::NodeSilent => {
+            "the others take what it held, within some seconds, and ask again under the same keys; when it comes back, it takes its share again"
+        }
+        Kind::NodeClockOff => {
+            "all nodes go by the clock of the database; started anew it is not let in with such a clock"
+        }
+        Kind::Unheld => {
+            "what they have is durable, and nothing of it is worked on until a node takes them; all else goes on"
+        }
+        Kind::LettersWaiting => {
+            "nothing is lost: they are taken once their node works, or another has taken its place"
+        }
         Kind::BreakGlass => {
             "what is done with it stands in the audit; it works until it expires or somebody revokes it"
         }
     }
 }
 
-/// What went wrong last; nothing where it is only late, a clock, or a person.
+/// What went wrong last; nothing where it is only late, a clock, a node, or a person.
 fn last_error(group: &Group) -> Option<&str> {
     let is_error = match group.kind {
         Kind::Stuck
@@ -128,6 +146,7 @@ fn last_error(group: &Group) -> Option<&str> {
         | Kind::Rejecting
         | Kind::HistoriesUnavailable => true,
         Kind::DeadlineMissed | Kind::TooOld | Kind::ClockJumped | Kind::BreakGlass => false,
+        Kind::NodeSilent | Kind::NodeClockOff | Kind::Unheld | Kind::LettersWaiting => false,
     };
     Some(&*group.reason).filter(|reason| is_error && !reason.is_empty())
 }
@@ -158,6 +177,9 @@ fn look(public_url: &str, group: &Group) -> String {
         (Kind::Rejected, _) => format!("{base}/rejected"),
         (Kind::ClockJumped, _) => format!("{base}/"),
         (Kind::BreakGlass, _) => format!("{base}/audit"),
+        (Kind::NodeSilent | Kind::NodeClockOff | Kind::Unheld | Kind::LettersWaiting, _) => {
+            format!("{base}/nodes")
+        }
         (_, [only]) => link(base, *only),
         (Kind::Question, _) => format!("{base}/questions"),
         (Kind::Stuck, _) => format!("{base}/cases?state=stuck"),
@@ -335,7 +357,14 @@ mod tests {
             let data = &told(kind, &[7])["data"];
             let late = matches!(
                 kind,
-                Kind::DeadlineMissed | Kind::TooOld | Kind::ClockJumped | Kind::BreakGlass
+                Kind::DeadlineMissed
+                    | Kind::TooOld
+                    | Kind::ClockJumped
+                    | Kind::BreakGlass
+                    | Kind::NodeSilent
+                    | Kind::NodeClockOff
+                    | Kind::Unheld
+                    | Kind::LettersWaiting
             );
             assert_eq!(data["lastError"].is_null(), late, "{data}");
             assert!(data["summary"].as_str().is_some_and(|s| s.ends_with("why")), "{data}");

@@ -7,9 +7,11 @@
 pub(crate) mod alert;
 mod grouper;
 mod message;
+mod nodes;
 mod options;
 mod send;
 
 pub(crate) use grouper::{Alert, AlertGrouper, Group, Kind};
+pub(crate) use nodes::watch as watch_nodes;
 pub use options::AlertOptions;
 pub(crate) use send::watch;

@@ -14,6 +14,7 @@ mod hits;
 mod live;
 mod login;
 mod me;
+mod nodes;
 mod overview;
 mod page;
 mod picture;
@@ -58,6 +59,8 @@ pub(crate) fn router<S: Store>() -> Router<App<S>> {
         .route("/rejected/{id}/acts", post(rejected::act::<S>))
         .route("/services", get(services::list::<S>))
         .route("/services/{name}/acts", post(services::act::<S>))
+        .route("/nodes", get(nodes::list::<S>))
+        .route("/nodes/{name}/acts", post(nodes::act::<S>))
         .route("/rules", get(rules::list::<S>))
         .route("/rules/new", get(rules::begin::<S>))
         .route("/rules/preview", post(rules::preview::<S>))

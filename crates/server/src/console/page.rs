@@ -26,12 +26,13 @@ pub(super) enum Part {
     Rejected,
     Rules,
     Services,
+    Nodes,
     Bulk,
     Audit,
 }
 
 impl Part {
-    pub(super) const ALL: [(Self, &'static str, &'static str); 9] = [
+    pub(super) const ALL: [(Self, &'static str, &'static str); 10] = [
         (Self::Overview, "/", "Overview"),
         (Self::Cases, "/cases", "Cases"),
         (Self::Questions, "/questions", "Questions"),
@@ -39,6 +40,7 @@ impl Part {
         (Self::Rejected, "/rejected", "Rejected reports"),
         (Self::Rules, "/rules", "Rules"),
         (Self::Services, "/services", "Services"),
+        (Self::Nodes, "/nodes", "Nodes"),
         (Self::Bulk, "/bulk", "Bulk acts"),
         (Self::Audit, "/audit", "Audit"),
     ];
@@ -64,6 +66,8 @@ pub(super) struct Frame {
     pub(super) has_quarantined: bool,
     /// Whether messages lie there that could not be taken: else that part is not offered.
     pub(super) has_rejected: bool,
+    /// Which of the nodes we are that share the store; none if there can be no others, and then that part is not offered.
+    pub(super) node: Option<String>,
 }
 
 impl Frame {
@@ -87,9 +91,18 @@ impl Frame {
     ) -> Self {
         let has_quarantined = !app.supervisor.quarantine().is_empty();
         let has_rejected = app.supervisor.rejected_shown() > 0;
+        let node = app.nodes.me().map(str::to_owned);
         let (who, caller) = (visitor.who.clone(), Some(visitor.caller.clone()));
         let insecure = app.access.insecure.clone();
-        Self { has_quarantined, has_rejected, who, caller, insecure, ..Self::bare(part, title) }
+        Self {
+            has_quarantined,
+            has_rejected,
+            node,
+            who,
+            caller,
+            insecure,
+            ..Self::bare(part, title)
+        }
     }
 
     /// The frame of a page that knows nothing of the supervisor.
@@ -105,6 +118,7 @@ impl Frame {
             insecure: None,
             has_quarantined: false,
             has_rejected: false,
+            node: None,
         }
     }
 
@@ -113,6 +127,7 @@ impl Frame {
         let is_there = match part {
             Part::Quarantine => self.has_quarantined,
             Part::Rejected => self.has_rejected,
+            Part::Nodes => self.node.is_some(),
             _ => true,
         };
         let is_there = is_there || self.part == *part;

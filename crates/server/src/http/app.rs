@@ -13,6 +13,7 @@ use crate::books::Rejections;
 use crate::bulk::Bulks;
 use crate::dispatch::AllowedHosts;
 use crate::ingest::Channels;
+use crate::nodes::Nodes;
 use crate::supervisor::Supervisor;
 use crate::withheld::Withheld;
 use amends_protocol::{Problem, ProblemCode};
@@ -49,6 +50,8 @@ pub struct App<S: Store> {
     pub(crate) allow_hosts: AllowedHosts,
     pub(crate) backups: Option<BackupFolder>,
     pub(crate) bulks: Bulks,
+    /// Who shares the store with us.
+    pub(crate) nodes: Nodes,
     /// Where people reach us, perhaps through a proxy; empty if nobody said.
     pub(crate) public_url: String,
     /// Where services reach us, if that is known.
@@ -93,6 +96,7 @@ impl<S: Store> App<S> {
             allow_hosts: AllowedHosts::default(),
             backups: None,
             bulks,
+            nodes: Nodes::default(),
             public_url: String::new(),
             callbacks: None,
             withheld: Withheld::default(),
@@ -162,6 +166,13 @@ impl<S: Store> App<S> {
         self
     }
 
+    /// Shows the nodes that share the store, and has people drain them.
+    #[must_use]
+    pub(crate) fn among(mut self, nodes: Nodes) -> Self {
+        self.nodes = nodes;
+        self
+    }
+
     /// Takes backups, into this folder only; it is made when it is first needed. Without one, backups are refused.
     #[must_use]
     pub fn with_backups(mut self, folder: PathBuf) -> Self {
@@ -187,6 +198,7 @@ impl<S: Store> Clone for App<S> {
             allow_hosts: self.allow_hosts.clone(),
             backups: self.backups.clone(),
             bulks: self.bulks.clone(),
+            nodes: self.nodes.clone(),
             public_url: self.public_url.clone(),
             callbacks: self.callbacks.clone(),
             withheld: self.withheld.clone(),

@@ -15,10 +15,13 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 
 /// `GET /metrics`; also while the store is away, when they are needed most.
 pub(crate) async fn scrape<S: Store>(State(app): State<App<S>>) -> Exposition {
-    let overview = app.supervisor.overview(SystemClock.now()).await.ok();
+    let now = SystemClock.now();
+    let overview = app.supervisor.overview(now).await.ok();
+    let nodes = app.nodes.view().await.ok();
     let books = app.supervisor.active_books();
     let standing = Standing {
         overview: overview.as_ref(),
+        nodes: nodes.as_ref().map(|view| (view, now)),
         queued_inputs: app.supervisor.queued_inputs(),
         files_rejected: app.rejections.count(),
         files_differing: books

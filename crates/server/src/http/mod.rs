@@ -21,6 +21,7 @@ mod groups;
 pub(crate) mod hosts;
 mod limits;
 mod metrics;
+mod nodes;
 pub(crate) mod openapi;
 mod operations;
 mod overview;

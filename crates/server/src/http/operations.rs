@@ -3,7 +3,7 @@
 
 use super::openapi::{Operation, delete, get, options, post, put};
 use super::{
-    access, acts, backups, bulk, cases, doubts, erasures, events, export, groups, metrics,
+    access, acts, backups, bulk, cases, doubts, erasures, events, export, groups, metrics, nodes,
     overview, probes, quarantine, questions, rejected, reports, rule_holds, rulebooks, sagas,
     services, steps, strangers,
 };
@@ -18,7 +18,7 @@ const UNSUPPORTED: &str = "The content type, or the type of the data, is none of
 pub(super) fn operations<S: Store>() -> Vec<Operation<S>> {
     [of_reports(), of_cases(), of_questions(), of_steps(), of_bulk(), of_sagas(), of_rulebooks()]
         .into_iter()
-        .chain([of_services(), watching(), of_access(), erasing(), running()])
+        .chain([of_services(), of_nodes(), watching(), of_access(), erasing(), running()])
         .flatten()
         .collect()
 }
@@ -384,6 +384,30 @@ fn of_services<S: Store>() -> Vec<Operation<S>> {
                 "Sets limits in place of the rulebook's, over restarts too; what is absent is the rulebook's again.",
             )
             .says(200, "The service as it is now."),
+    ]
+}
+
+fn of_nodes<S: Store>() -> Vec<Operation<S>> {
+    vec![
+        get("/v1/nodes", nodes::list::<S>)
+            .named(
+                "listNodes",
+                "nodes",
+                "The nodes that share the store, and what each holds. Read from the database, so every node answers alike.",
+            )
+            .says(200, "By name."),
+        post("/v1/nodes/{name}/drain", nodes::drain::<S>)
+            .named(
+                "drainNode",
+                "nodes",
+                "Has a node give what it holds to the others, in order. It does so by itself: `state` becomes `drained` once it holds nothing.",
+            )
+            .says(200, "The node as it is now.")
+            .fails(&[Conflict]),
+        post("/v1/nodes/{name}/resume", nodes::resume::<S>)
+            .named("resumeNode", "nodes", "Lets a node that was drained take its share again.")
+            .says(200, "The node as it is now.")
+            .fails(&[Conflict]),
     ]
 }
 

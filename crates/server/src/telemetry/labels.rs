@@ -39,6 +39,11 @@ pub(super) struct ServiceLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct NodeLabels {
+    pub(super) node: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(super) struct RulebookLabels {
     pub(super) rulebook: String,
 }

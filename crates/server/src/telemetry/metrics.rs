@@ -21,32 +21,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::attempt_result::AttemptResult;
+use super::buckets::{BATCH_INPUTS, COMMIT_SECONDS, REQUEST_SECONDS, SETTLE_SECONDS};
 use super::kept_apart::KeptApart;
 use super::labels::{
     AttemptLabels, BuildLabels, CallbackLabels, ClosingLabels, CurrencyLabels, MemoryLabels,
     NotedLabels, QuestionLabels, ReportLabels, ServiceLabels, StateLabels, StepLabels,
 };
 use super::log_writer::lines_dropped;
+use super::node_gauges::NodeGauges;
 use super::open_work::{set_amounts, set_questions};
 use super::service_gauges::{SERVICES_LIMIT, ServiceGauges};
 use super::standing::Standing;
 use super::ways::Ways;
 use amends_node::EffectResult;
-
-/// Bounds of request times in seconds: from a service next door to the longest time limit in use.
-const REQUEST_SECONDS: [f64; 12] =
-    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
-
-/// Bounds of commit times in seconds: one write to a fast disk takes 0.1 ms, a bad one half a second.
-const COMMIT_SECONDS: [f64; 10] =
-    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0];
-
-/// Bounds of a case's time to settle in seconds: milliseconds when all is well, days when a service is away.
-const SETTLE_SECONDS: [f64; 12] =
-    [0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0, 3_600.0, 21_600.0, 86_400.0];
-
-/// Bounds of inputs in one transaction; the largest is the default limit.
-const BATCH_INPUTS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 
 /// What becomes of callbacks: the codes of problems among them, of which the last stands for all others.
 const CALLBACK_RESULTS: [&str; 6] =
@@ -98,6 +85,7 @@ pub struct Metrics {
     files_differing: Gauge,
     kept_apart: KeptApart,
     services: ServiceGauges,
+    nodes: NodeGauges,
     ways: Ways,
 }
 
@@ -160,6 +148,7 @@ impl Metrics {
             files_differing: Gauge::default(),
             kept_apart: KeptApart::default(),
             services: ServiceGauges::default(),
+            nodes: NodeGauges::default(),
             ways: Ways::default(),
         };
         metrics.register_counts(&mut registry);
@@ -168,6 +157,7 @@ impl Metrics {
         metrics.register_doors(&mut registry);
         metrics.kept_apart.register(&mut registry);
         metrics.services.register(&mut registry);
+        metrics.nodes.register(&mut registry);
         metrics.ways.register(&mut registry);
         for state in CaseState::ALL {
             drop(metrics.case_changes.get_or_create(&StateLabels { state: state.as_str() }));
@@ -569,6 +559,9 @@ impl Metrics {
         self.files_differing.set(i64::try_from(standing.files_differing).unwrap_or(i64::MAX));
         if let Some(overview) = standing.overview {
             self.stand(overview);
+        }
+        if let Some((view, now)) = standing.nodes {
+            self.nodes.set(view, now);
         }
         let mut written = String::new();
         // Writing to a string cannot fail.

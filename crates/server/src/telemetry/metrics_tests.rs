@@ -1,6 +1,7 @@
 //! What a scrape says, after what has happened.
 
 use super::*;
+use amends_api::{NodeState, NodeView, NodesView};
 use amends_engine::StepReading;
 use amends_engine::{HistoryResult, StepResult};
 use amends_protocol::{ActionName, CaseId, SagaId, StepId, Timestamp};
@@ -22,6 +23,7 @@ fn scraped(metrics: &Metrics) -> String {
     };
     metrics.scrape(&Standing {
         overview: Some(&overview),
+        nodes: None,
         queued_inputs: 2,
         files_rejected: 1,
         files_differing: 4,
@@ -116,4 +118,65 @@ fn every_reading_of_an_answer_is_in_the_closed_list() {
         let word = AttemptResult::of(&EffectResult::Step(result));
         assert!(AttemptResult::ALL.contains(&word), "{word}");
     }
+}
+
+#[test]
+fn nodes_are_told_as_long_as_they_are_known_and_each_metric_of_them_has_its_row() {
+    let node = |name: &str, state, parts: u16| NodeView {
+        name: name.to_owned(),
+        answering: false,
+        state,
+        parts: (0..parts).collect(),
+        seat: parts > 30,
+        since: Timestamp(0),
+        silent_ms: 500,
+        clock_off_ms: Some(-250),
+        version: 4,
+    };
+    let metrics = Metrics::new();
+    let scrape = |nodes| {
+        let view = NodesView {
+            shared: true,
+            nodes,
+            without_owner: 20,
+            letters_waiting: 3,
+            oldest_letter_ms: Some(1_000),
+        };
+        metrics.scrape(&Standing {
+            overview: None,
+            nodes: Some((&view, Timestamp(10_000))),
+            queued_inputs: 0,
+            files_rejected: 0,
+            files_differing: 0,
+        })
+    };
+    let nodes = vec![
+        node("a", NodeState::Alive, 40),
+        node("b", NodeState::Draining, 5),
+        node("c", NodeState::Silent, 20),
+    ];
+    let text = scrape(nodes);
+    for line in [
+        "amends_node_partitions{node=\"a\"} 40",
+        "amends_node_partitions{node=\"c\"} 0",
+        "amends_node_seat{node=\"a\"} 1",
+        "amends_node_seat{node=\"b\"} 0",
+        "amends_node_draining{node=\"b\"} 1",
+        "amends_node_seen_timestamp_seconds{node=\"a\"} 9.5",
+        "amends_node_clock_offset_seconds{node=\"a\"} -0.25",
+        "amends_partitions_unheld 20",
+        "amends_letters_waiting 3",
+        "amends_oldest_letter_timestamp_seconds 9.0",
+    ] {
+        has(&text, line);
+    }
+    let page = include_str!("../../../../docs/reference/metrics.md");
+    for name in text.lines().filter_map(|line| line.strip_prefix("# TYPE amends_node_")) {
+        let (name, _) = name.split_once(' ').expect("a kind");
+        assert!(
+            page.contains(&format!("`amends_node_{name}`")),
+            "the page lacks amends_node_{name}"
+        );
+    }
+    assert!(!scrape(vec![node("a", NodeState::Alive, 64)]).contains("node=\"b\""), "it is gone");
 }

@@ -2,12 +2,14 @@
 //! tells, holds nothing up, and decides nothing about cases.
 
 mod attempt_result;
+mod buckets;
 mod export;
 mod kept_apart;
 mod labels;
 mod log;
 mod log_writer;
 mod metrics;
+mod node_gauges;
 mod open_work;
 mod service_gauges;
 mod spans;

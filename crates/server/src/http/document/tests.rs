@@ -41,9 +41,9 @@ fn operations_have_names_of_their_own() {
 fn closed_lists_are_told_in_the_words_that_are_on_the_wire() {
     use amends_api::{
         AttemptResult, AuditActName, BreakerState, BulkActName, BulkState, CaseActName, CaseState,
-        Cause, ClosedOn, EventKind, FindingSeverity, QuestionEffect, QuestionKind, ReportStanding,
-        ReportWay, Source, StepActName, StepStateName, StrangerActName, StuckReason, TroubleReason,
-        Verdict,
+        Cause, ClosedOn, EventKind, FindingSeverity, NodeState, QuestionEffect, QuestionKind,
+        ReportStanding, ReportWay, Source, StepActName, StepStateName, StrangerActName,
+        StuckReason, TroubleReason, Verdict,
     };
     use amends_protocol::{HistoryState, Outcome, SagaState, Verb};
     let document = document();
@@ -70,6 +70,7 @@ fn closed_lists_are_told_in_the_words_that_are_on_the_wire() {
         EventKind,
         FindingSeverity,
         HistoryState,
+        NodeState,
         Outcome,
         QuestionEffect,
         QuestionKind,
@@ -195,13 +196,14 @@ fn every_path_that_the_document_or_a_page_names_is_one_of_its_own() {
 
 #[test]
 fn the_page_of_the_api_has_every_word_of_the_lists_that_it_explains() {
-    use amends_api::{Cause, ClosedOn, EventKind, ServiceHealth, Verdict};
+    use amends_api::{Cause, ClosedOn, EventKind, NodeState, ServiceHealth, Verdict};
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/api.md");
     let page = std::fs::read_to_string(page).expect("the page is there");
     let words = Cause::ALL.iter().map(|word| word.as_str());
     let words = words.chain(ClosedOn::ALL.iter().map(|word| word.as_str()));
     let words = words.chain(EventKind::ALL.iter().map(|word| word.as_str()));
     let words = words.chain(ServiceHealth::ALL.iter().map(|word| word.as_str()));
+    let words = words.chain(NodeState::ALL.iter().map(|word| word.as_str()));
     let words = words.chain(Verdict::ALL.iter().map(|word| word.as_str()));
     let missing: Vec<&str> = words.filter(|word| !page.contains(&format!("`{word}`"))).collect();
     assert_eq!(missing, Vec::<&str>::new());

@@ -20,6 +20,7 @@ pub(super) const TAGS: &[(&str, &str)] = &[
     ("sagas", "Sagas that announce themselves with a deadline."),
     ("rulebooks", "The predefined answers."),
     ("services", "Participants as the supervisor sees them."),
+    ("nodes", "Supervisors that share one store."),
     ("watching", "Numbers, the audit, and what happens as it happens."),
     ("access", "Who asks, tokens and sessions."),
     ("erasures", "Business data that goes for good."),

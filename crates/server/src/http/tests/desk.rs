@@ -5,6 +5,7 @@ use crate::books::Rejections;
 use crate::clock::SystemClock;
 use crate::http::{App, HttpLimits};
 use crate::ingest::{Channel, Channels};
+use crate::nodes::Nodes;
 use crate::outbound::Outbound;
 use crate::routes::router;
 use crate::shell::{Driver, DriverOptions};
@@ -208,6 +209,14 @@ impl Desk {
         let app = App::new(self.supervisor.clone(), Rejections::default(), limits, stopping)
             .withholding(values);
         self.router = router(app);
+        self
+    }
+
+    /// The same supervisor as a node among others.
+    pub(super) fn among(mut self, nodes: Nodes) -> Self {
+        let (stopping, limits) = (self.stop.subscribe(), self.limits);
+        let app = App::new(self.supervisor.clone(), Rejections::default(), limits, stopping);
+        self.router = router(app.among(nodes));
         self
     }
 

@@ -14,6 +14,7 @@ mod desk;
 mod erasing;
 mod keeping;
 mod narrow_access;
+mod nodes;
 mod open_work;
 mod operating;
 mod pace;
