@@ -76,7 +76,8 @@ impl Nodes {
         reason: &str,
     ) -> Result<NodeView, Problem> {
         let view = self.view().await.map_err(store_problem)?;
-        if living(&view, node)?.state == NodeState::Alive && !last && is_last(&view, node) {
+        let state = living(&view, node).map_err(refused)?.state;
+        if state == NodeState::Alive && !last && is_last(&view, node) {
             let detail = format!(
                 "`{node}` is the last node that works: nothing would be asked of services until another one is there. Start one, or say `last: true`"
             );
@@ -97,7 +98,7 @@ impl Nodes {
         reason: &str,
     ) -> Result<NodeView, Problem> {
         let view = self.view().await.map_err(store_problem)?;
-        living(&view, node)?;
+        living(&view, node).map_err(refused)?;
         self.tell(supervisor, node, false, (actor.into(), reason)).await
     }
 
@@ -108,7 +109,7 @@ impl Nodes {
         leaving: bool,
         (actor, reason): (Actor, &str),
     ) -> Result<NodeView, Problem> {
-        let Some((store, _)) = &self.0 else { return Err(unknown(node)) };
+        let Some((store, _)) = &self.0 else { return Err(refused(unknown(node))) };
         let act = if leaving { AuditActName::NodeDrain } else { AuditActName::NodeResume };
         // Nobody is told what is not in the audit.
         supervisor.audit(act, actor, reason, json!({ "node": node })).await?;
@@ -117,19 +118,26 @@ impl Nodes {
             return Err(Problem::new(ProblemCode::Conflict, detail));
         }
         let view = self.view().await.map_err(store_problem)?;
-        view.nodes.into_iter().find(|one| one.name == node).ok_or_else(|| unknown(node))
+        view.nodes.into_iter().find(|one| one.name == node).ok_or_else(|| refused(unknown(node)))
     }
 }
 
+/// Why nothing is told to a node.
+type Refusal = (ProblemCode, String);
+
+fn refused((code, why): Refusal) -> Problem {
+    Problem::new(code, why)
+}
+
 /// The node of this name, which has to live.
-fn living<'v>(view: &'v NodesView, name: &str) -> Result<&'v NodeView, Problem> {
+fn living<'v>(view: &'v NodesView, name: &str) -> Result<&'v NodeView, Refusal> {
     let node = view.nodes.iter().find(|node| node.name == name).ok_or_else(|| unknown(name))?;
     if node.state == NodeState::Silent {
         let seconds = node.silent_ms / 1_000;
-        let detail = format!(
+        let why = format!(
             "`{name}` does not live: it showed itself last {seconds} s ago, and the others take what it held without being told"
         );
-        return Err(Problem::new(ProblemCode::Conflict, detail));
+        return Err((ProblemCode::Conflict, why));
     }
     Ok(node)
 }
@@ -138,8 +146,8 @@ fn is_last(view: &NodesView, name: &str) -> bool {
     !view.nodes.iter().any(|node| node.name != name && node.state == NodeState::Alive)
 }
 
-fn unknown(name: &str) -> Problem {
-    Problem::new(ProblemCode::NotFound, format!("there is no node `{name}`"))
+fn unknown(name: &str) -> Refusal {
+    (ProblemCode::NotFound, format!("there is no node `{name}`"))
 }
 
 fn view(seen: &ClusterSeen, me: &str) -> NodesView {
@@ -225,8 +233,8 @@ pub(crate) mod tests {
         assert_eq!(held, [(32, true, false), (32, false, true), (0, false, false)]);
         assert_eq!((view.without_owner, view.nodes[0].clock_off_ms), (0, Some(-12)));
         assert!(living(&view, "a").is_ok() && !is_last(&view, "a"));
-        let why = living(&view, "c").expect_err("it died").detail.unwrap_or_default();
+        let (_, why) = living(&view, "c").expect_err("it died");
         assert!(why.contains("90 s ago"), "{why}");
-        assert!(living(&view, "d").expect_err("unknown").is(ProblemCode::NotFound));
+        assert!(living(&view, "d").expect_err("unknown").0 == ProblemCode::NotFound);
     }
 }
