@@ -87,7 +87,7 @@ pub(crate) async fn try_all(shop: &Shop, cases: &Cases) -> anyhow::Result<Vec<At
         .map(|step| (step.id.to_string(), step.action.service.to_string()))
         .find(|(_, service)| service != other);
     let field = Field {
-        supervisor: shop.supervisor().url(),
+        supervisor: shop.supervisors().url(),
         service: shop.service(owner)?.url(),
         owner,
         other,

@@ -80,11 +80,15 @@ impl Database {
         Ok(Arc::new(database))
     }
 
-    /// What the supervisor's environment says of it.
-    pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
+    /// What the environment of a supervisor says of it, which is this node; perhaps one of several.
+    pub(crate) fn environment(&self, node: &str, is_shared: bool) -> Vec<(&'static str, String)> {
         let socket = self.folder.path().display();
         let address = format!("postgres://postgres@localhost/postgres?host={socket}");
-        vec![("AMENDS_CLUSTER_DATABASE", address), ("AMENDS_CLUSTER_NODE", "demo".to_owned())]
+        vec![
+            ("AMENDS_CLUSTER_DATABASE", address),
+            ("AMENDS_CLUSTER_NODE", node.to_owned()),
+            ("AMENDS_CLUSTER_SHARE", is_shared.to_string()),
+        ]
     }
 
     /// As [`Kept::kill`].

@@ -4,6 +4,7 @@
 use crate::process::START_LIMIT;
 use crate::progress::Progress;
 use crate::shop::Shop;
+use crate::supervisor::SupervisorProcess;
 use crate::workload::SeededRng;
 use anyhow::{Context, bail};
 use std::collections::BTreeMap;
@@ -27,24 +28,38 @@ pub(crate) enum Victim {
     Database,
     /// The supervisor's connections to it.
     Connections,
+    /// One of several supervisors, by its place among them.
+    Node(usize),
+    /// One of them, which is not killed but stopped, until others have taken its place.
+    Frozen(usize),
+    /// One of them, which is not killed but drained and resumed.
+    Drained(usize),
 }
 
 impl Victim {
     /// All of them.
     fn all(services: &[&'static str], besides: &[Self]) -> Vec<Self> {
         let services = services.iter().copied().map(Self::Service);
-        services.chain([Self::Supervisor]).chain(besides.iter().copied()).collect()
+        services.chain(besides.iter().copied()).collect()
+    }
+
+    /// Whether it is a process that SIGKILL ends.
+    const fn is_killed(self) -> bool {
+        !matches!(self, Self::Frozen(_) | Self::Drained(_))
     }
 }
 
 impl fmt::Display for Victim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Service(name) | Self::Broker(name) => name,
-            Self::Supervisor => "supervisor",
-            Self::Database => "database",
-            Self::Connections => "connections",
-        })
+        match self {
+            Self::Service(name) | Self::Broker(name) => f.write_str(name),
+            Self::Supervisor => f.write_str("supervisor"),
+            Self::Database => f.write_str("database"),
+            Self::Connections => f.write_str("connections"),
+            Self::Node(n) => write!(f, "node-{}", n + 1),
+            Self::Frozen(n) => write!(f, "node-{}, stopped", n + 1),
+            Self::Drained(n) => write!(f, "node-{}, drained", n + 1),
+        }
     }
 }
 
@@ -56,8 +71,7 @@ pub(crate) struct Kill {
     pub(crate) after_orders: u32,
 }
 
-/// Kills of random processes, and of others besides services and supervisor. Each is drawn once before any is drawn
-/// again.
+/// Kills of random processes: services, and others besides. Each is drawn once before any is drawn again.
 #[must_use]
 pub(crate) fn of_anybody(
     services: &[&'static str],
@@ -133,12 +147,17 @@ pub(crate) async fn carry_out(
                 Some(back) = returning.join_next() => back??,
             }
         }
-        if kill.victim == Victim::Supervisor {
+        if matches!(kill.victim, Victim::Supervisor | Victim::Node(_)) {
             killed.open_cases.push(shop.open_cases().await?);
         }
         strike(shop, kill.victim, &mut returning).await?;
-        *killed.by_process.entry(kill.victim.to_string()).or_default() += 1;
-        progress.killed(&kill.victim);
+        match kill.victim.is_killed() {
+            true => {
+                *killed.by_process.entry(kill.victim.to_string()).or_default() += 1;
+                progress.killed(&kill.victim);
+            }
+            false => progress.disturbed(&kill.victim),
+        }
     }
     while let Some(back) = returning.join_next().await {
         back??;
@@ -162,11 +181,21 @@ async fn strike(
                 returning.spawn(async move { service.let_up().await });
                 met
             }
-            Victim::Supervisor => {
-                let supervisor = Arc::clone(shop.supervisor());
-                let met = supervisor.kill().await;
-                returning.spawn(async move { supervisor.revive().await });
+            Victim::Supervisor => kill_supervisor(shop, 0, returning).await?,
+            Victim::Node(n) => kill_supervisor(shop, n, returning).await?,
+            Victim::Frozen(n) => {
+                let node = node(shop, n)?;
+                let met = node.freeze().await;
+                returning.spawn(async move {
+                    node.thaw().await;
+                    Ok(())
+                });
                 met
+            }
+            Victim::Drained(n) => {
+                let node = node(shop, n)?;
+                returning.spawn(async move { node.drain().await });
+                true
             }
             Victim::Database => {
                 let database = Arc::clone(shop.database().context("there is no database")?);
@@ -193,23 +222,45 @@ async fn strike(
     }
 }
 
+fn node(shop: &Shop, n: usize) -> anyhow::Result<Arc<SupervisorProcess>> {
+    shop.supervisors().nodes().get(n).cloned().context("there are fewer nodes")
+}
+
+async fn kill_supervisor(
+    shop: &Shop,
+    n: usize,
+    returning: &mut JoinSet<anyhow::Result<()>>,
+) -> anyhow::Result<bool> {
+    let supervisor = node(shop, n)?;
+    let met = supervisor.kill().await;
+    returning.spawn(async move { supervisor.revive().await });
+    Ok(met)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
+    const ALONE: &[Victim] = &[Victim::Supervisor];
     const SERVICES: [&str; 6] = ["order", "payment", "coupon", "delivery", "rider", "sms"];
 
     #[test]
     fn the_same_seed_kills_the_same_processes_at_the_same_points() {
-        assert_eq!(of_anybody(&SERVICES, &[], 7, 300, 24), of_anybody(&SERVICES, &[], 7, 300, 24));
-        assert_ne!(of_anybody(&SERVICES, &[], 7, 300, 24), of_anybody(&SERVICES, &[], 8, 300, 24));
+        assert_eq!(
+            of_anybody(&SERVICES, ALONE, 7, 300, 24),
+            of_anybody(&SERVICES, ALONE, 7, 300, 24)
+        );
+        assert_ne!(
+            of_anybody(&SERVICES, ALONE, 7, 300, 24),
+            of_anybody(&SERVICES, ALONE, 8, 300, 24)
+        );
     }
 
     #[test]
     fn everybody_is_killed_and_the_kills_are_spread_over_the_run() {
         for (seed, orders, times) in (0..50).flat_map(|seed| [(seed, 300, 24), (seed, 3, 7)]) {
-            let plan = of_anybody(&SERVICES, &[], seed, orders, times);
+            let plan = of_anybody(&SERVICES, ALONE, seed, orders, times);
             assert_eq!(plan.len(), times as usize);
             let met: BTreeSet<_> = plan.iter().take(7).map(|kill| kill.victim).collect();
             assert_eq!(met.len(), 7, "seed {seed}: {plan:?}");
@@ -226,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_broker_is_killed_like_anybody_else() {
-        let plan = of_anybody(&SERVICES, &[Victim::Broker("nats")], 7, 300, 24);
+        let plan = of_anybody(&SERVICES, &[Victim::Supervisor, Victim::Broker("nats")], 7, 300, 24);
         let met: BTreeSet<_> = plan.iter().take(8).map(|kill| kill.victim).collect();
         assert!(met.len() == 8 && met.contains(&Victim::Broker("nats")), "{plan:?}");
     }

@@ -6,6 +6,7 @@
 
 mod addresses;
 mod attacks;
+mod balancer;
 mod broker;
 pub mod business;
 mod businesses;
@@ -18,6 +19,7 @@ mod deploys;
 mod door;
 mod errands;
 pub mod faults;
+mod fleet;
 mod folder;
 pub mod food;
 mod gateway;
@@ -51,6 +53,7 @@ pub use cases::{Cases, ReportCount, ServiceCount};
 pub use chaos::ChaosCount;
 pub use database::StoreKind;
 pub use deploys::GatewayCount;
+pub use fleet::NodesCount;
 pub use options::{DemoOptions, ServiceArgs};
 pub use published::PublishedCount;
 pub use runner::{Verdict, run};

@@ -69,6 +69,13 @@ impl Progress {
         }
     }
 
+    /// Tells what else was done to one, in a slow run.
+    pub fn disturbed(&self, what: &impl std::fmt::Display) {
+        if self.slow {
+            eprintln!("{what}; it goes on in a while");
+        }
+    }
+
     /// Tells which services are deployed now, and what their gateways answer meanwhile.
     pub fn deploying(&self, services: &[&str], status: http::StatusCode) {
         self.say(&format!("deploying {}: their gateways answer {status}", services.join(", ")));

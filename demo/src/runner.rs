@@ -113,7 +113,8 @@ async fn carry_out(
         gateways: options.gateways,
         secure: options.secure,
         broker: options.broker,
-        store: options.store,
+        store: options.store(),
+        nodes: options.nodes,
     };
     let shop = Shop::open_with(exe, folder, ruled, &orders, extras).await?;
     progress.say(&format!("console: {}", shop.console()?));
@@ -164,6 +165,7 @@ async fn do_business(
     let customers = tokio::select! {
         done = business => done,
         never = progress.count(shop) => match never {},
+        never = shop.watch_nodes() => match never {},
     };
     let (customers, tell_limit) = match customers {
         Ok(customers) => (customers, TELL_LIMIT),
@@ -204,6 +206,7 @@ async fn do_business(
         open_at_kills: killed.open_cases,
         chaos: options.chaos.then_some(chaos),
         published,
+        nodes: shop.supervisors().count(),
         gateways: options.gateways.then_some(gateways),
         attacks,
         mishaps,
@@ -211,14 +214,20 @@ async fn do_business(
     })
 }
 
-/// Who is killed besides services and supervisor.
+/// Who is struck besides services.
 fn besides(options: &DemoOptions) -> Vec<Victim> {
     let broker = options.broker.map(|kind| Victim::Broker(kind.name()));
-    let database: &[Victim] = match options.store {
+    let database: &[Victim] = match options.store() {
         StoreKind::Sqlite => &[],
         StoreKind::Postgres => &[Victim::Database, Victim::Connections],
     };
-    broker.into_iter().chain(database.iter().copied()).collect()
+    let supervisors = match options.nodes {
+        0 | 1 => vec![Victim::Supervisor],
+        nodes => (0..nodes as usize)
+            .flat_map(|n| [Victim::Node(n), Victim::Frozen(n), Victim::Drained(n)])
+            .collect(),
+    };
+    supervisors.into_iter().chain(broker).chain(database.iter().copied()).collect()
 }
 
 /// Every case, as far as the supervisor tells them.

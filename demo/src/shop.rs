@@ -7,11 +7,11 @@ use crate::business::Business;
 use crate::cases::{self, Cases};
 use crate::client::{Client, NoAnswer};
 use crate::database::{Database, StoreKind};
+use crate::fleet::{Fleet, Launch};
 use crate::gateway::Gateway;
 use crate::invariants::Findings;
 use crate::process::{Role, ServiceProcess};
 use crate::secured::{ADMIN, CUSTOMER, Secured};
-use crate::supervisor::SupervisorProcess;
 use crate::workload::PlannedOrder;
 use amends_api::CaseState;
 use amends_protocol::headers;
@@ -51,7 +51,7 @@ pub struct Shop {
     secured: Option<Secured>,
     services: BTreeMap<&'static str, Arc<ServiceProcess>>,
     gateways: BTreeMap<&'static str, Gateway>,
-    supervisor: Arc<SupervisorProcess>,
+    supervisors: Fleet,
     broker: Option<Broker>,
     database: Option<Arc<Database>>,
     mishaps: Mutex<mpsc::Receiver<String>>,
@@ -68,6 +68,8 @@ pub struct Extras {
     pub broker: Option<BrokerKind>,
     /// Where the supervisor keeps its cases.
     pub store: StoreKind,
+    /// How many supervisors share them, in PostgreSQL; 0 and 1 are one alone.
+    pub nodes: u32,
 }
 
 /// How a customer saw an order end.
@@ -167,12 +169,11 @@ impl Shop {
         let configured = broker.as_ref().map(|broker| broker.configuration().to_owned());
         let configuration = configured.or_else(|| secured.as_ref().map(Secured::configuration));
         let database = Database::of(extras.store, folder).await?;
-        let environment = database.as_deref().map_or_else(Vec::new, Database::environment);
-        let supervisor =
-            SupervisorProcess::start(exe, folder, &rules, configuration, environment).await?;
+        let launch = Launch { exe, folder, rules: &rules, configuration };
+        let supervisors = Fleet::start(launch, database.as_deref(), extras.nodes).await?;
         let broker_address = broker.as_ref().map(Broker::address);
-        let addresses =
-            Addresses { supervisor: supervisor.url(), services: addresses, broker: broker_address };
+        let supervisor = supervisors.url();
+        let addresses = Addresses { supervisor, services: addresses, broker: broker_address };
         for (service, introduction) in introductions {
             service.introduce(introduction, &addresses).await?;
         }
@@ -185,7 +186,7 @@ impl Shop {
             secured,
             services,
             gateways,
-            supervisor,
+            supervisors,
             broker,
             database,
             mishaps: Mutex::new(mishaps),
@@ -224,7 +225,7 @@ impl Shop {
 
     /// Where the console is, and how a person gets in.
     pub(crate) fn console(&self) -> anyhow::Result<String> {
-        let url = self.supervisor.url();
+        let url = self.supervisors.url();
         let Some(secured) = &self.secured else { return Ok(format!("{url}/")) };
         let (token, authority) = (secured.token(ADMIN)?, secured.authority());
         Ok(format!(
@@ -233,10 +234,15 @@ impl Shop {
         ))
     }
 
-    /// The supervisor.
+    /// The supervisor, or the several that share its work.
     #[must_use]
-    pub fn supervisor(&self) -> &Arc<SupervisorProcess> {
-        &self.supervisor
+    pub fn supervisors(&self) -> &Fleet {
+        &self.supervisors
+    }
+
+    /// Looks who of several supervisors holds what, until it is dropped.
+    pub(crate) async fn watch_nodes(&self) -> std::convert::Infallible {
+        self.supervisors.watch(&self.reader).await
     }
 
     /// The broker that reports go by; none if it was opened without.
@@ -317,11 +323,16 @@ impl Shop {
         }
     }
 
-    /// How many cases go on by themselves.
+    /// How many cases go on by themselves; of several supervisors, 200 at most are counted.
     ///
     /// # Errors
     /// When the supervisor can't be asked.
     pub async fn open_cases(&self) -> anyhow::Result<u64> {
+        let url = self.supervisors.url();
+        if self.supervisors.is_shared() {
+            // The overview of a node is of its own part.
+            return cases::count_open(&self.reader, &url).await;
+        }
         Ok(self.case_states().await?.get(&CaseState::Open).copied().unwrap_or(0))
     }
 
@@ -330,7 +341,15 @@ impl Shop {
     /// # Errors
     /// When the supervisor can't be asked.
     pub async fn case_states(&self) -> anyhow::Result<BTreeMap<CaseState, u64>> {
-        Ok(cases::read_overview(&self.reader, &self.supervisor.url()).await?.cases)
+        let mut states = BTreeMap::new();
+        for node in self.supervisors.nodes() {
+            for (state, count) in cases::read_overview(&self.reader, &node.url()).await?.cases {
+                // Settled ones are counted in the store, all others by whoever works on them.
+                let known = states.entry(state).or_default();
+                *known = if state == CaseState::Settled { count } else { *known + count };
+            }
+        }
+        Ok(states)
     }
 
     /// Every case, from the supervisor's API.
@@ -338,7 +357,7 @@ impl Shop {
     /// # Errors
     /// When the supervisor can't be asked.
     pub async fn cases(&self) -> anyhow::Result<Cases> {
-        cases::read_cases(&self.reader, &self.supervisor.url()).await
+        cases::read_cases(&self.reader, &self.supervisors.url()).await
     }
 
     /// Judges the services' databases against the plan.
@@ -361,7 +380,7 @@ impl Shop {
         for service in self.services.values() {
             service.end().await;
         }
-        self.supervisor.end().await;
+        self.supervisors.end().await;
         if let Some(broker) = &self.broker {
             broker.process().kill().await;
         }

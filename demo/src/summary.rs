@@ -4,6 +4,7 @@ use crate::attacks::Attack;
 use crate::cases::{ReportCount, ServiceCount, Undone};
 use crate::chaos::ChaosCount;
 use crate::deploys::GatewayCount;
+use crate::fleet::NodesCount;
 use crate::invariants::{Invariant, OrderCount};
 use crate::published::PublishedCount;
 use amends_api::signs::Signed;
@@ -52,6 +53,9 @@ pub struct Summary {
     /// What became of the reports at a broker, in a run with `--broker`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published: Option<PublishedCount>,
+    /// What became of the nodes, in a run with several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<NodesCount>,
     /// What gateways did, in a run with `--gateways`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateways: Option<GatewayCount>,
@@ -99,6 +103,9 @@ impl Summary {
         }
         if let Some(chaos) = &self.chaos {
             text.push_str(&format!("\n{chaos}"));
+        }
+        if let Some(nodes) = &self.nodes {
+            text.push_str(&format!("\n{nodes}"));
         }
         if let Some(published) = &self.published {
             text.push_str(&format!("\n{published}"));
