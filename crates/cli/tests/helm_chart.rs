@@ -307,6 +307,11 @@ fn values_that_can_not_work_are_refused() {
             "'/postgres/database'",
         ),
         ("{ store: postgres, replicas: 2 }", "'/replicas': value must be 1"),
+        ("{ replicas: 2, postgres: { share: true } }", "'/replicas': value must be 1"),
+        (
+            "{ store: postgres, replicas: 0, postgres: { database: \"postgres://amends@db/amends\", share: true } }",
+            "'/replicas': minimum",
+        ),
         ("replicaCount: 1", "'replicaCount' not allowed"),
         ("tls: { certManager: { enabled: true } }", "'/tls/certManager/issuerName'"),
         (

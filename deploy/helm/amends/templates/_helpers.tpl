@@ -60,6 +60,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- with .Values.postgres.authorityKey -}}
 {{- $_ := set $cluster "authorities" (printf "/etc/amends/database/%s" .) -}}
 {{- end -}}
+{{- if .Values.postgres.share -}}
+{{- $_ := set $cluster "share" true -}}
+{{- end -}}
 {{- $_ := set $config "cluster" $cluster -}}
 {{- end -}}
 {{- with .Values.tls.hosts -}}
@@ -153,6 +156,15 @@ spec:
   {{- end }}
   {{- with .Values.affinity }}
   affinity: {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- if and (eq .Values.store "postgres") .Values.postgres.share }}
+  # One machine that dies takes no more nodes than it must.
+  topologySpreadConstraints:
+    - maxSkew: 1
+      topologyKey: kubernetes.io/hostname
+      whenUnsatisfiable: ScheduleAnyway
+      labelSelector:
+        matchLabels: {{- include "amends.selector" . | nindent 10 }}
   {{- end }}
   containers:
     - name: amends
