@@ -5,12 +5,13 @@ use amends_api::{CaseState, RejectedId};
 use amends_engine::{ErasedRow, ErasureRow, StoredCase};
 use amends_protocol::{CaseId, SagaId, StepId, Timestamp};
 use amends_store::{
-    ActFilter, Adopted, Archive, AuditEnds, AuditEntry, Batch, Beat, BulkRow, CaseFilter,
+    ActFilter, Adopted, Archive, AuditEnds, AuditEntry, Batch, Beat, BulkRow, Calls, CaseFilter,
     CaseRecord, Committed, CredentialKind, CredentialRow, Credentials, Epoch, FieldValue,
-    HoldingPage, HoldingPlace, Lease, Leases, Ledger, ListedCase, ListedErasure, ListedRejected,
-    ListedStep, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, PageRequest, Partition,
-    RawCase, Rejected, RejectedFilter, RejectedKept, RejectedLimits, RejectedRow, RowPage,
-    RulebookRow, SettledBefore, Settlements, StepFilter, StepRecord, StoreError, Upkeep,
+    HoldingPage, HoldingPlace, Lease, Leases, Ledger, Letters, ListedCase, ListedErasure,
+    ListedRejected, ListedStep, Loaded, LookupRequest, LookupResult, Nodes, OpenPage, OpenPlace,
+    PageRequest, Partition, RawCase, Rejected, RejectedFilter, RejectedKept, RejectedLimits,
+    RejectedRow, RowPage, RulebookRow, SettledBefore, Settlements, StepFilter, StepRecord,
+    StoreError, Upkeep,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -254,3 +255,7 @@ impl Leases for NullStore {
         Ok(())
     }
 }
+
+impl Nodes for NullStore {}
+impl Letters for NullStore {}
+impl Calls for NullStore {}

@@ -174,7 +174,7 @@ impl RejectedAct {
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RejectedDone {
-    /// The case that it belongs to, if it was taken.
+    /// The case that it belongs to, if it was taken and that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, example = "c-17"))]
     pub case_id: Option<CaseId>,

@@ -51,6 +51,8 @@ pub enum Done {
     Loaded(Result<Loaded, StoreFault>),
     /// To [`Need::Adopt`].
     Adopted(Result<Adopted, StoreFault>),
+    /// To [`Need::Adopt`] as well: it is not held any more. No fault of the store.
+    NotHeld,
     /// To [`Need::Letters`].
     Letters(Result<LettersRead, StoreFault>),
     /// To [`Need::Open`].

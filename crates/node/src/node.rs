@@ -304,6 +304,7 @@ impl Node {
         match (std::mem::replace(&mut self.phase, Phase::Idle), done) {
             (Phase::Loading, Done::Loaded(loaded)) => self.take_loaded(loaded),
             (Phase::Adopting(lease), Done::Adopted(Ok(adopted))) => self.adopt(lease, adopted),
+            (Phase::Adopting(_), Done::NotHeld) => {} // whoever says so says next what is held
             (Phase::ReadingInbox(partition), Done::Letters(Ok(read))) => {
                 self.letters_came(partition, read);
             }

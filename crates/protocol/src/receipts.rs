@@ -3,16 +3,20 @@
 use crate::{CaseId, Problem};
 use serde::{Deserialize, Serialize};
 
-/// Answer of `POST /v1/reports`.
+/// Answer of `POST /v1/reports`: the report is durable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReportReceipt {
-    /// The case that holds the report.
-    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "c-17"))]
-    pub case_id: CaseId,
-    /// Whether the same report was there before; nothing was doubled.
+    /// The case that holds the report. Absent if another node works on it, and has not said within a second which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, example = "c-17"))]
+    pub case_id: Option<CaseId>,
+    /// Whether the same report was there before; nothing was doubled. False where the case is absent.
     pub duplicate: bool,
+    /// In place of the case: under which name the report waits for the node that works on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub letter: Option<String>,
 }
 
 /// What became of one event of a batch that was not taken as a whole.

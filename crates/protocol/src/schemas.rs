@@ -109,9 +109,13 @@ fn report_batch() -> Value {
 fn report_receipt() -> Value {
     let properties = json!({
         "caseId": case_id(),
-        "duplicate": { "type": "boolean", "description": "Whether the report was there before; nothing was doubled." }
+        "duplicate": { "type": "boolean", "description": "Whether the report was there before; nothing was doubled." },
+        "letter": {
+            "type": "string",
+            "description": "In place of the case, if another of several supervisors works on it and has not said which: the name under which the report waits for that one."
+        }
     });
-    top("report-receipt", "The supervisor has the report", properties, &["caseId", "duplicate"])
+    top("report-receipt", "The supervisor has the report", properties, &["duplicate"])
 }
 
 fn step_request() -> Value {

@@ -119,7 +119,10 @@ fn samples() -> Vec<(&'static str, Value)> {
         ("report-batch", json!([event.clone(), event.clone()])),
         ("report-data", json(&full_report())),
         ("report-event", event),
-        ("report-receipt", json(&ReportReceipt { case_id: CaseId(17), duplicate: false })),
+        (
+            "report-receipt",
+            json(&ReportReceipt { case_id: Some(CaseId(17)), duplicate: false, letter: None }),
+        ),
         ("step-answer", json(&answer)),
         ("step-outcome", json(&outcome(answer))),
         ("step-request", json(&step)),

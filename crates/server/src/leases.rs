@@ -1,9 +1,10 @@
 //! What the loop holds of its store: said to be alive while the loop turns, held before anything is loaded, given back
 //! at the end. Who may write is decided by the store.
 
+use crate::clock::Clock;
 use crate::mailbox::Shared;
 use amends_engine::{Epoch, Lease, Partition};
-use amends_store::{Leases, StoreError};
+use amends_store::{Leases, Nodes, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -20,12 +21,12 @@ const LONGEST_TURN: Duration = Duration::from_secs(3);
 pub(crate) struct Beating(JoinHandle<()>);
 
 impl Beating {
-    pub(crate) fn begin(store: impl Leases, shared: Arc<Shared>) -> Self {
+    pub(crate) fn begin(store: impl Leases, clock: impl Clock, shared: Arc<Shared>) -> Self {
         Self(tokio::spawn(async move {
             let mut failed = false;
             loop {
                 if shared.heartbeat.age() < LONGEST_TURN {
-                    let beaten = store.beat().await;
+                    let beaten = beat(&store, &clock, &shared).await;
                     // Told once: whoever can't beat can't commit either, and that is told each time.
                     if let (Err(error), false) = (&beaten, failed) {
                         tracing::warn!(%error, "the store can't be told that we live; others may take over");
@@ -38,24 +39,45 @@ impl Beating {
     }
 }
 
+/// Says once that we live, and notes what the store says to that.
+pub(crate) async fn beat(
+    store: &impl Leases,
+    clock: &impl Clock,
+    shared: &Shared,
+) -> Result<(), StoreError> {
+    let began = clock.boot();
+    let beat = store.beat().await?;
+    let boot_ms = i64::try_from(clock.boot().as_millis()).unwrap_or(i64::MAX);
+    let ahead_ms = beat
+        .offset_ms
+        .map(|offset_ms| clock.now().0.saturating_add(offset_ms).saturating_sub(boot_ms));
+    shared.life.beaten(began, beat, ahead_ms);
+    Ok(())
+}
+
 impl Drop for Beating {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-/// Waits until no other supervisor holds the store, and holds it.
+/// Waits until no other supervisor holds the store, and holds it; of a store that nodes share, until no other process
+/// has the name of this node.
 ///
 /// # Errors
 /// When the store can't be written.
-pub(crate) async fn until_held(store: &impl Leases) -> Result<(), StoreError> {
+pub(crate) async fn until_ours<S: Leases + Nodes>(store: &S) -> Result<(), StoreError> {
     let mut waits = false;
     loop {
-        match hold(store).await {
+        let ours = match store.is_shared() {
+            true => store.beat().await.map(drop),
+            false => hold(store).await,
+        };
+        match ours {
             Err(StoreError::NotHeld { .. } | StoreError::NodeInUse { .. }) => {
                 if !waits {
                     tracing::info!(
-                        "another supervisor works on the store, or did a moment ago; this one waits until it is gone"
+                        "another supervisor works on the store, or as this node, or did a moment ago; this one waits until it is gone"
                     );
                 }
                 waits = true;

@@ -3,14 +3,17 @@
 
 use crate::arrivals::{Arrivals, ArrivalsOfLoop};
 use crate::clock::ClockFace;
+use crate::doors::Doors;
 use crate::heartbeat::Heartbeat;
+use crate::life::Life;
 use crate::memory::MemoryGauge;
 use crate::observers::Observers;
 use crate::open_case_queries::{OpenCaseQuery, QUESTIONS};
 use crate::rejected::shown::RejectedShown;
-use amends_engine::{Engine, Quarantined, RuleHold, ServiceQueueStatus, UnreadableRow};
+use amends_engine::{Engine, Partition, Quarantined, RuleHold, ServiceQueueStatus, UnreadableRow};
 use amends_protocol::CaseId;
 use amends_rulebook::Rulebook;
+use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, watch};
@@ -52,6 +55,10 @@ pub(crate) struct Shared {
     pub(crate) memory: MemoryGauge,
     pub(crate) clock: ClockFace,
     pub(crate) rejected: RejectedShown,
+    pub(crate) life: Life,
+    pub(crate) doors: Doors,
+    /// Partitions for which too many letters wait.
+    pub(crate) crowded: Mutex<BTreeSet<Partition>>,
 }
 
 /// What can't be worked on, for people.

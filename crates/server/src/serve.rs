@@ -25,7 +25,7 @@ use crate::telemetry::{LogWriter, export};
 use crate::tls::watch as watch_certificate;
 use crate::withheld::Withheld;
 use amends_api::ReportWay;
-use amends_store::{AnyStore, SqliteOptions, SqliteStore, StoreError};
+use amends_store::{AnyStore, Nodes as _, SqliteOptions, SqliteStore, StoreError};
 use futures_util::future::join_all;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -104,7 +104,7 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     let address = listening.address();
     let insecure = warn(&config, &listening)?;
     let store = open_store(&config).await?;
-    leases::until_held(&store).await?;
+    leases::until_ours(&store).await?;
     let (outbound, callbacks) = outbound(&config);
     let mut access = Access::open(&store, &config.access, &listening.all())
         .await?
@@ -113,6 +113,7 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     let nodes = nodes(&config, &store);
     let (supervisor, driver) = Driver::start(store, outbound, SystemClock, config.driver).await?;
     supervisor.withhold(&config.withheld);
+    until_ready(&supervisor, &driver).await;
     let rejections = Rejections::default();
     let books = match &config.rules {
         None => None,
@@ -165,6 +166,13 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
         hearing,
         exporter,
     })
+}
+
+/// Of a store that nodes share, what this one holds of it has yet to be read: whoever comes first would be told that.
+async fn until_ready(supervisor: &Supervisor<AnyStore>, driver: &JoinHandle<()>) {
+    while supervisor.store().is_shared() && !supervisor.is_ready() && !driver.is_finished() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// Gives the store up, and waits until everybody else has: tasks that were told to end hold it a moment longer, and

@@ -1,8 +1,11 @@
 //! The shell: drives the node with tokio. It performs what the node needs of the store, does what the node releases,
-//! and waits for channels and timers; it decides nothing about cases.
+//! and waits for channels and timers; it decides nothing about cases. What it does for a store that nodes share is in
+//! `shell/partitions.rs`.
 //!
 //! INVARIANT: nothing is answered, sent or observed that the node has not released, and the node releases nothing
 //! before its commit.
+
+mod partitions;
 
 use crate::arrivals::Arrival;
 use crate::clock::Clock;
@@ -11,16 +14,18 @@ use crate::mailbox::{self, Inbox, Shared};
 use crate::memory::{self, MemoryGauge};
 use crate::open_case_queries::{OpenCaseQueries, OpenCaseQuery};
 use crate::outbound::Outbound;
+use crate::random::{self, NoRandomness};
 use crate::rejected::shown::RejectedShown;
 use crate::supervisor::Supervisor;
 use crate::throughput::{MOST_CASES_AT_START, WINDOW_MS};
-use amends_engine::{Answer, DomainEvent, Loaded, Moment, Partition, Ticket};
+use amends_engine::{Answer, DomainEvent, Loaded, Moment, Ticket};
 use amends_node::{
-    Done, EffectId, EffectResult, Jump, LaunchedEffect, Line, Need, Node, NodeOptions, Released,
-    StoreFault, TurnedAway,
+    Done, EffectId, EffectResult, Fault, Jump, LaunchedEffect, Line, Need, Node, NodeOptions,
+    Released, StoreFault, TurnedAway,
 };
 use amends_protocol::Timestamp;
 use amends_store::{RejectedLimits, Store, StoreError};
+use partitions::Shares;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -78,6 +83,9 @@ pub enum StartError {
     /// The store cannot be read.
     #[error("the store cannot be read: {0}")]
     Store(#[from] StoreError),
+    /// Nothing that is made here could be told apart from what others make.
+    #[error("{0}")]
+    Randomness(#[from] NoRandomness),
 }
 
 /// What an effect brought; none if whoever performed it is gone.
@@ -90,6 +98,8 @@ pub struct Driver<S, O, C> {
     clock: C,
     line: Line,
     node: Node,
+    /// Of a store that nodes share.
+    shares: Option<Shares>,
     shared: Arc<Shared>,
     inbox: Inbox,
     /// Its length is bounded by the effects under way, and those by the services' limits.
@@ -105,11 +115,12 @@ pub struct Driver<S, O, C> {
 
 impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
     /// Holds the store, loads the open cases and starts the loop on the current runtime. The second value ends when the
-    /// loop has ended and the store is given back.
+    /// loop has ended and the store is given back. Of a store that nodes share, it holds what is its due, and has yet to
+    /// read that.
     ///
     /// # Errors
-    /// [`StoreError::NotHeld`] as long as another node lives that holds the store, or when the store cannot be read;
-    /// nothing is running then.
+    /// [`StoreError::NotHeld`] as long as another node lives that holds the store as a whole, [`StoreError::NodeInUse`]
+    /// as long as another process has this one's name, or when the store cannot be read; nothing is running then.
     pub async fn start(
         store: S,
         outbound: O,
@@ -124,8 +135,14 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             rejected: RejectedShown::new(store.rejected_count().await?, options.rejected),
             ..Shared::default()
         });
-        let beating = Beating::begin(store.clone(), Arc::clone(&shared));
-        leases::hold(&store).await?;
+        let beating = Beating::begin(store.clone(), clock.clone(), Arc::clone(&shared));
+        let mut shares = match store.is_shared() {
+            true => Some(Shares::begin(&store, &clock, &shared, options.trust_after).await?),
+            false => {
+                leases::hold(&store).await?;
+                None
+            }
+        };
         let supervisor = Supervisor::new(store.clone(), mailbox, Arc::clone(&shared));
         let now = clock.now();
         let hour_ago = Timestamp(now.0.saturating_sub(WINDOW_MS));
@@ -140,11 +157,14 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
                 .unwrap_or_else(|| memory::resident_bytes(memory)),
             open_page: OPEN_PAGE,
             grace_ms: ms(options.grace),
-            letters_from: 0,
+            letters_from: u128::from_le_bytes(random::bytes()?),
         };
         let loaded = store.load().await?;
         let mut line = Line::begin(loaded.clock, ms(clock.boot()), now, ms(options.trust_after));
-        let (moment, _) = line.read(ms(clock.boot()), now);
+        let (moment, _) = match &mut shares {
+            Some(shares) => shares.read_clock(&clock, &shared),
+            None => line.read(ms(clock.boot()), now),
+        };
         shared.clock.show(moment);
         let node = Node::loaded(options_of_node, loaded, moment);
         let mut driver = Self {
@@ -153,6 +173,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             clock,
             line,
             node,
+            shares,
             shared,
             inbox,
             results,
@@ -164,7 +185,9 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             _beating: beating,
         };
         driver.show_loaded();
-        driver.read_a_page().await?;
+        if driver.shares.is_none() {
+            driver.read_a_page().await?;
+        }
         let handle = tokio::spawn(async move { driver.run().await });
         Ok((supervisor, handle))
     }
@@ -191,6 +214,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
     async fn run(&mut self) {
         loop {
             self.fill();
+            self.heed_the_others().await;
             let moment = self.moment();
             match self.node.need(moment) {
                 Need::Sleep { until } => {
@@ -209,23 +233,21 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
                     }
                     break;
                 }
-                need @ (Need::Load | Need::Open(..) | Need::Lookup(_) | Need::Commit(_)) => {
-                    self.store(need).await;
-                }
-                // Only of a store that nodes share: this one is owned as a whole.
-                Need::Adopt(_) | Need::Letters(..) | Need::GiveBack(_) => {}
+                Need::GiveBack(partitions) => self.give_back(partitions).await,
+                need => self.store(need).await,
             }
         }
         self.shared.ready.store(false, Ordering::Release);
         // Whoever waits to take over need not wait until we count as dead.
-        if let Err(error) = self.store.release(vec![Partition::WHOLE]).await {
-            tracing::warn!(%error, "the store can't be given back; others take over when we count as dead");
-        }
+        self.give_all_back().await;
     }
 
     /// What the clocks say now. A wall clock that jumps is reported.
     fn moment(&mut self) -> Moment {
-        let (moment, jump) = self.line.read(ms(self.clock.boot()), self.clock.now());
+        let (moment, jump) = match &mut self.shares {
+            Some(shares) => shares.read_clock(&self.clock, &self.shared),
+            None => self.line.read(ms(self.clock.boot()), self.clock.now()),
+        };
         self.shared.clock.show(moment);
         if let Some(Jump { by_ms }) = jump {
             self.shared.observers.clock_jumped(moment.wall, by_ms);
@@ -272,6 +294,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             self.stopped = true;
             self.shared.ready.store(false, Ordering::Release);
             self.inbox.arrivals.close();
+            self.hand_all_over();
             self.node.stop();
         }
     }
@@ -304,14 +327,17 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             }
             Need::Lookup(request) => Done::Found(self.store.find(request).await.map_err(fault)),
             Need::Commit(batch) => {
+                self.before_commit(&batch);
                 let began = self.clock.monotonic();
                 let committed = self.store.commit(batch).await.map_err(fault);
                 self.commit_took = Some(self.clock.monotonic().saturating_sub(began));
                 Done::Committed(committed)
             }
-            Need::Adopt(_)
-            | Need::Letters(..)
-            | Need::GiveBack(_)
+            Need::Adopt(lease) => self.adopt(lease).await,
+            Need::Letters(partition, after, most) => {
+                Done::Letters(self.store.letters(partition, after, most).await.map_err(fault))
+            }
+            Need::GiveBack(_)
             | Need::Release(_)
             | Need::TurnAway(_)
             | Need::Sleep { .. }
@@ -329,23 +355,35 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
     }
 
     /// Open cases have been read.
-    fn show_read(&self) {
-        self.shared.ready.store(self.node.is_ready(), Ordering::Release);
+    fn show_read(&mut self) {
+        self.show_ready();
         if let Some(engine) = self.node.engine() {
             self.shared.memory.show(engine.memory_use());
             self.shared.show_quarantine(engine);
         }
     }
 
+    fn show_ready(&mut self) {
+        let is_ready = match &mut self.shares {
+            Some(shares) => shares.is_ready(&self.node, self.stopped),
+            None => self.node.is_ready(),
+        };
+        self.shared.ready.store(is_ready, Ordering::Release);
+    }
+
     /// Loads anew. If the last time failed, nobody waits for this one either.
     async fn load(&mut self) -> Result<Loaded, StoreError> {
+        self.before_load();
         let store = self.store.clone();
         let mut loading = std::pin::pin!(load_anew(&store));
         let is_away = self.node.is_away();
         loop {
             tokio::select! {
                 biased;
-                loaded = &mut loading => return loaded,
+                loaded = &mut loading => {
+                    self.have_loaded(&loaded);
+                    return loaded;
+                }
                 arrival = self.inbox.arrivals.recv(), if is_away => drop(arrival),
                 Some(question) = self.inbox.questions.recv(), if is_away => drop(question),
             }
@@ -368,7 +406,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
 
     /// Everything of it is durable: it is shown, answered, done and observed.
     fn release(&mut self, released: Released) {
-        let Released { replies, effects, events, inputs, .. } = released;
+        let Released { replies, effects, events, inputs, answered, .. } = released;
         if let Some(took) = self.commit_took.take() {
             self.shared.observers.metrics.committed(inputs, took);
         }
@@ -379,14 +417,16 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         if let Some(engine) = self.node.engine() {
             self.shared.show_rule_holds(engine);
         }
-        self.shared.ready.store(self.node.is_ready(), Ordering::Release);
+        self.show_ready();
         for (ticket, answer) in replies {
             if let Some(reply) = self.waiting.remove(&ticket) {
-                let _ = reply.send(answer); // the one who asked has gone away
+                self.reply(reply, answer);
             }
         }
+        self.call_out(answered);
+        let life = self.life_of_commit();
         for effect in effects {
-            self.perform(effect);
+            self.perform(effect, life);
         }
         if let Some(engine) = self.node.engine() {
             self.shared.show_queues(engine);
@@ -396,31 +436,47 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         self.shared.observers.observe(&events);
     }
 
-    /// Performs an effect once, on a task of its own.
-    fn perform(&self, LaunchedEffect { id, effect }: LaunchedEffect) {
+    /// Performs an effect once, on a task of its own; of a store that nodes share, in the life in which its commit was
+    /// asked for alone.
+    fn perform(&self, LaunchedEffect { id, effect }: LaunchedEffect, life: Option<u64>) {
         let promise = Promise { results: self.result_sender.clone(), id, result: None };
         let (outbound, clock) = (self.outbound.clone(), self.clock.clone());
         let shared = Arc::clone(&self.shared);
         tokio::spawn(async move {
             let observed = shared.observers.effect_begins(&effect, &clock);
-            let result = outbound.perform(effect).await;
+            let goes_on = life.is_none_or(|life| shared.life.goes_on(life, clock.boot()));
+            let result = match goes_on {
+                true => outbound.perform(effect).await,
+                false => partitions::not_sent(&effect),
+            };
             shared.observers.effect_ended(observed, &result, &clock);
             promise.keep(result);
         });
     }
 
-    /// The store failed; those who wait are told that nothing was taken, by dropping their replies.
+    /// The store failed, or a partition is another's now; those who wait are told that nothing was taken.
     fn turn_away(&mut self, TurnedAway { fault, tickets, refused }: TurnedAway) {
-        self.shared.ready.store(false, Ordering::Release);
-        self.shared.observers.metrics.store_failed();
-        self.commit_took = None;
-        tracing::error!(error = %fault, "the store failed; loading all open cases again");
-        for ticket in tickets {
-            if let Some(reply) = self.waiting.remove(&ticket)
-                && refused
-            {
-                let _ = reply.send(Answer::Invalid(fault.to_string())); // the one who asked has gone away
+        match &fault {
+            Fault::Store(_) => {
+                self.shared.ready.store(false, Ordering::Release);
+                self.shared.observers.metrics.store_failed();
+                self.commit_took = None;
+                self.nothing_was_committed();
+                tracing::error!(error = %fault, "the store failed; loading all open cases again");
             }
+            Fault::Lost(_) => tracing::warn!("{fault}"),
+            Fault::Unreadable(_) => {
+                tracing::error!(error = %fault, "what another node has left can't be read, and stays");
+            }
+        }
+        for ticket in tickets {
+            let Some(reply) = self.waiting.remove(&ticket) else { continue };
+            let answer = match &fault {
+                Fault::Lost(_) => Answer::Unavailable(format!("{fault}; send it again")),
+                _ if refused => Answer::Invalid(fault.to_string()),
+                _ => continue, // a reply that is dropped says so
+            };
+            let _ = reply.send(answer); // the one who asked has gone away
         }
     }
 
@@ -439,12 +495,20 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         let clock = self.clock.clone();
         let timer = clock.sleep(pause.min(CLOCK_LOOK));
         let (has_room, has_engine) = (self.node.room() > 0, self.may_be_asked());
+        let told = self.shares.as_ref().map(Shares::told);
+        let others = async {
+            match told {
+                Some(told) => told.came().await,
+                None => std::future::pending().await,
+            }
+        };
         let came = tokio::select! {
             biased;
             _ = self.inbox.stop.wait_for(|stop| *stop), if !self.stopped => Came::Stop,
             Some((effect, result)) = self.results.recv() => Came::Result(effect, result),
             arrival = self.inbox.arrivals.recv(), if has_room => Came::Arrival(arrival),
             Some(question) = self.inbox.questions.recv(), if has_engine => Came::OpenCaseQuery(question),
+            () = others => Came::Time, // looked at before the next turn
             () = timer => Came::Time,
         };
         match came {
@@ -468,7 +532,10 @@ enum Came {
 
 /// Loads after a fault: no commit of unknown end may land over what is loaded.
 async fn load_anew<S: Store>(store: &S) -> Result<Loaded, StoreError> {
-    leases::hold(store).await?;
+    match store.is_shared() {
+        true => drop(store.raise().await?),
+        false => leases::hold(store).await?,
+    }
     store.load().await
 }
 

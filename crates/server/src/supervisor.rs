@@ -7,6 +7,7 @@ use crate::arrivals::{Arrival, NotTaken};
 use crate::clock::{Clock, SystemClock};
 use crate::event_stream::EventStream;
 use crate::fair_queue::NoRoom;
+use crate::faults::store_problem;
 use crate::mailbox::{Mailbox, Quarantine, Shared};
 use crate::open_case_queries::OpenCaseQuery;
 use crate::source::Source;
@@ -18,14 +19,15 @@ use amends_api::{
     AuditActName, CaseAct, QuestionAct, QuestionId, RuleHoldView, StepAct, StrangerAct,
 };
 use amends_engine::{
-    Activation, Actor, Answer, Erase, HoldScope, Input, Mend, NewLimits, Replaces, SagaRow, Ticket,
+    Activation, Actor, Answer, Erase, HoldScope, Input, Mend, NewLimits, Partition, Replaces,
+    SagaRow, Ticket,
 };
 use amends_protocol::{
     ActionName, CaseId, OutcomeCallback, Problem, ProblemCode, Report, ReportReceipt, SagaBegin,
     SagaId, StepId,
 };
 use amends_rulebook::Rulebook;
-use amends_store::Store;
+use amends_store::{LETTERS_LIMIT, Store};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
@@ -39,7 +41,7 @@ const QUESTION_LIMIT: Duration = Duration::from_secs(10);
 pub enum CalledBack {
     /// It is durable.
     Taken,
-    /// It waits for the end of the try under way.
+    /// It waits for the end of the try under way, or for the node that works on its case.
     Kept,
 }
 
@@ -98,7 +100,12 @@ impl<S: Store> Supervisor<S> {
         match self.ask(|ticket| Input::Report { report, known_in: None, ticket }).await? {
             Answer::Received { case, duplicate } => {
                 self.metrics().report_taken(&service, duplicate);
-                Ok(ReportReceipt { case_id: case, duplicate })
+                Ok(ReportReceipt { case_id: Some(case), duplicate, letter: None })
+            }
+            Answer::Posted(letter) => {
+                self.metrics().report_taken(&service, false);
+                let letter = Some(letter.to_string());
+                Ok(ReportReceipt { case_id: None, duplicate: false, letter })
             }
             other => Err(refusal(other)),
         }
@@ -139,7 +146,7 @@ impl<S: Store> Supervisor<S> {
         let input = |ticket| Input::StepCalledBack { step, callback, ticket };
         match self.ask_in(line, input).await? {
             Answer::Done => Ok(CalledBack::Taken),
-            Answer::Kept => Ok(CalledBack::Kept),
+            Answer::Kept | Answer::Posted(_) => Ok(CalledBack::Kept),
             other => Err(refusal(other)),
         }
     }
@@ -312,8 +319,15 @@ impl<S: Store> Supervisor<S> {
     /// # Errors
     /// As [`Supervisor::report`].
     pub async fn begin_saga(&self, begin: SagaBegin) -> Result<SagaRow, Problem> {
+        let told = SagaRow::begun(begin.clone());
         match self.ask(|ticket| Input::SagaBegan { begin, ticket }).await? {
             Answer::Announced(row) => Ok(*row),
+            Answer::Posted(_) => Ok(told),
+            // Another node has done it, and what it knows is in the store.
+            Answer::Done => {
+                let known = self.store.saga(&told.saga).await.map_err(store_problem)?;
+                Ok(known.unwrap_or(told))
+            }
             other => Err(refusal(other)),
         }
     }
@@ -325,7 +339,7 @@ impl<S: Store> Supervisor<S> {
     pub async fn end_saga(&self, saga: SagaId, sender: Arc<str>) -> Result<(), Problem> {
         let line = Some(Source::Outcomes(sender));
         match self.ask_in(line, |ticket| Input::SagaEnded { saga, ticket }).await? {
-            Answer::Done => Ok(()),
+            Answer::Done | Answer::Posted(_) => Ok(()),
             other => Err(refusal(other)),
         }
     }
@@ -486,6 +500,24 @@ impl<S: Store> Supervisor<S> {
         }
     }
 
+    /// Whoever reports is told to come later while the node that works on its saga has far too much to read.
+    fn has_room_for(&self, input: &Input) -> Result<(), Problem> {
+        let saga = match input {
+            Input::Report { report, .. } => &report.saga_id,
+            Input::SagaBegan { begin, .. } => &begin.saga_id,
+            Input::SagaEnded { saga, .. } => saga,
+            _ => return Ok(()),
+        };
+        let crowded = self.inner.shared.crowded.lock().unwrap_or_else(PoisonError::into_inner);
+        if !crowded.contains(&Partition::of(saga)) {
+            return Ok(());
+        }
+        let why = format!(
+            "more than {LETTERS_LIMIT} letters wait for whoever works on this saga; try again shortly"
+        );
+        Err(Problem::new(ProblemCode::Overloaded, why))
+    }
+
     /// Whether an active rulebook has a service of this name.
     fn knows(&self, service: &str) -> bool {
         let books = self.inner.shared.books.lock().unwrap_or_else(PoisonError::into_inner);
@@ -494,7 +526,8 @@ impl<S: Store> Supervisor<S> {
 
     async fn ask_done(&self, input: impl FnOnce(Ticket) -> Input) -> Result<(), Problem> {
         match self.ask(input).await? {
-            Answer::Done => Ok(()),
+            // Left for the node that works on the case: it is durable, and done as soon as that comes to it.
+            Answer::Done | Answer::Posted(_) => Ok(()),
             other => Err(refusal(other)),
         }
     }
@@ -516,6 +549,7 @@ impl<S: Store> Supervisor<S> {
         let ticket = self.inner.tickets.fetch_add(1, Ordering::Relaxed);
         let (reply, answer) = oneshot::channel();
         let input = without_secrets(self.withheld(), input(ticket));
+        self.has_room_for(&input)?;
         let source = line.unwrap_or_else(|| Source::of(&input, |service| self.knows(service)));
         let arrivals = &self.inner.mailbox.arrivals;
         arrivals.send(&source, Arrival { input, reply }).map_err(|why| match why {

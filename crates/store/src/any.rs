@@ -3,12 +3,11 @@
 use crate::{
     ActFilter, Adopted, Archive, AuditEnds, AuditEntry, Batch, Beat, BulkRow, Call, Calls,
     CaseFilter, CaseRecord, ClusterSeen, Committed, CredentialKind, CredentialRow, Credentials,
-    Epoch, FieldValue, Hearing, HoldingPage, HoldingPlace, Lease, Leases, Ledger, LetterMark,
-    Letters, LettersRead, ListedCase, ListedErasure, ListedRejected, ListedStep, Loaded,
-    LookupRequest, LookupResult, NodeSeen, Nodes, OpenPage, OpenPlace, PageRequest, Partition,
-    RawCase, Rejected, RejectedFilter, RejectedKept, RejectedLimits, RejectedRow, RowPage,
-    RulebookRow, SettledBefore, Settlements, SqliteStore, StepFilter, StepRecord, StoreError,
-    Upkeep,
+    FieldValue, Hearing, HoldingPage, HoldingPlace, Lease, Leases, Ledger, LetterMark, Letters,
+    LettersRead, ListedCase, ListedErasure, ListedRejected, ListedStep, Loaded, LookupRequest,
+    LookupResult, NodeSeen, Nodes, OpenPage, OpenPlace, PageRequest, Partition, RawCase, Rejected,
+    RejectedFilter, RejectedKept, RejectedLimits, RejectedRow, RowPage, RulebookRow, SettledBefore,
+    Settlements, SqliteStore, StepFilter, StepRecord, StoreError, Upkeep,
 };
 use amends_api::{CaseState, RejectedId};
 use amends_engine::{ErasedRow, ErasureRow, SagaRow, StoredCase};
@@ -271,55 +270,43 @@ impl Leases for AnyStore {
     }
 }
 
-/// A store in a file has no other nodes.
 impl Nodes for AnyStore {
-    async fn nodes(&self) -> Result<Vec<NodeSeen>, StoreError> {
+    fn is_shared(&self) -> bool {
         match self {
-            Self::Sqlite(_) => Ok(Vec::new()),
+            Self::Sqlite(store) => store.is_shared(),
             #[cfg(feature = "postgres")]
-            Self::Postgres(store) => store.nodes().await,
+            Self::Postgres(store) => store.is_shared(),
         }
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeSeen>, StoreError> {
+        ask!(self.nodes())
     }
 
     async fn highest_sequence(&self) -> Result<u64, StoreError> {
-        match self {
-            Self::Sqlite(_) => Ok(0),
-            #[cfg(feature = "postgres")]
-            Self::Postgres(store) => store.highest_sequence().await,
-        }
+        ask!(self.highest_sequence())
     }
 }
 
-/// Nor letters, since it has no partitions that are another's.
 impl Letters for AnyStore {
-    #[cfg_attr(not(feature = "postgres"), allow(unused_variables))]
     async fn letters(
         &self,
         partition: Partition,
         after: Option<LetterMark>,
         most: usize,
     ) -> Result<LettersRead, StoreError> {
-        match self {
-            Self::Sqlite(_) => Err(StoreError::NotHeld { partition, epoch: Epoch::default() }),
-            #[cfg(feature = "postgres")]
-            Self::Postgres(store) => store.letters(partition, after, most).await,
-        }
+        ask!(self.letters(partition, after, most))
     }
 
     async fn letters_waiting(&self) -> Result<Vec<(Partition, u64)>, StoreError> {
-        match self {
-            Self::Sqlite(_) => Ok(Vec::new()),
-            #[cfg(feature = "postgres")]
-            Self::Postgres(store) => store.letters_waiting().await,
-        }
+        ask!(self.letters_waiting())
     }
 }
 
 impl Calls for AnyStore {
-    #[cfg_attr(not(feature = "postgres"), allow(unused_variables))]
     fn call(&self, call: Call) {
         match self {
-            Self::Sqlite(_) => {}
+            Self::Sqlite(store) => store.call(call),
             #[cfg(feature = "postgres")]
             Self::Postgres(store) => store.call(call),
         }
@@ -327,7 +314,7 @@ impl Calls for AnyStore {
 
     fn hear(&self) -> Hearing {
         match self {
-            Self::Sqlite(_) => Hearing::nothing(),
+            Self::Sqlite(store) => store.hear(),
             #[cfg(feature = "postgres")]
             Self::Postgres(store) => store.hear(),
         }

@@ -1,12 +1,11 @@
 //! What nodes that share a store call out to each other, so that nobody has to wait for the next look. A call may be
 //! lost, so whoever hears none looks all the same.
 
-use amends_engine::{LetterId, Partition};
-use amends_protocol::CaseId;
+use amends_engine::{Answer, LetterId, Partition};
 use tokio::sync::broadcast::{self, error::RecvError};
 
 /// Something that others may want to know at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
     /// Letters have come for this partition.
     Letters(Partition),
@@ -18,15 +17,13 @@ pub enum Call {
     Missed,
 }
 
-/// What became of a letter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What became of a letter, for whoever left it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LetterAnswered {
     /// Which.
     pub letter: LetterId,
-    /// The case that it belongs to, if to one.
-    pub case: Option<CaseId>,
-    /// It said what was known already.
-    pub duplicate: bool,
+    /// As its owner says. On the way a long text is cut, and an announced saga is told as [`Answer::Done`].
+    pub answer: Answer,
 }
 
 /// Calls that come in, from this node as well.
@@ -54,12 +51,16 @@ impl Hearing {
     }
 }
 
-/// The line that nodes call on.
+/// The line that nodes call on. As it comes: of a store with one node, which has nobody to call.
 pub trait Calls: Clone + Send + Sync + 'static {
     /// Calls out. It is neither waited for nor certain to arrive, and many at once go together, some milliseconds
     /// later.
-    fn call(&self, call: Call);
+    fn call(&self, call: Call) {
+        let _ = call;
+    }
 
     /// From now on hears what is called out.
-    fn hear(&self) -> Hearing;
+    fn hear(&self) -> Hearing {
+        Hearing::nothing()
+    }
 }

@@ -1,4 +1,4 @@
-//! Keeps cases durable: the [`Store`] in its six roles, its implementations on SQLite and PostgreSQL, and the tests
+//! Keeps cases durable: the [`Store`] in its roles, its implementations on SQLite and PostgreSQL, and the tests
 //! that every store has to pass.
 //!
 //! A store gives back what it was given and decides nothing: it knows no rule, starts no step and reads no clock to
@@ -79,9 +79,15 @@ pub use amends_engine::{
 
 /// Where a supervisor keeps what it must not forget. Clones share one store.
 ///
-/// It has six roles, each for another caller: the loop's [`Ledger`], the [`Archive`] for people, [`Upkeep`],
-/// [`Leases`], by which several nodes share one store, [`Credentials`], by which callers are known, and [`Rejected`]
-/// for messages that could not be taken.
-pub trait Store: Ledger + Archive + Upkeep + Leases + Credentials + Rejected {}
+/// It has a role for each caller: the loop's [`Ledger`], the [`Archive`] for people, [`Upkeep`], [`Leases`], [`Nodes`],
+/// [`Letters`] and [`Calls`], by which several nodes share one store, [`Credentials`], by which callers are known, and
+/// [`Rejected`] for messages that could not be taken.
+pub trait Store:
+    Ledger + Archive + Upkeep + Leases + Nodes + Letters + Calls + Credentials + Rejected
+{
+}
 
-impl<S: Ledger + Archive + Upkeep + Leases + Credentials + Rejected> Store for S {}
+impl<S> Store for S where
+    S: Ledger + Archive + Upkeep + Leases + Nodes + Letters + Calls + Credentials + Rejected
+{
+}

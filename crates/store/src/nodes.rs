@@ -72,20 +72,29 @@ pub fn fair_share(nodes: &[NodeSeen]) -> usize {
     (Partition::PARTS + 1).div_ceil(staying.max(1))
 }
 
-/// The nodes of a store that several share.
+/// The nodes of a store that several share. As it comes: of one that a node owns as a whole.
 pub trait Nodes: Clone + Send + Sync + 'static {
+    /// Whether nodes hold it in partitions, each by itself; else one holds it as a whole.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// Those that have shown themselves within the last day, by name.
     ///
     /// # Errors
     /// When the store can't be read.
-    fn nodes(&self) -> impl Future<Output = Result<Vec<NodeSeen>, StoreError>> + Send;
+    fn nodes(&self) -> impl Future<Output = Result<Vec<NodeSeen>, StoreError>> + Send {
+        async { Ok(Vec::new()) }
+    }
 
     /// The highest sequence among the numbers of all cases (`number / 64`): whoever goes on from there gives numbers
     /// that follow time, whichever partition they are of.
     ///
     /// # Errors
     /// When the store can't be read.
-    fn highest_sequence(&self) -> impl Future<Output = Result<u64, StoreError>> + Send;
+    fn highest_sequence(&self) -> impl Future<Output = Result<u64, StoreError>> + Send {
+        async { Ok(0) }
+    }
 }
 
 #[cfg(test)]

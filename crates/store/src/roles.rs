@@ -1,6 +1,6 @@
 //! The roles of a store that is made of threads (`threads.rs`) over tables (`tables/`), whichever database has them.
 
-/// Gives a store its six roles. It has `writing()` and `reading()`, the asking sides of its threads, and `copy_to`;
+/// Gives a store the roles that all stores have in common. It has `writing()` and `reading()`, the asking sides of its threads, and `copy_to`;
 /// what works on the writing thread has `find`, `load`, `adopt`, `open_cases`, `prune`, `claim`, `raise`, `release`;
 /// `change`, for what no loop decided; and `add`, for what anybody may write who shares the store.
 macro_rules! roles {

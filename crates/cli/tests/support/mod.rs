@@ -205,6 +205,13 @@ impl Supervisor {
         self.process.kill();
     }
 
+    /// Sends it a signal, e.g. `STOP`.
+    pub fn signal(&self, name: &str) {
+        let id = self.process.id().to_string();
+        let sent = Command::new("kill").args([&format!("-{name}"), &id]).status();
+        assert!(sent.expect("`kill` runs").success());
+    }
+
     /// Ends it in order, as a person would.
     pub fn stop(mut self) {
         drop(self.process.stdin.take());

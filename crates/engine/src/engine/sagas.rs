@@ -22,14 +22,7 @@ impl Engine {
         if let Some(row) = known.cloned() {
             return self.turn.answer(ticket, Answer::Announced(Box::new(row))); // said again
         }
-        let row = SagaRow {
-            saga: begin.saga_id,
-            service: begin.service.into(),
-            action: begin.action.map(Into::into),
-            deadline: begin.deadline,
-            state: SagaState::Begun,
-            data: Arc::new(begin.data),
-        };
+        let row = SagaRow::begun(begin);
         if self.by_saga.contains_key(&row.saga) {
             // It has failed already; its case tells the rest, and no deadline must make another.
             let row = SagaRow { state: SagaState::Overdue, ..row };

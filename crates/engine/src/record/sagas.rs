@@ -1,7 +1,7 @@
 //! What is kept of a saga that announced itself.
 
 pub use amends_protocol::SagaState;
-use amends_protocol::{SagaId, Timestamp};
+use amends_protocol::{SagaBegin, SagaId, Timestamp};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -23,6 +23,19 @@ pub struct SagaRow {
 }
 
 impl SagaRow {
+    /// As one that announces itself says.
+    #[must_use]
+    pub fn begun(begin: SagaBegin) -> Self {
+        Self {
+            saga: begin.saga_id,
+            service: begin.service.into(),
+            action: begin.action.map(Into::into),
+            deadline: begin.deadline,
+            state: SagaState::Begun,
+            data: Arc::new(begin.data),
+        }
+    }
+
     /// The action with which it began, as `service.action`.
     #[must_use]
     pub fn entry(&self) -> Option<String> {

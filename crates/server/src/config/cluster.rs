@@ -3,6 +3,10 @@
 use super::value::Reader;
 use url::Url;
 
+/// Whether nodes share the store.
+#[cfg(feature = "postgres")]
+const SHARE: &str = "cluster.share";
+
 pub(super) const DATABASE: &str = "cluster.database";
 
 /// What stands there in place of the address, whose password nobody must see.
@@ -12,14 +16,18 @@ const WANTED: &str = "it must be `postgres://user@host:port/database`";
 /// The database, with how it is reached.
 #[cfg(feature = "postgres")]
 pub(super) fn read(read: &mut Reader<'_>) -> Option<crate::cluster::ClusterOptions> {
-    use amends_store::{PostgresOptions, PostgresTls};
+    use amends_store::{PostgresOptions, PostgresTls, Taking};
     use std::path::PathBuf;
     let text = read.text(DATABASE);
     let mut file =
         |key: &str| Some(read.text(key)).filter(|path| !path.is_empty()).map(PathBuf::from);
     let (password_file, authorities) = (file("cluster.password_file"), file("cluster.authorities"));
     let (sslmode, node) = (read.text("cluster.sslmode"), read.text("cluster.node"));
+    let taking = if read.flag(SHARE) { Taking::Parts } else { Taking::Whole };
     if text.is_empty() {
+        if taking == Taking::Parts {
+            read.mistake(SHARE, "only a database can be shared; name one in `cluster.database`");
+        }
         return None;
     }
     if let Some(file) = &password_file {
@@ -52,6 +60,7 @@ pub(super) fn read(read: &mut Reader<'_>) -> Option<crate::cluster::ClusterOptio
     let database = PostgresOptions {
         tls: Some(tls),
         tls_authorities: authorities,
+        taking,
         ..PostgresOptions::new(address.as_str(), &node)
     };
     Some(crate::cluster::ClusterOptions { database, password_file })

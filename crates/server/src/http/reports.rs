@@ -264,9 +264,9 @@ impl IntoResponse for Receipts {
     fn into_response(self) -> Response {
         match self {
             Self::One(receipt) => {
-                let location = format!("/v1/cases/{}", receipt.case_id);
-                (of(receipt.duplicate), [(header::LOCATION, location)], Json(receipt))
-                    .into_response()
+                let location =
+                    receipt.case_id.map(|case| [(header::LOCATION, format!("/v1/cases/{case}"))]);
+                (of(receipt.duplicate), location, Json(receipt)).into_response()
             }
             Self::Many(receipts) => ReceiptsOfBatch(receipts).into_response(),
         }
@@ -284,7 +284,7 @@ impl Answered for Receipts {
         let either = json!({ "oneOf": [receipt.clone(), { "type": "array", "items": receipt }] });
         for status in [200, 202] {
             told.answer(status, JSON, either.clone());
-            told.answer_header(status, "Location", "The case, of a single report.");
+            told.answer_header(status, "Location", "The case, of a single report, if it is known.");
         }
     }
 }

@@ -120,7 +120,7 @@ pub(crate) async fn act_on_rejected<S: Store>(
     let gone = supervisor.store().forget_rejected(id).await;
     let left = async { gone.and(supervisor.count_rejected().await) }.await;
     Ok(RejectedDone {
-        case_id: taken.as_ref().map(|receipt| receipt.case_id),
+        case_id: taken.as_ref().and_then(|receipt| receipt.case_id),
         duplicate: taken.is_some_and(|receipt| receipt.duplicate),
         left: left.map_err(store_problem)?,
     })

@@ -9,12 +9,13 @@ use amends_engine::{
 use amends_protocol::{CaseId, Outcome, SagaId, StepId, Timestamp, Verb};
 use amends_server::{EffectResult, Outbound};
 use amends_store::{
-    ActFilter, Adopted, Archive, AuditEnds, AuditEntry, Batch, Beat, BulkRow, CaseFilter,
+    ActFilter, Adopted, Archive, AuditEnds, AuditEntry, Batch, Beat, BulkRow, Calls, CaseFilter,
     CaseRecord, Committed, CredentialKind, CredentialRow, Credentials, FieldValue, HoldingPage,
-    HoldingPlace, Lease, Leases, Ledger, ListedCase, ListedErasure, ListedRejected, ListedStep,
-    Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, PageRequest, Partition, RawCase,
-    Rejected, RejectedFilter, RejectedKept, RejectedLimits, RejectedRow, RowPage, RulebookRow,
-    SettledBefore, Settlements, SqliteStore, StepFilter, StepRecord, StoreError, Upkeep,
+    HoldingPlace, Lease, Leases, Ledger, Letters, ListedCase, ListedErasure, ListedRejected,
+    ListedStep, Loaded, LookupRequest, LookupResult, Nodes, OpenPage, OpenPlace, PageRequest,
+    Partition, RawCase, Rejected, RejectedFilter, RejectedKept, RejectedLimits, RejectedRow,
+    RowPage, RulebookRow, SettledBefore, Settlements, SqliteStore, StepFilter, StepRecord,
+    StoreError, Upkeep,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -254,6 +255,10 @@ impl Leases for Moody {
         self.inner.release(partitions).await
     }
 }
+
+impl Nodes for Moody {}
+impl Letters for Moody {}
+impl Calls for Moody {}
 
 /// Services that answer with success, one for each permit of the gate.
 #[derive(Clone)]

@@ -4,6 +4,7 @@ use super::tests::{Base, PATIENCE};
 use crate::{
     Call, Calls, Hearing, LetterAnswered, LetterId, Partition, conformance::nodes::SharedPlace,
 };
+use amends_engine::Answer;
 use amends_protocol::CaseId;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
@@ -23,9 +24,12 @@ async fn nodes_hear_each_other_also_after_the_line_broke() {
     let (a, b) = (SharedPlace::open(&base, "a").await, SharedPlace::open(&base, "b").await);
     let mut hearing = b.hear();
     until_it_stands(&mut hearing).await;
-    let answered = LetterAnswered { letter: LetterId(7), case: Some(CaseId(641)), duplicate: true };
+    let answered = LetterAnswered {
+        letter: LetterId(7),
+        answer: Answer::Received { case: CaseId(641), duplicate: true },
+    };
     for call in [Call::Letters(Partition(12)), Call::Answered(answered), Call::Leases] {
-        a.call(call);
+        a.call(call.clone());
         while next(&mut hearing).await != call {}
     }
     base.sql(
@@ -36,8 +40,8 @@ async fn nodes_hear_each_other_also_after_the_line_broke() {
     let (call, began) = (Call::Letters(Partition(3)), Instant::now());
     loop {
         assert!(began.elapsed() < PATIENCE, "nothing is heard");
-        a.call(call);
-        if timeout(Duration::from_millis(200), hearing.next()).await == Ok(Some(call)) {
+        a.call(call.clone());
+        if timeout(Duration::from_millis(200), hearing.next()).await == Ok(Some(call.clone())) {
             break;
         }
     }

@@ -7,6 +7,7 @@
 //! still under way and refuses one that has not begun.
 
 mod batch_rows;
+mod call_words;
 mod calls;
 #[cfg(test)]
 mod calls_tests;
@@ -257,6 +258,10 @@ impl Calls for PostgresStore {
 }
 
 impl Nodes for PostgresStore {
+    fn is_shared(&self) -> bool {
+        self.shared.line.is_some()
+    }
+
     async fn nodes(&self) -> Result<Vec<NodeSeen>, StoreError> {
         self.reading().ask(nodes::all).await
     }

@@ -179,11 +179,16 @@ impl PgWriter {
     }
 
     pub(super) fn adopt(&mut self, partition: Partition) -> Result<Adopted, StoreError> {
-        self.on_line(|session, lease, me| {
+        let adopted = self.on_line(|session, lease, me| {
             let (last_sequence, orderly) = lease.adopted(session, me, partition)?;
             let sagas = lookup::begun_of(session, partition)?;
             Ok(Adopted { last_sequence, sagas, orderly })
-        })
+        });
+        if let (Err(StoreError::NotHeld { .. }), Leased::Parts(parts)) = (&adopted, &mut self.lease)
+        {
+            parts.0.drop_part(partition.0.cast_signed());
+        }
+        adopted
     }
 
     pub(super) fn open_cases(

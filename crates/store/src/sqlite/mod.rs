@@ -34,6 +34,7 @@ pub(crate) use upkeep::new_file;
 
 use crate::closing::Closing;
 use crate::{
+    Calls, Letters, Nodes,
     roles::{names::*, roles},
     threads::{Reading, Writing},
 };
@@ -134,5 +135,10 @@ impl SqliteStore {
         Ok(Beat::default())
     }
 }
+
+// Nobody shares it.
+impl Nodes for SqliteStore {}
+impl Letters for SqliteStore {}
+impl Calls for SqliteStore {}
 
 roles!(SqliteStore);

@@ -273,7 +273,7 @@ async fn all(client: &Client, filters: &Filters) -> Outcome<Vec<RejectedId>> {
 async fn act(client: &Client, ids: &[RejectedId], act: &RejectedAct, json: bool) -> Outcome {
     if let [one] = ids {
         let done: RejectedDone = client.post(&path(*one), act).await?;
-        return if json { output::json(&done) } else { output::line(&told(*one, &done)) };
+        return if json { output::json(&done) } else { output::line(&told(*one, act, &done)) };
     }
     let (mut all, mut is_refused) = (Vec::new(), false);
     for id in ids {
@@ -288,7 +288,7 @@ async fn act(client: &Client, ids: &[RejectedId], act: &RejectedAct, json: bool)
         };
         if !json {
             match (&one.done, &one.refused) {
-                (Some(done), _) => output::line(&told(*id, done))?,
+                (Some(done), _) => output::line(&told(*id, act, done))?,
                 (None, Some(problem)) => {
                     let why = problem.detail.as_deref().unwrap_or(&problem.title);
                     output::tell(&format!("{id}: {why}"));
@@ -308,9 +308,12 @@ fn path(id: RejectedId) -> String {
     format!("/v1/reports/rejected/{id}/acts")
 }
 
-fn told(id: RejectedId, done: &RejectedDone) -> String {
+fn told(id: RejectedId, act: &RejectedAct, done: &RejectedDone) -> String {
     let left = done.left;
     match done.case_id {
+        None if matches!(act, RejectedAct::Retry { .. }) => {
+            format!("{id} is taken, and another supervisor works on its case; {left} left")
+        }
         Some(case) if done.duplicate => {
             format!("{id} was taken before, in case {case}; {left} left")
         }

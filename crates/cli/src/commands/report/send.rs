@@ -31,9 +31,17 @@ pub(super) fn run(client: &Client, options: SendOptions) -> Outcome {
         return output::json(&receipt);
     }
     let how = if receipt.duplicate { "was there already" } else { "is durable" };
-    output::tell(&format!(
-        "report {} {how}; see `amends cases show {}`",
-        report.id, receipt.case_id
-    ));
-    output::line(&receipt.case_id.to_string())
+    match receipt.case_id {
+        Some(case) => {
+            output::tell(&format!("report {} {how}; see `amends cases show {case}`", report.id));
+            output::line(&case.to_string())
+        }
+        None => {
+            output::tell(&format!(
+                "report {} {how}; another supervisor works on its case, see `amends cases list --saga {}`",
+                report.id, report.saga_id
+            ));
+            Ok(())
+        }
+    }
 }

@@ -1,0 +1,216 @@
+//! Several supervisors on one database: each works on a part of the sagas, and takes whatever comes for any.
+
+#![cfg(feature = "postgres")]
+
+mod support;
+
+use amends_private_server::PostgresServer;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::time::Duration;
+use support::{Legacy, Supervisor, eventually, scratch, shop_rules};
+use tempfile::TempDir;
+
+/// A row for each node that holds something.
+const HELD: &str = "SELECT owner, count(*) AS n FROM amends.lease GROUP BY owner";
+
+/// Supervisors of one database, and the service that they ask.
+struct Shop<'a> {
+    server: &'a PostgresServer,
+    database: String,
+    billing: Legacy,
+    folder: TempDir,
+    rules: String,
+}
+
+impl<'a> Shop<'a> {
+    fn open(server: &'a PostgresServer) -> Self {
+        let (folder, billing) = (scratch(), Legacy::start(200));
+        let rules = shop_rules(folder.path(), &billing.address, "auto");
+        let text = std::fs::read_to_string(&rules).expect("written");
+        std::fs::write(&rules, text.replace("attempts: 3, ", "")).expect("ours");
+        Self { server, database: server.new_database(), billing, folder, rules }
+    }
+
+    /// Starts one; the first makes the rulebook active.
+    fn node(&self, name: &str) -> Supervisor {
+        serve(&self.database, name, self.folder.path(), &self.rules)
+    }
+
+    /// Starts three, and waits until each holds its share.
+    fn three(&self) -> [Supervisor; 3] {
+        let first = self.node("a");
+        let nodes = [first, self.node("b"), self.node("c")];
+        self.are_even(3);
+        nodes
+    }
+
+    fn until(&self, sql: &str) {
+        self.server.until(&self.database, sql);
+    }
+
+    fn are_even(&self, nodes: usize) {
+        let (share, least) = (65_usize.div_ceil(nodes), 65 / nodes);
+        self.until(&format!(
+            "SELECT count(*) = {nodes} AND bool_and(owner IS NOT NULL AND n BETWEEN {least} AND {share}) FROM ({HELD}) AS h"
+        ));
+    }
+
+    fn settle(&self, cases: usize) {
+        self.until(&format!("SELECT count(*) = {cases} AND bool_and(state = 3) FROM amends.cases"));
+    }
+
+    /// Keys under which the service was asked, and how often it was asked.
+    fn asked(&self) -> (usize, usize) {
+        let heard = self.billing.heard();
+        let keys: BTreeSet<&str> =
+            heard.iter().map(|one| one.headers["idempotency-key"].as_str()).collect();
+        (keys.len(), heard.len())
+    }
+}
+
+fn serve(database: &str, node: &str, folder: &Path, rules: &str) -> Supervisor {
+    let environment = [
+        ("AMENDS_CLUSTER_DATABASE", database),
+        ("AMENDS_CLUSTER_NODE", node),
+        ("AMENDS_CLUSTER_SHARE", "true"),
+    ];
+    Supervisor::start_with(&environment, folder, &["--rules", rules, "--data", node])
+}
+
+/// A report that a charge has to be undone: the status and the receipt, if an answer comes.
+fn send(to: &Supervisor, saga: &str) -> Option<(u16, Value)> {
+    let host = to.url.strip_prefix("http://").expect("no TLS");
+    let body = r#"{"code":"out-of-stock","action":"sell","data":{"paymentId":"p-17","amount":12},"history":[{"service":"billing","action":"charge","state":"succeeded"}]}"#;
+    let mut stream = TcpStream::connect(host).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
+    let head = format!(
+        "POST /v1/reports HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\nconnection: close\r\n\
+         ce-specversion: 1.0\r\nce-type: dev.amends.report.v1\r\nce-id: {saga}\r\nce-source: shop\r\nce-subject: {saga}\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    Some((status, serde_json::from_str(body).unwrap_or(Value::Null)))
+}
+
+/// Sends it until it is taken, as an outbox does.
+fn deliver(to: &Supervisor, saga: &str) -> Value {
+    eventually("it is taken", || {
+        send(to, saga).filter(|(status, _)| (200..300).contains(status)).map(|(_, receipt)| receipt)
+    })
+}
+
+fn sagas(of: &str, count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("{of}-{n}")).collect()
+}
+
+#[test]
+fn a_report_may_come_to_any_node_and_has_one_case_and_one_effect() {
+    let shop = Shop::open(PostgresServer::shared());
+    let nodes = shop.three();
+    let sagas = sagas("order", 48);
+    let mut cases = BTreeSet::new();
+    for (n, saga) in sagas.iter().enumerate() {
+        let first = deliver(&nodes[n % 3], saga);
+        let again = deliver(&nodes[(n + 1) % 3], saga);
+        assert_eq!((&first["duplicate"], &again["duplicate"]), (&false.into(), &true.into()));
+        let case = first["caseId"].as_str().expect("the right node has said which");
+        assert_eq!(again["caseId"], case, "{saga}");
+        assert!(cases.insert(case.to_owned()), "{case} twice");
+    }
+    shop.settle(sagas.len());
+    assert_eq!(shop.asked(), (sagas.len(), sagas.len()), "each once");
+    for node in &nodes {
+        let listed = node.run(&["cases", "list", "--state", "settled", "--all", "--json"]);
+        let listed = listed.exits(0).json();
+        assert_eq!(listed.as_array().map(Vec::len), Some(sagas.len()), "at each of them");
+    }
+    nodes.into_iter().for_each(Supervisor::stop);
+    shop.until(&format!("SELECT count(*) = 1 AND bool_and(owner IS NULL) FROM ({HELD}) AS h"));
+}
+
+#[test]
+fn what_a_killed_node_had_acknowledged_is_done_by_the_others() {
+    let shop = Shop::open(PostgresServer::shared());
+    let [a, mut b, c] = shop.three();
+    shop.billing.answer_with(503);
+    let before = sagas("before", 30);
+    before.iter().for_each(|saga| drop(deliver(&b, saga)));
+    b.kill();
+    // Those that are its to judge are left for whoever takes over.
+    let after = sagas("after", 30);
+    for (n, saga) in after.iter().enumerate() {
+        deliver([&a, &c][n % 2], saga);
+    }
+    shop.billing.answer_with(200);
+    shop.are_even(2);
+    shop.settle(60);
+    assert_eq!(shop.asked().0, 60, "whoever asks, the key of a step is the same");
+}
+
+#[test]
+fn a_node_that_was_frozen_does_nothing_more_for_what_others_have_taken() {
+    let shop = Shop::open(PostgresServer::shared());
+    let [a, b, c] = shop.three();
+    b.signal("STOP");
+    let sagas = sagas("order", 30);
+    for (n, saga) in sagas.iter().enumerate() {
+        deliver([&a, &c][n % 2], saga);
+    }
+    shop.are_even(2);
+    shop.settle(sagas.len());
+    b.signal("CONT");
+    eventually("it notices", || b.log().contains("counted as dead").then_some(()));
+    shop.are_even(3);
+    deliver(&b, "order-late");
+    shop.settle(sagas.len() + 1);
+    assert_eq!(shop.asked(), (sagas.len() + 1, sagas.len() + 1), "each once");
+}
+
+#[test]
+fn a_node_that_is_told_to_leave_gives_all_back_and_still_takes_what_comes() {
+    let shop = Shop::open(PostgresServer::shared());
+    let [_a, b, _c] = shop.three();
+    let set = |leaving| {
+        let sql = format!("UPDATE amends.node SET leaving = {leaving} WHERE id = 'b'");
+        shop.server.sql(&shop.database, &sql);
+    };
+    set(true);
+    shop.are_even(2);
+    let sagas = sagas("order", 12);
+    let taken = sagas.iter().filter(|saga| deliver(&b, saga)["caseId"].is_string()).count();
+    assert_eq!(taken, sagas.len(), "the right node has said which");
+    shop.settle(sagas.len());
+    set(false);
+    shop.are_even(3);
+    assert_eq!(shop.asked(), (sagas.len(), sagas.len()), "each once");
+}
+
+#[test]
+fn a_database_that_starts_again_moves_no_partition() {
+    let server = PostgresServer::start("");
+    let shop = Shop::open(&server);
+    let nodes = shop.three();
+    let owners = "SELECT string_agg(owner, ',' ORDER BY partition) FROM amends.lease";
+    let before = server.sql(&shop.database, owners);
+    deliver(&nodes[0], "order-0");
+    for _ in 0..2 {
+        server.kill();
+        assert_ne!(send(&nodes[1], "order-1").map(|(status, _)| status), Some(202));
+        server.start_again();
+        for (n, node) in nodes.iter().enumerate() {
+            deliver(node, &format!("order-{}", n + 1));
+        }
+    }
+    shop.settle(4);
+    assert_eq!(server.sql(&shop.database, owners), before);
+    assert_eq!(shop.asked().0, 4);
+}

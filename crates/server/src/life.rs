@@ -1,0 +1,86 @@
+//! That this node lives, as it has told the store last: what it decided in one life it does in no other.
+
+use amends_store::Beat;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Age of the last good beat from which on nothing is sent: it is less than what others wait before they take over.
+const SENDS: Duration = Duration::from_secs(3);
+
+/// What the last good beat has told; none before the first.
+#[derive(Debug, Default)]
+pub(crate) struct Life(Mutex<Option<LastBeat>>);
+
+#[derive(Clone, Copy, Debug)]
+struct LastBeat {
+    /// When it began, by the boot-time clock.
+    began: Duration,
+    life: u64,
+    is_leaving: bool,
+    clock: Clock,
+}
+
+/// The store's clock, as a beat has measured it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Clock {
+    /// Counts the measurements.
+    pub(crate) number: u64,
+    /// Milliseconds that the store's clock is ahead of the boot-time clock; none as long as nobody has measured it.
+    pub(crate) ahead_ms: Option<i64>,
+}
+
+impl Life {
+    /// A beat that `began` then has been taken. `ahead_ms`: as [`Clock`] has it, if this beat has measured it.
+    pub(crate) fn beaten(&self, began: Duration, beat: Beat, ahead_ms: Option<i64>) {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clock = last.map(|last| last.clock).unwrap_or_default();
+        if ahead_ms.is_some() {
+            clock = Clock { number: clock.number + 1, ahead_ms };
+        }
+        *last = Some(LastBeat { began, life: beat.life, is_leaving: beat.leaving, clock });
+    }
+
+    /// The present life.
+    pub(crate) fn current(&self) -> u64 {
+        self.last().map_or(0, |last| last.life)
+    }
+
+    /// Whether somebody wants this node to give back all that it holds.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.last().is_some_and(|last| last.is_leaving)
+    }
+
+    /// The store's clock.
+    pub(crate) fn clock(&self) -> Clock {
+        self.last().map(|last| last.clock).unwrap_or_default()
+    }
+
+    /// Whether what was decided in this life may still be done, `now` by the boot-time clock: nobody can have taken
+    /// over meanwhile.
+    pub(crate) fn goes_on(&self, life: u64, now: Duration) -> bool {
+        self.last().is_some_and(|last| last.life == life && now.saturating_sub(last.began) < SENDS)
+    }
+
+    fn last(&self) -> Option<LastBeat> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_decided_counts_for_three_seconds_after_a_beat_and_in_one_life() {
+        let at = Duration::from_millis;
+        let life = Life::default();
+        assert!(!life.goes_on(0, at(0)), "nobody has shown it yet");
+        let beat = Beat { life: 7, ..Beat::default() };
+        life.beaten(at(1_000), beat, Some(5));
+        assert!(life.goes_on(7, at(3_999)) && !life.goes_on(7, at(4_000)));
+        life.beaten(at(9_000), Beat { life: 8, leaving: true, ..beat }, None);
+        assert!(!life.goes_on(7, at(9_001)) && life.goes_on(8, at(9_001)));
+        assert!(life.is_leaving() && life.current() == 8);
+        assert_eq!(life.clock(), Clock { number: 1, ahead_ms: Some(5) }, "the last measurement");
+    }
+}
