@@ -9,8 +9,8 @@ use crate::supervisor::Supervisor;
 use crate::views::KeptBack;
 use amends_api::sentence::group_title;
 use amends_api::{
-    AttemptFigures, BreakerState, CaseState, Cause, DecisionView, GroupView, LimitsView, Overview,
-    Progress, ServiceHealth, ServiceView, TroubleReason, TroubleView,
+    AttemptFigures, BreakerState, Cause, DecisionView, GroupView, LimitsView, Overview, Progress,
+    ServiceHealth, ServiceView, TroubleReason, TroubleView,
 };
 use amends_engine::{
     Decision, FoundQuestions, FoundStranger, Group, GroupKey, Limits, Members, QuestionFilter,
@@ -36,9 +36,8 @@ impl<S: Store> Supervisor<S> {
         now: Timestamp,
     ) -> Result<(Overview, Vec<GroupView>), Problem> {
         let survey = self.survey().await?;
-        let counts = self.store().case_counts().await.map_err(store_problem)?;
-        let mut cases = survey.cases.clone();
-        cases.extend(counts.get_key_value(&CaseState::Settled));
+        // All of one moment of the store: two would count a case twice that is settled between them.
+        let cases = self.store().case_counts().await.map_err(store_problem)?;
         let rejected_reports = self.count_rejected().await.map_err(store_problem)?;
         let unusable = self.quarantine();
         let throughput = &self.shared().observers.throughput;
