@@ -35,6 +35,10 @@ pub struct ServerSeen {
     pub clock_ahead_ms: i64,
     /// How long that round trip took.
     pub round_trip: Duration,
+    /// Bytes of the whole database, whatever is in it.
+    pub bytes: u64,
+    /// About so many of them came with the cases that were opened within the last day; none where no store is.
+    pub bytes_of_a_day: Option<u64>,
 }
 
 const LOOK: &str = "
@@ -45,6 +49,18 @@ const LOOK: &str = "
       (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
       current_setting('jit') = 'off' AND current_setting('default_transaction_read_only') = 'on',
       current_setting('autovacuum') = 'on' AND current_setting('track_counts') = 'on'";
+
+const BYTES: &str = "SELECT pg_database_size(current_database())";
+const HAS_CASES: &str = "SELECT to_regclass('amends.cases') IS NOT NULL";
+/// What is counted for the growth of a day, at most.
+const COUNTED: i64 = 1_000_000;
+/// Each case has its part of the store; those of the last day are counted by their index.
+const GROWTH: &str = "
+    SELECT (s.bytes * d.cases / greatest(c.cases, d.cases, 1))::bigint
+    FROM (SELECT sum(pg_total_relation_size(relid)) AS bytes FROM pg_stat_user_tables WHERE schemaname = 'amends') AS s,
+      (SELECT coalesce(sum(value), 0) AS cases FROM marks WHERE name = 'cases' OR name LIKE 'cases:%') AS c,
+      (SELECT count(*) AS cases FROM (SELECT FROM cases
+         WHERE opened_at >= ((extract(epoch FROM clock_timestamp()) - 86400) * 1000)::bigint LIMIT $1) AS r) AS d";
 
 /// Looks at the server of a database.
 ///
@@ -71,12 +87,28 @@ pub(super) fn examine(options: &PostgresOptions) -> Result<ServerSeen, StoreErro
                 removes_old_rows: get(&row, 9)?,
                 clock_ahead_ms: 0,
                 round_trip: Duration::ZERO,
+                bytes: 0,
+                bytes_of_a_day: None,
             })
         })
         .map_err(database(DOING))?;
     let (clock_ahead_ms, round_trip) = clock(&session).map_err(database(DOING))?;
+    let (bytes, bytes_of_a_day) = size(&session).map_err(database(DOING))?;
     session.close();
-    Ok(ServerSeen { clock_ahead_ms, round_trip, ..seen })
+    Ok(ServerSeen { clock_ahead_ms, round_trip, bytes, bytes_of_a_day, ..seen })
+}
+
+/// Of the database, and what came within a day.
+fn size(session: &Session) -> sqlx::Result<(u64, Option<u64>)> {
+    session.run(async |line| {
+        let bytes: i64 = sqlx::query_scalar(BYTES).fetch_one(&mut *line).await?;
+        let has_cases: bool = sqlx::query_scalar(HAS_CASES).fetch_one(&mut *line).await?;
+        let of_a_day: Option<i64> = match has_cases {
+            true => Some(sqlx::query_scalar(GROWTH).bind(COUNTED).fetch_one(line).await?),
+            false => None,
+        };
+        Ok((bytes.cast_unsigned(), of_a_day.map(i64::cast_unsigned)))
+    })
 }
 
 /// The best of three.

@@ -105,7 +105,22 @@ fn of_server(seen: &ServerSeen, place: &str) -> Vec<Finding> {
         }
         false => Finding::ok("database clock", text),
     });
+    found.push(room(seen));
     found
+}
+
+/// What can be said of the room on the server's disk, which can't be seen from here.
+fn room(seen: &ServerSeen) -> Finding {
+    let size = super::machine::size;
+    let growth = match seen.bytes_of_a_day {
+        Some(bytes) => format!(", about {} of it by the cases of the last day", size(bytes)),
+        None => String::new(),
+    };
+    let text = format!(
+        "the database takes {}{growth}; how much room the server's disk has can't be seen from here: watch it there",
+        size(seen.bytes)
+    );
+    Finding::ok("database size", text)
 }
 
 /// Whether what is acknowledged survives, and what.
@@ -176,7 +191,21 @@ mod tests {
             removes_old_rows: true,
             clock_ahead_ms: 2,
             round_trip: Duration::from_millis(1),
+            bytes: 3 << 30,
+            bytes_of_a_day: Some(200 << 20),
         }
+    }
+
+    #[test]
+    fn the_size_of_the_database_is_told_and_what_is_not_known() {
+        let text = room(&good()).text;
+        assert!(
+            text.contains("3.0 GiB, about 200.0 MiB of it by the cases of the last day"),
+            "{text}"
+        );
+        assert!(text.contains("can't be seen from here"), "{text}");
+        let empty = room(&ServerSeen { bytes_of_a_day: None, ..good() }).text;
+        assert!(!empty.contains("last day"), "{empty}");
     }
 
     fn told(seen: &ServerSeen) -> Vec<String> {
