@@ -43,9 +43,8 @@ impl Target {
     /// As [`PostgresStore::open`](crate::PostgresStore::open), and that another move is under way.
     pub(crate) fn open(options: &PostgresOptions) -> Result<Self, StoreError> {
         let (connect, place) = (options.connect()?, options.place());
+        schema::migrate(&connect, &place)?;
         let session = session::reach(&connect, &place, session::MOVING)?;
-        schema::greet(&session, &place)?;
-        schema::migrate(&session, &place)?;
         let alone = session.run(async |line| {
             sqlx::query_scalar::<_, bool>("SELECT pg_try_advisory_lock($1)")
                 .bind(LOCK)

@@ -37,6 +37,8 @@ mod plans_tests;
 mod races_tests;
 mod reader;
 pub(crate) mod schema;
+#[cfg(test)]
+mod schema_tests;
 pub(crate) mod session;
 mod statement;
 mod status;

@@ -67,6 +67,17 @@ pub(crate) const MOVING: Kind = Kind {
     ],
     limit: Duration::from_secs(16 * 60),
 };
+/// To bring the tables up to date: an index takes as long as there is much, and each wait says itself how long it may be.
+pub(crate) const MIGRATING: Kind = Kind {
+    settings: &[
+        ("search_path", "amends,pg_catalog"),
+        ("statement_timeout", "0"),
+        ("client_connection_check_interval", "2s"),
+        ("tcp_keepalives_idle", "5"),
+        ("tcp_keepalives_interval", "2"),
+    ],
+    limit: Duration::from_secs(24 * 3_600),
+};
 /// To show that a node lives. That need not survive a crash of the server, after which everybody begins anew.
 pub(crate) const BEATING: Kind = Kind {
     settings: &[

@@ -42,9 +42,8 @@ impl PgWriter {
         connects: PgConnectOptions,
         place: String,
     ) -> Result<Self, StoreError> {
+        schema::migrate(&connects, &place)?;
         let session = session::reach(&connects, &place, session::COMMITTING)?;
-        schema::greet(&session, &place)?;
-        schema::migrate(&session, &place)?;
         schema::refuse_moving(&session, &place)?;
         Me::forget_the_dead(&session)?;
         let incarnation = session
