@@ -1,6 +1,9 @@
 //! A backup: a copy in a SQLite file, of one moment, while work goes on. It opens as a store there.
 
-use super::session::{self, Session, database};
+use super::{
+    counting,
+    session::{self, Session, database},
+};
 use crate::{
     StoreError, sqlite,
     tables::{Tables, Value, rows::column},
@@ -53,7 +56,10 @@ pub(super) fn copy(connects: &PgConnectOptions, place: &str, to: &Path) -> Resul
         session
             .batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             .map_err(database(DOING))?;
-        TABLES.iter().try_for_each(|(table, columns)| copy_table(&session, conn, table, columns))
+        TABLES
+            .iter()
+            .try_for_each(|(table, columns)| copy_table(&session, conn, table, columns))?;
+        counting::end(conn)
     });
     session.close();
     copied

@@ -9,7 +9,10 @@
 //! locked. A condition in the locking statement itself would be judged by a snapshot from before the wait, in which a
 //! node that has just come is not there, and its leases would be taken for a dead one's.
 
-use super::session::{Session, database, get};
+use super::{
+    counting,
+    session::{Session, database, get},
+};
 use crate::{Batch, Beat, Epoch, Lease, Partition, Share, StoreError, partitions::PARTITIONS};
 use sqlx::postgres::PgRow;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -276,7 +279,11 @@ impl WholeLease {
             let given = session.run(async |line| {
                 sqlx::query(RELEASE).bind(&me.node).bind(&held.epochs[..]).execute(line).await
             });
-            given.map(drop).map_err(database("give leases back"))
+            match given.map_err(database("give leases back"))?.rows_affected() {
+                // They had gone to another.
+                0 => Ok(()),
+                _ => counting::end(session),
+            }
         })
     }
 }
@@ -290,6 +297,7 @@ fn locked(
     session.transact(|| {
         session.batch(LOCK_ALL).map_err(database(doing))?;
         let rows = session.run(ask).map_err(database(doing))?;
-        Held::of(&rows).map_err(database(doing))
+        let held = Held::of(&rows).map_err(database(doing))?;
+        held.map(|held| counting::begin(session).map(|()| held)).transpose()
     })
 }

@@ -14,6 +14,7 @@ mod calls_tests;
 mod columns;
 mod commit;
 mod copy;
+mod counting;
 mod examine;
 #[cfg(test)]
 mod figures_tests;

@@ -70,6 +70,11 @@ const SHARE: &str = "
         SELECT FROM lease l WHERE l.owner <> $1
           AND (NOT me.settled OR EXISTS (SELECT FROM node n WHERE n.id = l.owner AND n.alive_until > clock_timestamp())))),
     raised AS (UPDATE lease SET owner = NULL, epoch = epoch + 1, orderly = false WHERE EXISTS (SELECT FROM free)),
+    counted_up AS (
+      UPDATE marks SET value = value
+        + (SELECT count(*) FROM cases WHERE id > (SELECT value FROM marks WHERE name = 'counted_to'))
+      WHERE name = 'cases' AND EXISTS (SELECT FROM free) AND EXISTS (SELECT FROM marks WHERE name = 'counted_to')),
+    uncounted AS (DELETE FROM marks WHERE name IN ('counted_to', 'counted_by') AND EXISTS (SELECT FROM free)),
     counted AS (
       INSERT INTO marks (name, value) SELECT 'cases:' || n, 0 FROM generate_series(0, 64) AS n, free)
     INSERT INTO marks (name, value)

@@ -146,19 +146,16 @@ fn statement(shares: Shares) -> String {
         next += columns.len();
     }
     let [cases, reports, ..] = &keys_of[..] else { return String::new() };
-    let (marks, beside, musts) = match shares {
-        Shares::One => (("'cases'", "'clock'"), String::new(), ""),
-        Shares::Many => (BY_SHARE, beside_shares(cases, next), LETTERS_MUST),
+    let (counts, of_clock, beside, musts) = match shares {
+        Shares::One => (count_later(cases, clock), "'clock'", String::new(), ""),
+        Shares::Many => {
+            (count_now(cases), CLOCK_OF_SHARE, beside_shares(cases, next), LETTERS_MUST)
+        }
     };
     format!(
         "{fence},
-         known AS MATERIALIZED (SELECT count(*) AS n FROM cases c
-           WHERE c.id = ANY(ARRAY(SELECT u.id FROM {cases} WHERE {IS_HELD}))),
-         {upserts},
-         more AS (
-           UPDATE marks SET value = value + m.n
-           FROM (SELECT (SELECT count(*) FROM {cases} WHERE {IS_HELD}) - n AS n FROM known) AS m
-           WHERE name = {of_cases} AND m.n <> 0){beside},
+         {counts},
+         {upserts}{beside},
          clock AS (
            INSERT INTO marks (name, value) SELECT {of_clock}, ${clock}::bigint
            WHERE ${clock}::bigint IS NOT NULL AND EXISTS (SELECT FROM fence)
@@ -170,17 +167,48 @@ fn statement(shares: Shares) -> String {
              (SELECT u.key FROM {reports} WHERE {IS_HELD} EXCEPT SELECT key FROM new_reports LIMIT 1)){musts}",
         fence = shares.fence(),
         upserts = upserts.join(",\n"),
-        of_cases = marks.0,
-        of_clock = marks.1,
     )
 }
 
 /// What each commit counts and keeps is a row of whoever owns the lowest of its partitions: nodes don't wait for each
 /// other there.
-const BY_SHARE: (&str, &str) = (
-    "'cases:' || (SELECT min(partition) FROM fence)::text",
-    "'clock:' || (SELECT min(partition) FROM fence)::text",
-);
+const CLOCK_OF_SHARE: &str = "'clock:' || (SELECT min(partition) FROM fence)::text";
+
+/// Each commit counts its new cases.
+fn count_now(cases: &str) -> String {
+    format!(
+        "known AS MATERIALIZED (SELECT count(*) AS n FROM cases c
+           WHERE c.id = ANY(ARRAY(SELECT u.id FROM {cases} WHERE {IS_HELD}))),
+         more AS (
+           UPDATE marks SET value = value + m.n
+           FROM (SELECT (SELECT count(*) FROM {cases} WHERE {IS_HELD}) - n AS n FROM known) AS m
+           WHERE name = 'cases:' || (SELECT min(partition) FROM fence)::text AND m.n <> 0)"
+    )
+}
+
+/// New cases are counted when supervisor time is kept, those of other commits among them (`counting.rs`); only one whose
+/// number is below what was counted is so at once.
+fn count_later(cases: &str, clock: usize) -> String {
+    format!(
+        "counted AS MATERIALIZED (
+           SELECT coalesce((SELECT value FROM marks WHERE name = 'counted_to'), 9223372036854775807) AS up_to),
+         below AS MATERIALIZED (
+           SELECT u.id FROM {cases} WHERE {IS_HELD} AND u.id <= (SELECT up_to FROM counted)),
+         above AS MATERIALIZED (
+           SELECT id FROM cases WHERE ${clock}::bigint IS NOT NULL AND EXISTS (SELECT FROM fence)
+             AND id > (SELECT up_to FROM counted)
+           UNION SELECT u.id FROM {cases}
+             WHERE {IS_HELD} AND ${clock}::bigint IS NOT NULL AND u.id > (SELECT up_to FROM counted)),
+         more AS (
+           UPDATE marks SET value = value + m.n
+           FROM (SELECT (SELECT count(*) FROM below) + (SELECT count(*) FROM above)
+             - (SELECT count(*) FROM cases WHERE id = ANY(ARRAY(SELECT id FROM below))) AS n) AS m
+           WHERE name = 'cases' AND m.n <> 0),
+         count_on AS (
+           UPDATE marks SET value = (SELECT max(id) FROM above)
+           WHERE name = 'counted_to' AND EXISTS (SELECT FROM above))"
+    )
+}
 
 const LETTERS_MUST: &str = "
            AND amends_must('letter',

@@ -4,7 +4,7 @@ use super::{
     nodes, schema,
     session::{Session, database, get},
 };
-use crate::{ClusterSeen, StoreError};
+use crate::{ClusterSeen, StoreError, tables::marks};
 use amends_protocol::Timestamp;
 
 /// What was seen of a store in PostgreSQL.
@@ -58,8 +58,6 @@ const LEASES: &str = "
     SELECT l.owner, count(*), max(l.epoch), (extract(epoch FROM max(l.since)) * 1000)::bigint,
       EXISTS (SELECT FROM node n WHERE n.id = l.owner AND n.alive_until > clock_timestamp())
     FROM lease l GROUP BY l.owner ORDER BY l.owner NULLS LAST";
-const CASES: &str =
-    "SELECT sum(value)::bigint FROM marks WHERE name = 'cases' OR name LIKE 'cases:%'";
 const TABLES: &str = "
     SELECT relname::text, n_live_tup, n_dead_tup, pg_total_relation_size(relid) FROM pg_stat_user_tables
     WHERE schemaname = 'amends' ORDER BY 4 DESC, 1";
@@ -69,9 +67,9 @@ pub(super) fn look(session: &Session) -> Result<Option<PostgresSeen>, StoreError
         return Ok(None);
     }
     let cluster = nodes::cluster(session)?;
+    let cases = marks::count_cases(session)?.cast_unsigned();
     let seen = session.run(async |line| {
         let server = sqlx::query_scalar("SHOW server_version").fetch_one(&mut *line).await?;
-        let cases: i64 = sqlx::query_scalar(CASES).fetch_one(&mut *line).await?;
         let leases = sqlx::query(LEASES).fetch_all(&mut *line).await?;
         let leases = leases.iter().map(|row| {
             Ok(LeasesSeen {
@@ -94,7 +92,6 @@ pub(super) fn look(session: &Session) -> Result<Option<PostgresSeen>, StoreError
         });
         let tables = tables.collect::<sqlx::Result<Vec<TableSeen>>>()?;
         let bytes = tables.iter().map(|table| table.bytes).sum();
-        let cases = cases.cast_unsigned();
         let schema = schema::SCHEMA;
         Ok(PostgresSeen { server, schema, cases, bytes, leases, cluster, tables })
     });

@@ -14,7 +14,7 @@ pub(crate) const SETTLEMENTS: &str =
 pub(crate) fn by_state(conn: &dyn Tables) -> Result<BTreeMap<CaseState, u64>, StoreError> {
     let sql = "SELECT state, count(*) FROM cases WHERE state <> 3 GROUP BY state";
     let unsettled = collect(conn, sql, &[], |row| Ok((column(row, 0)?, column::<i64>(row, 1)?)))?;
-    let mut settled: i64 = marks::values(conn, marks::CASES)?.iter().sum();
+    let mut settled = marks::count_cases(conn)?;
     let mut counts = BTreeMap::new();
     for (code, count) in unsettled {
         settled -= count;

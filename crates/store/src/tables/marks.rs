@@ -10,6 +10,18 @@ use amends_protocol::Timestamp;
 
 /// Name of the mark that counts the rows of `cases`.
 pub(crate) const CASES: &str = "cases";
+/// All of them. Where the mark counts only those up to a number (`postgres/counting.rs`), the others are few.
+const COUNT_CASES: &str = "
+    SELECT CAST((SELECT coalesce(sum(value), 0) FROM marks WHERE name = 'cases' OR name LIKE 'cases:%')
+      + (SELECT count(*) FROM cases WHERE id > (SELECT value FROM marks WHERE name = 'counted_to')) AS bigint)";
+/// Counts those as well, where there may be any; and up to which number all are counted then.
+const COUNT_UP: [&str; 2] = [
+    "UPDATE marks SET value = value
+       + (SELECT count(*) FROM cases WHERE id > (SELECT value FROM marks WHERE name = 'counted_to'))
+     WHERE name = 'cases' AND EXISTS (SELECT 1 FROM marks WHERE name = 'counted_to')",
+    "UPDATE marks SET value = (SELECT max(id) FROM cases)
+     WHERE name = 'counted_to' AND value < (SELECT max(id) FROM cases)",
+];
 /// Name of the mark that keeps the highest case number once its case is pruned.
 pub(crate) const LAST_CASE: &str = "last_case";
 /// Writes that mark. Numbers are never given out again, or an old audit entry would speak of the wrong case.
@@ -35,7 +47,18 @@ pub(crate) fn values(conn: &dyn Tables, name: &str) -> Result<Vec<i64>, StoreErr
     collect(conn, sql, &[text(name), text(&format!("{name}:%"))], |row| column(row, 0))
 }
 
-/// Notes that cases were added or removed, within the transaction that does it.
+/// How many cases there are.
+pub(crate) fn count_cases(conn: &dyn Tables) -> Result<i64, StoreError> {
+    Ok(collect(conn, COUNT_CASES, &[], |row| column(row, 0))?.pop().unwrap_or_default())
+}
+
+/// Counts what was not counted yet, within a transaction that removes cases or ends such counting.
+pub(crate) fn count_up(conn: &dyn Tables) -> Result<(), StoreError> {
+    let mut both = COUNT_UP.into_iter();
+    both.try_for_each(|sql| conn.execute(sql, &[]).map(drop).map_err(doing("count cases")))
+}
+
+/// Notes that cases were added, or removed after [`count_up`], within the transaction that does it.
 pub(crate) fn more_cases(conn: &dyn Tables, by: i64) -> Result<(), StoreError> {
     if by == 0 {
         return Ok(());

@@ -93,6 +93,7 @@ pub(crate) fn prune(
     let (cases, next) = prunable(conn, settled_before, limit, (lent, from), of)?;
     if !cases.is_empty() {
         conn.execute(KEEP_LAST_CASE, &[text(LAST_CASE)]).map_err(doing(DOING_PRUNE))?;
+        marks::count_up(conn)?;
         conn.drop_cases(&cases).map_err(doing(DOING_PRUNE))?;
     }
     marks::more_cases(conn, -(cases.len() as i64))?;

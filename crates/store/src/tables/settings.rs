@@ -36,6 +36,7 @@ pub(crate) fn remove(conn: &dyn Tables, id: CaseId) -> Result<i64, StoreError> {
     let number = super::key::case_number(id)?;
     let (first, last) = super::key::key_range(id);
     let keys = [first.into(), last.into()];
+    marks::count_up(conn)?;
     let removed = conn
         .execute(KEEP_LAST_CASE, &[text(marks::LAST_CASE)])
         .and_then(|_| conn.execute("DELETE FROM steps WHERE key BETWEEN ?1 AND ?2", &keys))
