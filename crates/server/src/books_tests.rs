@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::clock::SystemClock;
-use crate::outbound::Outbound;
+use crate::outbound::{Outbound, Permit};
 use crate::shell::{Driver, DriverOptions};
 use amends_engine::{Effect, HistoryResult, StepReading, StepResult};
 use amends_node::EffectResult;
@@ -20,7 +20,7 @@ fn book(name: &str, service: &str, quiet: &str) -> String {
 struct Nobody;
 
 impl Outbound for Nobody {
-    async fn perform(&self, effect: Effect) -> EffectResult {
+    async fn perform(&self, effect: Effect, _: Permit) -> EffectResult {
         match effect {
             Effect::ReadHistory(_) => EffectResult::History(HistoryResult::NoHistory),
             Effect::Send(_) => EffectResult::Step(StepResult::new(StepReading::NotSent, None)),

@@ -38,6 +38,7 @@ mod open_case_queries;
 mod open_files;
 mod outbound;
 mod overview;
+mod part;
 mod random;
 mod rejected;
 mod renewed;
@@ -74,7 +75,7 @@ pub use ingest::{Bridge, Channel, Channels, KafkaOptions, NatsOptions, Sasl, Tri
 #[cfg(any(feature = "kafka", feature = "nats"))]
 pub use ingest::{BrokerError, Finding, Severity};
 pub use listening::ListenError;
-pub use outbound::Outbound;
+pub use outbound::{Outbound, Permit};
 pub use retention::KeepSettled;
 pub use routes::router;
 pub use serve::{Running, ServeError, serve, start};

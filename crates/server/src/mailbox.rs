@@ -57,6 +57,10 @@ pub(crate) struct Shared {
     pub(crate) rejected: RejectedShown,
     pub(crate) life: Life,
     pub(crate) doors: Doors,
+    /// What this node holds of a store that nodes share.
+    pub(crate) held: Mutex<Arc<BTreeSet<Partition>>>,
+    /// Who holds the seat of it, as the last look has found.
+    pub(crate) seat_at: Mutex<Option<String>>,
     /// Partitions for which too many letters wait.
     pub(crate) crowded: Mutex<BTreeSet<Partition>>,
 }

@@ -4,7 +4,7 @@
 use crate::clock::{Clock, SystemClock};
 use crate::supervisor::Supervisor;
 use amends_protocol::Timestamp;
-use amends_store::{SettledBefore, Store, StoreError};
+use amends_store::{Partition, SettledBefore, Store, StoreError};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -115,6 +115,7 @@ pub(crate) async fn watch_audit<S: Store>(
         let pause = match look_at_audit(&supervisor, keep).await {
             Ok(removed) if removed >= SLICE as usize => PAUSE,
             Ok(_) => EVERY,
+            Err(StoreError::NotHeld { partition: Partition::SEAT, .. }) => EVERY, // another's to do
             Err(error) => {
                 tracing::warn!(%error, "old entries of the audit could not be removed");
                 EVERY
@@ -137,6 +138,7 @@ pub(crate) async fn watch_rejected<S: Store>(
         let pause = match look_at_rejected(&supervisor, keep).await {
             Ok(0) => EVERY,
             Ok(_) => PAUSE,
+            Err(StoreError::NotHeld { partition: Partition::SEAT, .. }) => EVERY, // another's to do
             Err(error) => {
                 tracing::warn!(%error, "old rejected messages could not be removed");
                 EVERY

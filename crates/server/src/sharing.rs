@@ -25,6 +25,8 @@ const DOORS: Duration = Duration::from_millis(100);
 pub(crate) struct Look {
     /// How many partitions are due to each node.
     pub(crate) share: usize,
+    /// The node that holds the seat.
+    pub(crate) seat_at: Option<String>,
     /// Since when one of those that live has lived without a break.
     pub(crate) since: Option<Timestamp>,
     /// The highest sequence of all case numbers.
@@ -37,8 +39,10 @@ pub(crate) struct Look {
 pub(crate) async fn look<S: Store>(store: &S) -> Result<Look, StoreError> {
     let nodes = store.nodes().await?;
     let alive = nodes.iter().filter(|node| node.is_alive);
+    let seat_at = alive.clone().find(|node| node.parts.contains(&Partition::SEAT));
     Ok(Look {
         share: fair_share(&nodes),
+        seat_at: seat_at.map(|node| node.name.clone()),
         since: alive.map(|node| node.since).min(),
         highest: store.highest_sequence().await?,
         letters: store.letters_waiting().await?,

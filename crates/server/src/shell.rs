@@ -13,7 +13,7 @@ use crate::leases::{self, Beating};
 use crate::mailbox::{self, Inbox, Shared};
 use crate::memory::{self, MemoryGauge};
 use crate::open_case_queries::{OpenCaseQueries, OpenCaseQuery};
-use crate::outbound::Outbound;
+use crate::outbound::{Outbound, Permit};
 use crate::random::{self, NoRandomness};
 use crate::rejected::shown::RejectedShown;
 use crate::supervisor::Supervisor;
@@ -444,11 +444,11 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         let shared = Arc::clone(&self.shared);
         tokio::spawn(async move {
             let observed = shared.observers.effect_begins(&effect, &clock);
-            let goes_on = life.is_none_or(|life| shared.life.goes_on(life, clock.boot()));
-            let result = match goes_on {
-                true => outbound.perform(effect).await,
-                false => partitions::not_sent(&effect),
-            };
+            let may = life.map(|life| {
+                let (shared, clock) = (Arc::clone(&shared), clock.clone());
+                Permit::while_true(move || shared.life.goes_on(life, clock.boot()))
+            });
+            let result = outbound.perform(effect, may.unwrap_or_default()).await;
             shared.observers.effect_ended(observed, &result, &clock);
             promise.keep(result);
         });

@@ -501,21 +501,20 @@ impl<S: Store> Supervisor<S> {
     }
 
     /// Whoever reports is told to come later while the node that works on its saga has far too much to read.
-    fn has_room_for(&self, input: &Input) -> Result<(), Problem> {
+    fn is_crowded_for(&self, input: &Input) -> Option<Problem> {
         let saga = match input {
             Input::Report { report, .. } => &report.saga_id,
             Input::SagaBegan { begin, .. } => &begin.saga_id,
             Input::SagaEnded { saga, .. } => saga,
-            _ => return Ok(()),
+            _ => return None,
         };
         let crowded = self.inner.shared.crowded.lock().unwrap_or_else(PoisonError::into_inner);
-        if !crowded.contains(&Partition::of(saga)) {
-            return Ok(());
-        }
-        let why = format!(
-            "more than {LETTERS_LIMIT} letters wait for whoever works on this saga; try again shortly"
-        );
-        Err(Problem::new(ProblemCode::Overloaded, why))
+        crowded.contains(&Partition::of(saga)).then(|| {
+            let why = format!(
+                "more than {LETTERS_LIMIT} letters wait for whoever works on this saga; try again shortly"
+            );
+            Problem::new(ProblemCode::Overloaded, why)
+        })
     }
 
     /// Whether an active rulebook has a service of this name.
@@ -549,7 +548,9 @@ impl<S: Store> Supervisor<S> {
         let ticket = self.inner.tickets.fetch_add(1, Ordering::Relaxed);
         let (reply, answer) = oneshot::channel();
         let input = without_secrets(self.withheld(), input(ticket));
-        self.has_room_for(&input)?;
+        if let Some(crowded) = self.is_crowded_for(&input) {
+            return Err(crowded);
+        }
         let source = line.unwrap_or_else(|| Source::of(&input, |service| self.knows(service)));
         let arrivals = &self.inner.mailbox.arrivals;
         arrivals.send(&source, Arrival { input, reply }).map_err(|why| match why {

@@ -1,7 +1,7 @@
 //! Bulk acts: one act on a frozen set, let out in a ramp, and stopped by itself when it does not help. It decides
 //! nothing about cases: each act goes the way of a single one, and is in the audit with the bulk act's id.
 //!
-//! A bulk act is durable. A restart of the supervisor leaves it stopped, since nobody may be looking any more and what
+//! A bulk act is durable. A restart of the supervisor, or of nodes a move of the seat, leaves it stopped, since nobody may be looking any more and what
 //! its last wave met is not known; started again, it goes on with what is left, from the smallest wave.
 //!
 //! Whatever ends or stops it without a person, the supervisor itself writes into the audit, which is an event too: no
@@ -23,7 +23,7 @@ use amends_protocol::{CaseId, Problem, ProblemCode, StepId};
 use amends_store::{BulkRow, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::OnceCell;
 
 /// Bulk acts that are listed, and held in memory.
@@ -104,11 +104,12 @@ impl Job {
 /// Bulk acts by number.
 type Jobs = Mutex<BTreeMap<u64, Arc<Job>>>;
 
-/// The bulk acts of one supervisor; clones share them.
+/// The bulk acts of one supervisor; clones share them. Where nodes share a store, the one that holds the seat lets them
+/// out; the others show what is stored.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Bulks {
-    /// Read from the store when they are first asked for.
-    jobs: Arc<OnceCell<Jobs>>,
+    /// Read from the store when they are first asked for, and anew once the seat has been elsewhere.
+    jobs: Arc<Mutex<Arc<OnceCell<Jobs>>>>,
 }
 
 impl Bulks {
@@ -118,8 +119,7 @@ impl Bulks {
         supervisor: &Supervisor<S>,
     ) -> Result<Vec<BulkView>, Problem> {
         let jobs = self.jobs(supervisor).await?;
-        let jobs = jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(jobs.values().rev().map(|job| job.view()).collect())
+        Ok(all(&jobs).values().rev().map(|job| job.view()).collect())
     }
 
     /// One by its number.
@@ -129,8 +129,7 @@ impl Bulks {
         number: u64,
     ) -> Result<Arc<Job>, Problem> {
         let jobs = self.jobs(supervisor).await?;
-        let jobs = jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        jobs.get(&number).cloned().ok_or_else(|| {
+        all(&jobs).get(&number).cloned().ok_or_else(|| {
             let detail =
                 format!("there is no bulk act `b-{number}` among the newest {LISTED}; the audit has its acts");
             Problem::new(ProblemCode::NotFound, detail)
@@ -144,9 +143,12 @@ impl Bulks {
         mut view: BulkView,
         targets: &Targets,
     ) -> Result<Arc<Job>, Problem> {
+        if let Some(elsewhere) = elsewhere(supervisor) {
+            return Err(elsewhere);
+        }
         let jobs = self.jobs(supervisor).await?;
         let job = {
-            let mut jobs = jobs.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut jobs = all(&jobs);
             let number = jobs.last_key_value().map_or(1, |(last, _)| last + 1);
             view.id = Some(format!("b-{number}"));
             let job = Job::new(number, view);
@@ -160,7 +162,7 @@ impl Bulks {
         };
         let ids = serde_json::to_string(targets).unwrap_or_default();
         if let Err(problem) = keep(supervisor, &job, ids).await {
-            jobs.lock().unwrap_or_else(PoisonError::into_inner).remove(&job.number);
+            all(&jobs).remove(&job.number);
             return Err(problem);
         }
         Ok(job)
@@ -187,6 +189,9 @@ impl Bulks {
         actor: &Actor,
         reason: Option<String>,
     ) -> Result<(), Problem> {
+        if let Some(elsewhere) = elsewhere(supervisor) {
+            return Err(elsewhere);
+        }
         let targets = self.targets(supervisor, job.number).await?;
         let Some(turn) = Turn::take(job) else {
             return Err(conflict("it is running, or its last wave is still coming to its end"));
@@ -228,6 +233,9 @@ impl Bulks {
         actor: &Actor,
         reason: Option<String>,
     ) -> Result<(), Problem> {
+        if let Some(elsewhere) = elsewhere(supervisor) {
+            return Err(elsewhere);
+        }
         let now = SystemClock.now();
         job.change(|view| match view.state {
             BulkState::Running => {
@@ -255,9 +263,8 @@ impl Bulks {
 
     /// Nothing that is in memory repeats what services said of these cases.
     pub(crate) fn forget(&self, cases: &BTreeSet<CaseId>) {
-        let Some(jobs) = self.jobs.get() else { return };
-        let jobs = jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        for job in jobs.values() {
+        let jobs = Arc::clone(&self.jobs.lock().unwrap_or_else(PoisonError::into_inner));
+        for job in all(&jobs).values() {
             job.change(|view| {
                 let named = view.sample.iter_mut().filter(|one| cases.contains(&one.case_id));
                 named.for_each(|one| one.message = None);
@@ -271,31 +278,60 @@ impl Bulks {
         }
     }
 
-    async fn jobs<S: Store>(&self, supervisor: &Supervisor<S>) -> Result<&Jobs, Problem> {
-        self.jobs.get_or_try_init(|| load(supervisor)).await
+    async fn jobs<S: Store>(
+        &self,
+        supervisor: &Supervisor<S>,
+    ) -> Result<Arc<OnceCell<Jobs>>, Problem> {
+        if !supervisor.holds_the_seat() {
+            *self.jobs.lock().unwrap_or_else(PoisonError::into_inner) = Arc::default();
+            let stored = stored(supervisor).await?;
+            return Ok(Arc::new(OnceCell::new_with(Some(Mutex::new(stored)))));
+        }
+        let jobs = Arc::clone(&self.jobs.lock().unwrap_or_else(PoisonError::into_inner));
+        jobs.get_or_try_init(|| load(supervisor)).await?;
+        Ok(jobs)
     }
 }
 
-async fn load<S: Store>(supervisor: &Supervisor<S>) -> Result<Jobs, Problem> {
+/// Those that have been read.
+fn all(jobs: &OnceCell<Jobs>) -> MutexGuard<'_, BTreeMap<u64, Arc<Job>>> {
+    static NONE: Jobs = Mutex::new(BTreeMap::new());
+    jobs.get().unwrap_or(&NONE).lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Bulk acts are another's to let out.
+fn elsewhere<S: Store>(supervisor: &Supervisor<S>) -> Option<Problem> {
+    if supervisor.holds_the_seat() {
+        return None;
+    }
+    let what = "bulk acts are let out by the supervisor that holds the seat";
+    Some(match supervisor.seat_at() {
+        Some(node) => conflict(format!("{what}: ask `{node}`")),
+        None => Problem::new(ProblemCode::Unavailable, format!("{what}, which moves just now")),
+    })
+}
+
+/// As they are stored.
+async fn stored<S: Store>(supervisor: &Supervisor<S>) -> Result<BTreeMap<u64, Arc<Job>>, Problem> {
     let rows = supervisor.store().bulks(LISTED).await.map_err(store_problem)?;
-    let mut jobs = BTreeMap::new();
-    for row in rows {
-        // One that a newer version wrote is left alone.
-        let Ok(mut view) = serde_json::from_str::<BulkView>(&row.state) else { continue };
-        let was_running = view.state == BulkState::Running;
-        if was_running {
+    // One that a newer version wrote is left alone.
+    let read =
+        |row: BulkRow| Some((row.id, Job::new(row.id, serde_json::from_str(&row.state).ok()?)));
+    Ok(rows.into_iter().filter_map(read).collect())
+}
+
+async fn load<S: Store>(supervisor: &Supervisor<S>) -> Result<Jobs, Problem> {
+    let jobs = stored(supervisor).await?;
+    for job in jobs.values().filter(|job| job.is_wanted()) {
+        job.change(|view| {
             view.state = BulkState::Stopped;
             view.why = Some("the supervisor was restarted; start it again to go on".to_owned());
             view.ended_at = Some(SystemClock.now());
             view.progress.waiting = 0;
-        }
-        let job = Job::new(row.id, view);
-        if was_running {
-            // Told before it is stored: should the process end in between, it is told once more, and never not at all.
-            tell(supervisor, &job).await?;
-            keep(supervisor, &job, String::new()).await?;
-        }
-        jobs.insert(row.id, job);
+        });
+        // Told before it is stored: should the process end in between, it is told once more, and never not at all.
+        tell(supervisor, job).await?;
+        keep(supervisor, job, String::new()).await?;
     }
     Ok(Mutex::new(jobs))
 }

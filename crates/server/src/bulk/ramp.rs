@@ -198,8 +198,8 @@ async fn answers<S: Store>(
         if out.is_empty() {
             break;
         }
-        if !supervisor.is_ready() {
-            return Err(Stop("the supervisor stopped".to_owned()));
+        if !goes_on(supervisor) {
+            return Err(Stop("the supervisor stopped, or has given up the seat".to_owned()));
         }
         if SystemClock.monotonic().saturating_sub(heard) > PATIENCE {
             let seconds = PATIENCE.as_secs();
@@ -227,6 +227,10 @@ fn answer(step: &StepRow, attempts_before: u32) -> Option<Result<(), String>> {
     }
 }
 
+fn goes_on<S: Store>(supervisor: &Supervisor<S>) -> bool {
+    supervisor.is_ready() && supervisor.holds_the_seat()
+}
+
 /// Acts once; waits when the queue is full. The inner error is a refusal of this one act.
 async fn act_on<S: Store, F: Future<Output = Result<(), Problem>>>(
     supervisor: &Supervisor<S>,
@@ -234,7 +238,7 @@ async fn act_on<S: Store, F: Future<Output = Result<(), Problem>>>(
 ) -> Result<Result<(), Problem>, Stop> {
     for _ in 0..TRIES {
         match act().await {
-            Err(problem) if problem.retryable == Some(true) && supervisor.is_ready() => {
+            Err(problem) if problem.retryable == Some(true) && goes_on(supervisor) => {
                 tokio::time::sleep(LOOK).await;
             }
             Err(problem) if problem.retryable == Some(true) => return Err(stop_by(problem)),

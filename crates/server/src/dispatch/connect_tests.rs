@@ -5,6 +5,7 @@ use super::*;
 use crate::dispatch::exchange::{Answered, Ended, Exchange, SENT_TWICE, Unanswered};
 use crate::dispatch::request::Outgoing;
 use crate::dispatch::{AllowedHosts, Proxies};
+use crate::outbound::Permit;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -34,7 +35,7 @@ async fn get(exchange: &Exchange, url: &str) -> Result<Answered, Unanswered> {
     *request.uri_mut() = url.parse().expect("an address");
     let host = request.uri().authority().expect("a host").to_string();
     request.headers_mut().insert(http::header::HOST, host.parse().expect("a value"));
-    exchange.ask(request, LIMIT_MS).await
+    exchange.ask(request, LIMIT_MS, &Permit::default()).await
 }
 
 async fn refused(exchange: &Exchange, url: &str) -> String {
@@ -487,7 +488,8 @@ mod tls {
         let out = exchange(&trusting(&file("authority-a.pem"), None, false), &["127.0.0.1"]);
         let mut request = Outgoing::default();
         *request.uri_mut() = format!("https://pay.test:{port}/").parse().expect("an address");
-        let none = out.ask(request, 1_000).await.err().expect("no whole answer");
+        let none =
+            out.ask(request, 1_000, &Permit::default()).await.err().expect("no whole answer");
         assert_eq!((none.end, none.message.as_str()), (Ended::Unknown, "no answer within 1000 ms"));
         served.await.expect("the connection is closed");
     }

@@ -2,13 +2,15 @@
 //! a kept connection turns out to be dead.
 
 use super::connect::{Connector, innermost, refusal};
+use super::guarded::{Guarded, Withdrawn, was_withdrawn};
 use super::line::Use;
 use super::options::HttpOptions;
 use super::request::Outgoing;
 use crate::open_files::open_files;
+use crate::outbound::Permit;
 use bytes::Bytes;
 use http::{Extensions, HeaderMap, Response};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -22,9 +24,9 @@ pub(super) const SENT_TWICE: &str =
 
 /// Sends requests over pooled connections.
 pub(super) struct Exchange {
-    client: Client<Connector, Full<Bytes>>,
+    client: Client<Connector, Guarded>,
     /// Keeps no connection, so that each of its requests has a new one.
-    fresh: Client<Connector, Full<Bytes>>,
+    fresh: Client<Connector, Guarded>,
     connector: Connector,
     answer_bytes: usize,
 }
@@ -80,11 +82,12 @@ impl Exchange {
         Self { client, fresh, connector, answer_bytes: options.answer_bytes }
     }
 
-    /// Sends a request and reads its answer.
+    /// Sends a request, if it still `may` when it is about to be written, and reads its answer.
     pub(super) async fn ask(
         &self,
         mut request: Outgoing,
         timeout_ms: u64,
+        may: &Permit,
     ) -> Result<Answered, Unanswered> {
         self.connector.authorize(&mut request).map_err(|message| Unanswered {
             end: Ended::Refused,
@@ -92,10 +95,19 @@ impl Exchange {
             message,
             sent_twice: false,
         })?;
+        if !may.holds() {
+            let message = Withdrawn.to_string();
+            return Err(Unanswered {
+                end: Ended::NotSent,
+                status: None,
+                message,
+                sent_twice: false,
+            });
+        }
         // Also for a time limit that ends the second sending.
         let sent_twice = AtomicBool::new(false);
         let whole = async {
-            let response = self.send(request, &sent_twice).await?;
+            let response = self.send(request, &sent_twice, may).await?;
             self.receive(response, &sent_twice).await
         };
         match tokio::time::timeout(Duration::from_millis(timeout_ms), whole).await {
@@ -108,14 +120,16 @@ impl Exchange {
         &self,
         request: Outgoing,
         sent_twice: &AtomicBool,
+        may: &Permit,
     ) -> Result<Response<Incoming>, Unanswered> {
         let host = request.uri().authority().cloned();
+        let guarded = |request: Outgoing| request.map(|body| Guarded::new(body, may.clone()));
         let again = request.clone();
-        let sent = match self.client.request(request).await {
+        let sent = match self.client.request(guarded(request)).await {
             // The service had closed it while the request was on its way, as every server does with idle ones.
             Err(error) if was_kept_and_is_silent(&error) => {
                 sent_twice.store(true, Ordering::Release);
-                self.fresh.request(again).await
+                self.fresh.request(guarded(again)).await
             }
             sent => sent,
         };
@@ -126,7 +140,7 @@ impl Exchange {
             }
             let host = host.as_ref().map_or("", |host| host.as_str());
             let none = unknown(None, format!("{}: {host}", innermost(&error)), sent_twice);
-            match error.is_connect() && !none.sent_twice {
+            match (error.is_connect() || was_withdrawn(&error)) && !none.sent_twice {
                 true => Unanswered { end: Ended::NotSent, ..none },
                 false => none,
             }

@@ -91,7 +91,7 @@ fn poll(rulebook: &Arc<Rulebook>, location: &str) -> Effect {
 
 async fn step(effect: Effect) -> StepResult {
     let outbound = HttpOutbound::new(HttpOptions::default());
-    match outbound.perform(effect).await {
+    match outbound.perform(effect, Permit::default()).await {
         EffectResult::Step(result) => result,
         other => panic!("not a step: {other:?}"),
     }
@@ -105,7 +105,7 @@ async fn walk(rulebook: &Arc<Rulebook>, service: &str) -> HistoryResult {
         rulebook: Arc::clone(rulebook),
         saga: saga(),
     };
-    match outbound.perform(Effect::ReadHistory(Box::new(walk))).await {
+    match outbound.perform(Effect::ReadHistory(Box::new(walk)), Permit::default()).await {
         EffectResult::History(result) => result,
         other => panic!("not a walk: {other:?}"),
     }
@@ -126,7 +126,8 @@ async fn an_answer_comes_back_and_the_connection_is_used_again() {
     let outbound = HttpOutbound::new(HttpOptions::default());
     let book = book(address, "10s");
     for _ in 0..20 {
-        let EffectResult::Step(result) = outbound.perform(send(&book)).await else {
+        let EffectResult::Step(result) = outbound.perform(send(&book), Permit::default()).await
+        else {
             panic!("a step was sent")
         };
         assert_eq!(result.answer, StepReading::Done(Outcome::Compensated), "{result:?}");
@@ -146,6 +147,30 @@ async fn a_refused_connection_was_not_sent() {
         assert_eq!(message, format!("connection refused: {address}"));
     }
     assert!(message.contains("refused"), "{message}");
+}
+
+/// Before there is a connection it may be sent, and then no more.
+#[tokio::test]
+async fn what_is_withdrawn_while_it_connects_is_not_written() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let book = book(listener.local_addr().expect("an address"), "20s");
+    let heard = tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.expect("a connection");
+        let mut heard = Vec::new();
+        socket.read_to_end(&mut heard).await.expect("it is closed");
+        heard
+    });
+    let outbound = HttpOutbound::new(HttpOptions::default());
+    let looks = AtomicUsize::new(0);
+    let may = Permit::while_true(move || looks.fetch_add(1, Ordering::Relaxed) == 0);
+    for may in [may, Permit::while_true(|| false)] {
+        let EffectResult::Step(result) = outbound.perform(send(&book), may).await else {
+            panic!("a step")
+        };
+        assert_eq!(result.answer, StepReading::NotSent, "{result:?}");
+        assert!(result.message.is_some_and(|why| why.contains("taken the case over")));
+    }
+    assert_eq!(heard.await.expect("no panic"), b"");
 }
 
 #[tokio::test]
@@ -399,7 +424,7 @@ async fn idle_connections_follow_what_is_in_use() {
         let mut wave = tokio::task::JoinSet::new();
         for _ in 0..AT_ONCE {
             let (outbound, effect) = (outbound.clone(), send(&book));
-            wave.spawn(async move { outbound.perform(effect).await });
+            wave.spawn(async move { outbound.perform(effect, Permit::default()).await });
         }
         while let Some(ended) = wave.join_next().await {
             let Ok(EffectResult::Step(result)) = ended else { panic!("no step") };
@@ -426,7 +451,7 @@ async fn over_all_services_so_many_requests_are_under_way_and_the_others_wait() 
     let router = Router::new().route("/amends/v1/compensate/charge", post(count));
     let book = book(serve(router).await, "5s");
     let outbound = HttpOutbound::new(HttpOptions { at_once: 2, ..HttpOptions::default() });
-    let tries = (0..12).map(|_| outbound.perform(send(&book)));
+    let tries = (0..12).map(|_| outbound.perform(send(&book), Permit::default()));
     for result in futures_util::future::join_all(tries).await {
         let EffectResult::Step(result) = result else { panic!("a step") };
         assert_eq!(result.answer, StepReading::Done(Outcome::Compensated), "{result:?}");

@@ -11,6 +11,7 @@ mod exchange;
 mod findings;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;
+mod guarded;
 mod history;
 mod identities;
 mod lacks;
@@ -47,7 +48,7 @@ pub(crate) use web::WebClient;
 
 use crate::clock::{Clock, SystemClock};
 use crate::open_files::open_files;
-use crate::outbound::Outbound;
+use crate::outbound::{Outbound, Permit};
 use amends_engine::{
     Effect, HistoryResult, PollStep, ReadHistory, SendStep, StepReading, StepResult,
 };
@@ -108,7 +109,7 @@ impl HttpOutbound {
         result
     }
 
-    async fn send(&self, send: &SendStep) -> StepResult {
+    async fn send(&self, send: &SendStep, may: &Permit) -> StepResult {
         let routes = self.inner.routes.of(&send.rulebook);
         let request = match request::of_step(send, &routes, SystemClock.now()) {
             Ok(request) => request,
@@ -117,7 +118,7 @@ impl HttpOutbound {
         let action = send.rulebook.get(send.action_id);
         let endpoint = action.endpoints.get(send.verb);
         let asked = request.uri().clone();
-        let answered = match self.inner.exchange.ask(request, action.retry.timeout_ms).await {
+        let answered = match self.inner.exchange.ask(request, action.retry.timeout_ms, may).await {
             Ok(answered) => answered,
             Err(none) => return unanswered(none),
         };
@@ -139,7 +140,7 @@ impl HttpOutbound {
         result
     }
 
-    async fn poll(&self, poll: &PollStep) -> StepResult {
+    async fn poll(&self, poll: &PollStep, may: &Permit) -> StepResult {
         let routes = self.inner.routes.of(&poll.rulebook);
         let request = match request::of_poll(poll, &routes, SystemClock.now()) {
             Ok(request) => request,
@@ -148,7 +149,7 @@ impl HttpOutbound {
         };
         let action = poll.rulebook.get(poll.action_id);
         let asked = request.uri().clone();
-        let answered = match self.inner.exchange.ask(request, action.retry.timeout_ms).await {
+        let answered = match self.inner.exchange.ask(request, action.retry.timeout_ms, may).await {
             Ok(answered) => answered,
             Err(none) => return unanswered(none),
         };
@@ -163,7 +164,7 @@ impl HttpOutbound {
         result
     }
 
-    async fn walk(&self, walk: &ReadHistory) -> HistoryResult {
+    async fn walk(&self, walk: &ReadHistory, may: &Permit) -> HistoryResult {
         let Some(service) = walk.rulebook.service(&walk.service) else {
             return HistoryResult::NoHistory;
         };
@@ -176,7 +177,7 @@ impl HttpOutbound {
             Ok(route) => route,
             Err(why) => return history::failed(why),
         };
-        match tokio::time::timeout(HISTORY_TIME, self.pages(walk, route)).await {
+        match tokio::time::timeout(HISTORY_TIME, self.pages(walk, route, may)).await {
             Ok(read) => read,
             Err(_) => history::failed(format!(
                 "its History did not end within {} s",
@@ -186,7 +187,7 @@ impl HttpOutbound {
     }
 
     /// A History, page by page; one that never ends is none.
-    async fn pages(&self, walk: &ReadHistory, route: &Route) -> HistoryResult {
+    async fn pages(&self, walk: &ReadHistory, route: &Route, may: &Permit) -> HistoryResult {
         let mut told = Testimony::default();
         let (mut after, mut bytes): (Option<String>, usize) = (None, 0);
         for _ in 0..HISTORY_PAGES {
@@ -195,7 +196,8 @@ impl HttpOutbound {
                 Ok(request) => request,
                 Err(why) => return history::failed(why),
             };
-            let asked = self.inner.exchange.ask(request, RetryPolicy::DEFAULT.timeout_ms).await;
+            let asked =
+                self.inner.exchange.ask(request, RetryPolicy::DEFAULT.timeout_ms, may).await;
             let answered = match asked {
                 Ok(answered) => answered,
                 Err(none) => return history::unanswered(&none),
@@ -222,24 +224,24 @@ impl HttpOutbound {
 }
 
 impl Outbound for HttpOutbound {
-    async fn perform(&self, effect: Effect) -> EffectResult {
+    async fn perform(&self, effect: Effect, may: Permit) -> EffectResult {
         // Never closed. Before the request is made, whose signature tells the time.
         let _place = self.inner.places.acquire().await.ok();
         match effect {
             Effect::Send(send) => {
-                let mut result = self.send(&send).await;
+                let mut result = self.send(&send, &may).await;
                 result.message = result.message.map(|text| self.inner.secrets.hide(text));
                 // Before anybody is told of it: spans are, without asking the engine.
                 send.veil.text(&mut result.message);
                 EffectResult::Step(result)
             }
             Effect::Poll(poll) => {
-                let mut result = self.poll(&poll).await;
+                let mut result = self.poll(&poll, &may).await;
                 result.message = result.message.map(|text| self.inner.secrets.hide(text));
                 EffectResult::Step(result)
             }
             Effect::ReadHistory(walk) => {
-                let result = self.walk(&walk).await;
+                let result = self.walk(&walk, &may).await;
                 EffectResult::History(history::saying(result, |text| self.inner.secrets.hide(text)))
             }
         }

@@ -3,6 +3,7 @@
 use super::exchange::Exchange;
 use super::options::HttpOptions;
 use super::request::Outgoing;
+use crate::outbound::Permit;
 use http::{Uri, header};
 use std::time::Duration;
 
@@ -28,7 +29,8 @@ impl Probe {
         let agent = concat!("amends-doctor/", env!("CARGO_PKG_VERSION"));
         request.headers_mut().insert(header::USER_AGENT, header::HeaderValue::from_static(agent));
         let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-        let answered = self.0.ask(request, limit).await.map_err(|none| none.message)?;
+        let answered =
+            self.0.ask(request, limit, &Permit::default()).await.map_err(|none| none.message)?;
         let date = answered.headers.get(header::DATE).and_then(|v| v.to_str().ok());
         Ok((answered.status, date.map(str::to_owned)))
     }

@@ -11,11 +11,8 @@ use crate::mailbox::Shared;
 use crate::outbound::Outbound;
 use crate::sharing::{self, News, Sharing, Told};
 use crate::store_line::StoreLine;
-use amends_engine::{
-    Answer, Batch, Effect, HistoryResult, Lease, LetterId, Loaded, Moment, Partition, StepReading,
-    StepResult,
-};
-use amends_node::{Done, EffectResult, Jump, Node};
+use amends_engine::{Answer, Batch, Lease, LetterId, Loaded, Moment, Partition};
+use amends_node::{Done, Jump, Node};
 use amends_protocol::Timestamp;
 use amends_store::{Call, LETTERS_LIMIT, LetterAnswered, Store, StoreError};
 use std::collections::BTreeSet;
@@ -61,7 +58,7 @@ impl Shares {
             sharing: Sharing::begin(store, shared),
             line: StoreLine::begin(ms(clock.boot()), clock.now()),
             trust_after,
-            held: partitions(&held),
+            held: BTreeSet::new(),
             leaving: BTreeSet::new(),
             life: shared.life.current(),
             asked_in: None,
@@ -69,6 +66,7 @@ impl Shares {
             was_ready: false,
         };
         shares.trust(look.since);
+        shares.hold(partitions(&held), shared);
         Ok(shares)
     }
 
@@ -83,6 +81,15 @@ impl Shares {
         shared: &Shared,
     ) -> (Moment, Option<Jump>) {
         self.line.read(ms(clock.boot()), shared.life.clock())
+    }
+
+    /// So much is held now.
+    fn hold(&mut self, held: BTreeSet<Partition>, shared: &Shared) {
+        if held != self.held {
+            self.leaving.retain(|partition| held.contains(partition));
+            *shared.held.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(held.clone());
+            self.held = held;
+        }
     }
 
     /// Whoever has something to tell could reach one of the nodes since then.
@@ -100,7 +107,6 @@ impl Shares {
     /// What is to be given up, of what is above our due.
     fn above(&mut self, share: usize) -> Vec<Partition> {
         let held = &self.held;
-        self.leaving.retain(|partition| held.contains(partition));
         let above = (held.len() - self.leaving.len()).saturating_sub(share);
         let leaving = &self.leaving;
         // What concerns all sagas stays where it is as long as it can.
@@ -124,6 +130,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         mail.into_iter().for_each(|partition| self.node.mail(partition));
         let Some(look) = look else { return };
         shares.trust(look.since);
+        *self.shared.seat_at.lock().unwrap_or_else(PoisonError::into_inner) = look.seat_at;
         let crowded = look.letters.iter().filter(|(_, letters)| *letters > LETTERS_LIMIT);
         *self.shared.crowded.lock().unwrap_or_else(PoisonError::into_inner) =
             crowded.map(|(partition, _)| *partition).collect();
@@ -160,7 +167,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         if takes && most > 0 {
             leases = self.store.claim(most).await?;
         }
-        shares.held = partitions(&leases);
+        shares.hold(partitions(&leases), &self.shared);
         self.node.claimed(leases);
         let given_up = match takes {
             true => shares.above(share),
@@ -186,10 +193,8 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
     /// Nothing of these is here any more.
     pub(super) async fn give_back(&mut self, partitions: Vec<Partition>) {
         let Some(shares) = &mut self.shares else { return };
-        for partition in &partitions {
-            shares.held.remove(partition);
-            shares.leaving.remove(partition);
-        }
+        let held = shares.held.iter().filter(|one| !partitions.contains(one)).copied().collect();
+        shares.hold(held, &self.shared);
         let count = partitions.len();
         match self.store.release(partitions).await {
             Ok(()) => tracing::info!(count, "partitions were given back"),
@@ -230,7 +235,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         if let Some(shares) = &mut self.shares
             && let Ok(Loaded { shared: Some(store), .. }) = loaded
         {
-            shares.held = partitions(&store.leases);
+            shares.hold(partitions(&store.leases), &self.shared);
         }
     }
 
@@ -273,18 +278,5 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         for (letter, answer) in answered {
             self.store.call(Call::Answered(LetterAnswered { letter, answer }));
         }
-    }
-}
-
-/// What became of an effect that was not let out.
-pub(super) fn not_sent(effect: &Effect) -> EffectResult {
-    const WHY: &str = "not sent: another node may have taken the case over";
-    match effect.step() {
-        Some(_) => EffectResult::Step(StepResult::new(StepReading::NotSent, None).saying(WHY)),
-        None => EffectResult::History(HistoryResult::Failed {
-            message: WHY.to_owned(),
-            unreachable: true,
-            retry_after_ms: None,
-        }),
     }
 }

@@ -7,7 +7,7 @@ use amends_engine::{
     Effect, ErasedRow, ErasureRow, HistoryResult, SagaRow, StepReading, StepResult, StoredCase,
 };
 use amends_protocol::{CaseId, Outcome, SagaId, StepId, Timestamp, Verb};
-use amends_server::{EffectResult, Outbound};
+use amends_server::{EffectResult, Outbound, Permit};
 use amends_store::{
     ActFilter, Adopted, Archive, AuditEnds, AuditEntry, Batch, Beat, BulkRow, Calls, CaseFilter,
     CaseRecord, Committed, CredentialKind, CredentialRow, Credentials, FieldValue, HoldingPage,
@@ -301,7 +301,7 @@ impl Outside {
 }
 
 impl Outbound for Outside {
-    async fn perform(&self, effect: Effect) -> EffectResult {
+    async fn perform(&self, effect: Effect, _: Permit) -> EffectResult {
         match effect {
             Effect::Send(send) => {
                 let what =

@@ -6,7 +6,7 @@ use crate::clock::SystemClock;
 use crate::http::{App, HttpLimits};
 use crate::ingest::{Channel, Channels};
 use crate::nodes::Nodes;
-use crate::outbound::Outbound;
+use crate::outbound::{Outbound, Permit};
 use crate::routes::router;
 use crate::shell::{Driver, DriverOptions};
 use crate::supervisor::Supervisor;
@@ -102,7 +102,7 @@ impl Script {
 }
 
 impl Outbound for Script {
-    async fn perform(&self, effect: Effect) -> EffectResult {
+    async fn perform(&self, effect: Effect, _: Permit) -> EffectResult {
         let answer = match effect {
             Effect::Send(send) => {
                 let (step, proof) = (send.step.to_string(), send.proof.clone());
