@@ -35,12 +35,20 @@ impl SharedStore for AnyStore {
 
 /// The nodes of our store, and which of them we are. Clones are the same; the default knows of no others.
 #[derive(Clone, Default)]
-pub(crate) struct Nodes(Option<(Arc<dyn SharedStore>, Arc<str>)>);
+pub(crate) struct Nodes(Option<Among>);
+
+#[derive(Clone)]
+struct Among {
+    store: Arc<dyn SharedStore>,
+    me: Arc<str>,
+    is_by_part: bool,
+}
 
 impl Nodes {
-    /// Of a store that nodes share, of which we are the one with this name.
-    pub(crate) fn of(store: impl SharedStore + 'static, me: &str) -> Self {
-        Self(Some((Arc::new(store), me.into())))
+    /// Of a store that several have open, of which we are the one with this name; each works on a part of it, or one on
+    /// all of it.
+    pub(crate) fn of(store: impl SharedStore + 'static, me: &str, is_by_part: bool) -> Self {
+        Self(Some(Among { store: Arc::new(store), me: me.into(), is_by_part }))
     }
 
     /// Whether there can be others.
@@ -50,7 +58,12 @@ impl Nodes {
 
     /// The name of this one; none where there is only one.
     pub(crate) fn me(&self) -> Option<&str> {
-        self.0.as_ref().map(|(_, me)| &**me)
+        self.0.as_ref().map(|among| &*among.me)
+    }
+
+    /// The name of this one, where what it tells of open work is of a part of the sagas alone.
+    pub(crate) fn one_of_several(&self) -> Option<&str> {
+        self.0.as_ref().filter(|among| among.is_by_part).map(|among| &*among.me)
     }
 
     /// Which there are, and what each holds.
@@ -58,8 +71,8 @@ impl Nodes {
     /// # Errors
     /// When the store can't be read.
     pub(crate) async fn view(&self) -> Result<NodesView, StoreError> {
-        let Some((store, me)) = &self.0 else { return Ok(NodesView::default()) };
-        Ok(store.look().await?.map(|seen| view(&seen, me)).unwrap_or_default())
+        let Some(among) = &self.0 else { return Ok(NodesView::default()) };
+        Ok(among.store.look().await?.map(|seen| view(&seen, &among.me)).unwrap_or_default())
     }
 
     /// Tells a node to give back what it holds; with `last`, also if nobody else is there to take it.
@@ -109,7 +122,7 @@ impl Nodes {
         leaving: bool,
         (actor, reason): (Actor, &str),
     ) -> Result<NodeView, Problem> {
-        let Some((store, _)) = &self.0 else { return Err(refused(unknown(node))) };
+        let Some(Among { store, .. }) = &self.0 else { return Err(refused(unknown(node))) };
         let act = if leaving { AuditActName::NodeDrain } else { AuditActName::NodeResume };
         // Nobody is told what is not in the audit.
         supervisor.audit(act, actor, reason, json!({ "node": node })).await?;

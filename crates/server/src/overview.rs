@@ -43,6 +43,7 @@ impl<S: Store> Supervisor<S> {
         let throughput = &self.shared().observers.throughput;
         let (minutes, counted_since) = throughput.minutes(now);
         let overview = Overview {
+            node: None,
             at: survey.at,
             cases,
             awaiting_approval: survey.awaiting_approval,

@@ -202,7 +202,7 @@ async fn open_store(config: &Config) -> Result<AnyStore, StoreError> {
 fn nodes(config: &Config, store: &AnyStore) -> Nodes {
     #[cfg(feature = "postgres")]
     if let Some(cluster) = &config.cluster {
-        return Nodes::of(store.clone(), &cluster.database.node);
+        return Nodes::of(store.clone(), &cluster.database.node, store.is_shared());
     }
     let _ = (config, store);
     Nodes::default()

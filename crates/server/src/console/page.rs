@@ -68,6 +68,8 @@ pub(super) struct Frame {
     pub(super) has_rejected: bool,
     /// Which of the nodes we are that share the store; none if there can be no others, and then that part is not offered.
     pub(super) node: Option<String>,
+    /// It works on a part of the sagas alone.
+    pub(super) is_by_part: bool,
 }
 
 impl Frame {
@@ -92,12 +94,14 @@ impl Frame {
         let has_quarantined = !app.supervisor.quarantine().is_empty();
         let has_rejected = app.supervisor.rejected_shown() > 0;
         let node = app.nodes.me().map(str::to_owned);
+        let is_by_part = app.nodes.one_of_several().is_some();
         let (who, caller) = (visitor.who.clone(), Some(visitor.caller.clone()));
         let insecure = app.access.insecure.clone();
         Self {
             has_quarantined,
             has_rejected,
             node,
+            is_by_part,
             who,
             caller,
             insecure,
@@ -119,6 +123,7 @@ impl Frame {
             has_quarantined: false,
             has_rejected: false,
             node: None,
+            is_by_part: false,
         }
     }
 
@@ -132,6 +137,16 @@ impl Frame {
         };
         let is_there = is_there || self.part == *part;
         is_there && self.may_see(*part)
+    }
+
+    /// Whether what it tells of open work is what this node works on, and not all.
+    pub(super) fn is_of_one_node(&self) -> bool {
+        let tells = matches!(
+            self.part,
+            Part::Overview | Part::Questions | Part::Quarantine | Part::Services
+        );
+        let groups = self.itself.as_ref().is_some_and(|itself| itself.contains("view=causes"));
+        self.is_by_part && (tells || groups)
     }
 
     pub(super) fn assets(&self) -> &'static Addresses {

@@ -15,6 +15,7 @@ pub(crate) async fn show<S: Store>(
     caller: Caller,
 ) -> Result<Json<Overview>, ApiError> {
     let mut overview = app.supervisor.overview(SystemClock.now()).await?;
+    overview.node = app.nodes.one_of_several().map(str::to_owned);
     if !caller.sees_data() {
         bare_overview(&mut overview);
     }

@@ -14,7 +14,7 @@ type Shared = Arc<Mutex<ClusterSeen>>;
 /// One that is `b`.
 async fn desk(seen: ClusterSeen) -> (Desk, Shared) {
     let shared = Arc::new(Mutex::new(seen));
-    let nodes = Nodes::of(Pretended(Arc::clone(&shared)), "b");
+    let nodes = Nodes::of(Pretended(Arc::clone(&shared)), "b", true);
     (Desk::open().await.among(nodes), shared)
 }
 
@@ -57,6 +57,16 @@ async fn who_holds_what_is_told_alike_by_api_console_and_metrics() {
     }
     assert!(!page.contains("action=\"/nodes/c/acts\""), "nobody there hears it: {page}");
     assert!(!page.contains("held by nobody") && !page.contains("two versions"), "{page}");
+
+    // What is of this one alone says so.
+    assert_eq!(desk.get("/v1/overview").await.body["node"], "b");
+    for (path, says) in
+        [("/", true), ("/services", true), ("/cases", false), ("/cases?view=causes", true)]
+    {
+        let page = desk.get(path).await;
+        let page = page.body.as_str().expect("a page");
+        assert_eq!(page.contains("id=\"of-one-node\""), says, "{path}");
+    }
 
     let scraped = desk.get("/metrics").await;
     let scraped = scraped.body.as_str().expect("text");
@@ -126,6 +136,8 @@ async fn the_console_drains_as_the_api_does() {
 #[tokio::test]
 async fn one_that_keeps_its_cases_in_a_file_is_alone() {
     let desk = Desk::open().await;
+    assert!(desk.get("/v1/overview").await.body["node"].is_null());
+    assert!(!desk.get("/").await.body.as_str().expect("a page").contains("of-one-node"));
     let told = desk.get("/v1/nodes").await.body;
     assert_eq!((&told["shared"], &told["nodes"]), (&json!(false), &json!([])));
     let page = desk.get("/nodes").await;
