@@ -51,17 +51,17 @@ pub(crate) async fn look<S: Store>(store: &S) -> Result<Look, StoreError> {
 
 /// What the loop has not looked at yet.
 #[derive(Debug, Default)]
-pub(crate) struct News {
+pub(crate) struct Heard {
     /// Partitions for which something was left.
     pub(crate) mail: BTreeSet<Partition>,
     /// The last look.
     pub(crate) look: Option<Look>,
 }
 
-/// Where news wait for the loop.
+/// Where heard wait for the loop.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
-    news: Mutex<News>,
+    heard: Mutex<Heard>,
     came: Notify,
     /// Somebody wants a look at once.
     wanted: Notify,
@@ -69,8 +69,8 @@ pub(crate) struct Told {
 
 impl Told {
     /// All that has come, if anything has.
-    pub(crate) fn take(&self) -> News {
-        std::mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(crate) fn take(&self) -> Heard {
+        std::mem::take(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Comes back when there is something. May be given up at any time.
@@ -83,8 +83,8 @@ impl Told {
         self.wanted.notify_one();
     }
 
-    fn tell(&self, tell: impl FnOnce(&mut News)) {
-        tell(&mut self.news.lock().unwrap_or_else(PoisonError::into_inner));
+    fn tell(&self, tell: impl FnOnce(&mut Heard)) {
+        tell(&mut self.heard.lock().unwrap_or_else(PoisonError::into_inner));
         self.came.notify_one();
     }
 }
@@ -121,10 +121,10 @@ impl Drop for Sharing {
 async fn keep_looking<S: Store>(store: S, told: Arc<Told>) {
     loop {
         match look(&store).await {
-            Ok(look) => told.tell(|news| {
+            Ok(look) => told.tell(|heard| {
                 // Words get lost: what lies there is looked at all the same.
-                news.mail.extend(look.letters.iter().map(|(partition, _)| *partition));
-                news.look = Some(look);
+                heard.mail.extend(look.letters.iter().map(|(partition, _)| *partition));
+                heard.look = Some(look);
             }),
             // Whoever can't read can't commit either, and that is told.
             Err(error) => tracing::debug!(%error, "the nodes of the store can't be looked at"),
@@ -146,8 +146,8 @@ async fn keep_hearing<S: Store>(store: S, told: Arc<Told>, shared: Arc<Shared>) 
             }
         };
         match call {
-            Some(Call::Letters(partition)) => told.tell(|news| {
-                news.mail.insert(partition);
+            Some(Call::Letters(partition)) => told.tell(|heard| {
+                heard.mail.insert(partition);
             }),
             Some(Call::Answered(LetterAnswered { letter, answer })) => {
                 shared.doors.answered(letter, answer);

@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::leases;
 use crate::mailbox::Shared;
 use crate::outbound::Outbound;
-use crate::sharing::{self, News, Sharing, Told};
+use crate::sharing::{self, Heard, Sharing, Told};
 use crate::store_line::StoreLine;
 use amends_engine::{Answer, Batch, Lease, LetterId, Loaded, Moment, Partition};
 use amends_node::{Done, Jump, Node};
@@ -126,7 +126,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
     /// Takes up what has been heard of the other nodes.
     pub(super) async fn heed_the_others(&mut self) {
         let Some(shares) = &mut self.shares else { return };
-        let News { mail, look } = shares.told().take();
+        let Heard { mail, look } = shares.told().take();
         mail.into_iter().for_each(|partition| self.node.mail(partition));
         let Some(look) = look else { return };
         shares.trust(look.since);
