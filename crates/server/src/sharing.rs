@@ -58,7 +58,7 @@ pub(crate) struct Heard {
     pub(crate) look: Option<Look>,
 }
 
-/// Where heard wait for the loop.
+/// Where what was heard waits for the loop.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     heard: Mutex<Heard>,
