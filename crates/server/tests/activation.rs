@@ -85,7 +85,7 @@ impl Running {
         let saga = format!("s-{}", self.sagas);
         let case = loop {
             match self.supervisor.report(report(&saga)).await {
-                Ok(receipt) => break receipt.case_id,
+                Ok(receipt) => break receipt.case_id.expect("held here"),
                 // Loading again after the failure.
                 Err(problem) => assert!(problem.is(ProblemCode::Unavailable), "{problem:?}"),
             }
@@ -208,7 +208,12 @@ async fn a_version_that_fails_takes_no_report_with_it_into_the_store() {
     reported.expect_err("not durable");
     running.assert_all_name(&first, "after the failed batch").await;
     let receipt = running.supervisor.report(report("with-it")).await.expect("taken");
-    let case = running.supervisor.store().case(receipt.case_id).await.expect("readable");
+    let case = running
+        .supervisor
+        .store()
+        .case(receipt.case_id.expect("held here"))
+        .await
+        .expect("readable");
     let planned = case.expect("there").stored.case.rulebook.expect("planned");
     assert_eq!(&*planned.hash, first.hash());
 }
