@@ -27,6 +27,10 @@ pub struct Batch {
     pub letters: Vec<Letter>,
     /// Supervisor time of the commit; the store keeps the latest. None leaves it.
     pub clock: Option<Timestamp>,
+    /// The version of the settings that the writes were planned with ([`crate::Settings::version`]), in a store that
+    /// several share: those that were planned before another version of a rulebook became active are refused as
+    /// outdated, as is what comes with a share of the seat that is not held.
+    pub settings: u64,
 }
 
 impl Batch {
@@ -40,6 +44,13 @@ impl Batch {
     /// All writes, share by share.
     pub fn writes(&self) -> impl Iterator<Item = &Write> {
         self.shares.iter().flat_map(|share| &share.writes)
+    }
+
+    /// Whether it is of a store that several share, and changes what belongs to no saga: how, if so.
+    #[must_use]
+    pub fn change_of_settings(&self) -> Option<SettingsChange> {
+        let seat = self.shares.iter().find(|share| share.partition == Partition::SEAT)?;
+        seat.writes.iter().filter_map(SettingsChange::of).max()
     }
 
     /// Whether there is nothing to be made durable.
@@ -59,10 +70,39 @@ impl<W: Into<Vec<Write>>> From<W> for Batch {
     }
 }
 
+/// How writes change what belongs to no saga.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SettingsChange {
+    /// Others go by it as soon as they have read it.
+    Told,
+    /// Another version of a rulebook is active: what was planned before is outdated.
+    Rulebook,
+}
+
+impl SettingsChange {
+    fn of(write: &Write) -> Option<Self> {
+        match write {
+            Write::Activate(_) => Some(Self::Rulebook),
+            Write::Service(_) | Write::Stranger(_) | Write::RuleHold(_) => Some(Self::Told),
+            Write::Case(_)
+            | Write::Report(_)
+            | Write::Step(_)
+            | Write::Attempt(_)
+            | Write::Act(_)
+            | Write::Saga(_)
+            | Write::Remove(_)
+            | Write::Erasure(_)
+            | Write::Erased(_) => None,
+        }
+    }
+}
+
 /// What became of a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Committed {
     /// Partitions that are not held in the epoch of their share, in order: nothing of those shares is stored, and all
     /// of the others.
     pub lost: Vec<Partition>,
+    /// The version of the settings that this has made, if it has changed them, in a store that several share.
+    pub settings: Option<u64>,
 }

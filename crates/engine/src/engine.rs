@@ -15,6 +15,7 @@ mod rule_holds;
 mod sagas;
 mod secrets;
 mod sending;
+mod settings;
 mod spilling;
 mod strangers;
 
@@ -34,7 +35,7 @@ use crate::{
 };
 use amends_api::{BreakerState, Cause};
 use amends_protocol::{ActionName, CaseId, SagaId, StepId, Timestamp};
-use amends_rulebook::Rulebook;
+use amends_rulebook::{Rulebook, StillNeeded};
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -79,6 +80,9 @@ pub struct Engine {
     removed: Vec<CaseId>,
     /// Sagas whose business data go with the next output.
     erased: Vec<ErasedRow>,
+    /// What open cases still have to ask for of which not all are here, as the store tells it for the inputs until the
+    /// next output.
+    needed: Vec<(Arc<str>, StillNeeded)>,
     /// Nothing more is sent: the process is about to stop.
     halted: bool,
 }
@@ -297,6 +301,7 @@ impl Engine {
         let mut out = std::mem::take(&mut self.turn.out);
         self.ended_sagas.clear();
         self.left.clear();
+        self.needed.clear();
         let mut writes = Vec::with_capacity(out.writes.len() + self.changed.len() * 4);
         writes.extend(std::mem::take(&mut self.removed).into_iter().map(Write::Remove));
         for id in std::mem::take(&mut self.changed) {

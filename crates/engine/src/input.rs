@@ -392,6 +392,9 @@ pub enum Answer {
     Announced(Box<SagaRow>),
     /// It is done.
     Done,
+    /// It is set, and the settings have this version now: other nodes go by it once they have seen that. Only in a
+    /// store that several share, in place of [`Answer::Done`].
+    Set(u64),
     /// The erasure with this number: done, or remembered where a case is not settled.
     Erased(u64),
     /// It is another node's to take, and was left for it under this name. What becomes of it is told there.

@@ -1,4 +1,5 @@
-//! What a node that does not hold a saga's partition leaves for whoever does. Plain data; a store never looks into it.
+//! What a node that does not hold a saga's partition, or the seat, leaves for whoever does. Plain data; a store never
+//! looks into it.
 
 use crate::Partition;
 use std::fmt;
@@ -53,11 +54,23 @@ pub enum LetterKind {
     QuestionAct,
     /// A step has ended at a node that does not hold it any more.
     StepEnded,
+    /// A person says something of a name that a rulebook does not know.
+    Stranger,
+    /// A person pauses or resumes a service.
+    Pause,
+    /// A person holds or releases rules.
+    HoldRule,
+    /// A person sets limits of a service.
+    Limit,
+    /// Something for the audit.
+    Audit,
+    /// A version of a rulebook is to become active.
+    Activate,
 }
 
 impl LetterKind {
     /// Each of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 14] = [
         Self::Report,
         Self::Began,
         Self::Ended,
@@ -66,6 +79,12 @@ impl LetterKind {
         Self::CaseAct,
         Self::QuestionAct,
         Self::StepEnded,
+        Self::Stranger,
+        Self::Pause,
+        Self::HoldRule,
+        Self::Limit,
+        Self::Audit,
+        Self::Activate,
     ];
 
     /// Its word.
@@ -80,6 +99,12 @@ impl LetterKind {
             Self::CaseAct => "case_act",
             Self::QuestionAct => "question_act",
             Self::StepEnded => "step_ended",
+            Self::Stranger => "stranger",
+            Self::Pause => "pause",
+            Self::HoldRule => "hold_rule",
+            Self::Limit => "limit",
+            Self::Audit => "audit",
+            Self::Activate => "activate",
         }
     }
 }

@@ -45,6 +45,7 @@ mod residence;
 mod rule_holds;
 mod same_answer;
 mod service_queue;
+mod settings;
 mod shared;
 mod shown;
 mod standing;
@@ -58,9 +59,9 @@ mod turn;
 mod veil;
 mod whole;
 
-pub use amends_rulebook::{SUPERVISOR, SecretFields, SecretValues};
+pub use amends_rulebook::{SUPERVISOR, SecretFields, SecretValues, StillNeeded};
 pub use asked::{Asked, LastTry, asked};
-pub use batch::{Batch, Committed, Share};
+pub use batch::{Batch, Committed, SettingsChange, Share};
 pub use effect::{
     DomainEvent, Effect, Event, HistoryResult, PollStep, ReadHistory, SendStep, StepReading,
     StepResult,
@@ -83,6 +84,7 @@ pub use lookup::{
 pub use memory::{Memory, MemoryConflict};
 pub use moment::{Moment, Trust};
 pub use partition::{Epoch, Lease, Partition};
+pub use posted::NoLetter;
 pub use proof::Proof;
 pub use question::{DataField, Question, QuestionAnswer, Recheck, Said, Statement, StrangerRow};
 pub use questions::{FoundQuestion, FoundQuestions, QuestionFilter, QuestionScan, open_questions};
@@ -96,6 +98,7 @@ pub use record::{
 };
 pub use residence::MemoryUse;
 pub use same_answer::SameAnswer;
+pub use settings::Settings;
 pub use survey::{
     FoundStranger, Group, GroupKey, GroupScan, LateCase, Lateness, Members, Progress, StrangerScan,
     Survey, SurveyScan, Trouble,

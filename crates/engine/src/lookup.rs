@@ -1,11 +1,8 @@
 //! What a loop asks a store before it steps the engine, and what it gets.
 
-use crate::{
-    Epoch, HoldScope, RuleHoldRow, SagaRow, ServiceRow, SharedStore, StoredCase,
-    StrangerDecisionRow,
-};
+use crate::{Epoch, SagaRow, Settings, SharedStore, StoredCase};
 use amends_protocol::{CaseId, ReportKey, SagaId, Salt, Timestamp};
-use amends_rulebook::{Rulebook, SourceFile, load_sources};
+use amends_rulebook::{Rulebook, SourceFile, StillNeeded, load_sources};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,6 +20,8 @@ pub struct LookupRequest {
     pub announced: Vec<SagaId>,
     /// Versions of rulebooks, by content hash.
     pub rulebooks: Vec<Arc<str>>,
+    /// What open cases of these rulebooks still have to ask for, whoever holds them; by name.
+    pub needed: Vec<Arc<str>>,
 }
 
 /// The answer to a [`LookupRequest`].
@@ -38,6 +37,8 @@ pub struct LookupResult {
     pub rulebooks: Vec<RulebookRow>,
     /// Cases that were asked for and can't be read.
     pub broken: Vec<BrokenCase>,
+    /// Steps that are not finished of open cases, by the names of their rulebooks.
+    pub needed: Vec<(Arc<str>, StillNeeded)>,
 }
 
 /// Versions that are not active and are read at a start.
@@ -64,22 +65,8 @@ pub struct Loaded {
     pub clock: Option<Timestamp>,
     /// Announced sagas that are still under way, by deadline.
     pub sagas: Vec<SagaRow>,
-    /// What operators have set for services, by name.
-    pub services: Vec<ServiceRow>,
-    /// What people have said of names that rulebooks don't know, by rulebook and action.
-    pub strangers: Vec<StrangerDecisionRow>,
-    /// What people hold, by rulebook and rule.
-    pub rule_holds: Vec<RuleHoldRow>,
-    /// Active versions of rulebooks.
-    pub rulebooks: Vec<RulebookRow>,
-    /// The newest versions that are not active, at most [`EARLIER_VERSIONS`]: what they declared is no stranger.
-    pub earlier: Vec<RulebookRow>,
-    /// Rows of no case that can't be read; they are left out above.
-    pub unreadable: Vec<UnreadableRow>,
-    /// Services whose settings can't be read, by name: among them may be a pause.
-    pub broken_services: Vec<(Arc<str>, UnreadableRow)>,
-    /// Holds of which can't be read whose they are.
-    pub broken_rule_holds: Vec<(HoldScope, UnreadableRow)>,
+    /// What belongs to no saga.
+    pub settings: Settings,
 }
 
 /// Some of the cases that are not settled, or that hold a report without an answer.

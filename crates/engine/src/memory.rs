@@ -7,12 +7,13 @@ use crate::{
     ActRow, ActivationRow, Adopted, AttemptRow, Batch, BrokenCase, CaseRow, Committed,
     EARLIER_VERSIONS, Engine, Epoch, ErasedRow, ErasureRow, HoldScope, Input, Loaded,
     LookupRequest, LookupResult, Moment, OpenPage, OpenPlace, Partition, ReportRole, ReportRow,
-    RuleHoldRow, RulebookRow, SagaRow, SagaState, ServiceRow, SharedStore, StepRow, StoredCase,
-    StrangerDecisionRow, UnreadableRow, Write, audit_texts_that_go, bare_report, is_in_store_alone,
+    RuleHoldRow, RulebookRow, SagaRow, SagaState, ServiceRow, Settings, SettingsChange,
+    SharedStore, StepRow, StoredCase, StrangerDecisionRow, UnreadableRow, Write,
+    audit_texts_that_go, bare_report, is_in_store_alone,
 };
 use amends_api::CaseState;
-use amends_protocol::{ActionName, CaseId, ReportKey, SagaId, Salt, StepId, Timestamp};
-use amends_rulebook::Rulebook;
+use amends_protocol::{ActionName, CaseId, ReportKey, SagaId, Salt, StepId, Timestamp, Verb};
+use amends_rulebook::{Rulebook, StillNeeded};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -48,6 +49,10 @@ pub struct Memory {
     /// Cases that don't read back, and why.
     broken: BTreeMap<CaseId, String>,
     clock: Option<Timestamp>,
+    /// The version of what belongs to no saga, of a store that several loops share, and with which of them the last
+    /// version of a rulebook became active.
+    settings: u64,
+    books: u64,
 }
 
 impl Memory {
@@ -57,10 +62,21 @@ impl Memory {
     /// When a report's `(source, id)`, a case's saga or a rulebook's hash already belongs to another row.
     pub fn commit(&mut self, batch: Batch) -> Result<Committed, MemoryConflict> {
         self.check(&batch)?;
+        let change = batch.change_of_settings();
+        self.settings += u64::from(change.is_some());
+        if change == Some(SettingsChange::Rulebook) {
+            self.books = self.settings;
+        }
         let writes = batch.shares.into_iter().flat_map(|share| share.writes);
         writes.for_each(|write| self.apply(write));
         self.clock = self.clock.max(batch.clock);
-        Ok(Committed::default())
+        Ok(Committed { settings: change.map(|_| self.settings), ..Committed::default() })
+    }
+
+    /// Whether a batch was planned before the last version of a rulebook became active, in a store that several share.
+    #[must_use]
+    pub fn is_outdated(&self, batch: &Batch) -> bool {
+        !batch.shares.is_empty() && batch.settings < self.books
     }
 
     /// Looks for what a key belongs to, in the rows and in what the batch has claimed before.
@@ -278,7 +294,25 @@ impl Memory {
             broken: rows.filter_map(|row| self.rest_of(row)).collect(),
             announced: announced.into_iter().filter_map(|s| self.sagas.get(s).cloned()).collect(),
             rulebooks: rulebooks.filter_map(|hash| self.rulebooks.get(hash).cloned()).collect(),
+            needed: request.needed.iter().flat_map(|name| self.needed(name)).collect(),
         }
+    }
+
+    /// What the open cases of a rulebook still have to ask for.
+    fn needed(&self, rulebook: &Arc<str>) -> Vec<(Arc<str>, StillNeeded)> {
+        let mut needed: BTreeMap<(Verb, &ActionName), u64> = BTreeMap::new();
+        let open = self.cases.values().filter(|row| {
+            row.state != CaseState::Settled
+                && row.rulebook.as_ref().is_some_and(|book| book.name == *rulebook)
+        });
+        let steps = open.flat_map(|row| self.steps_of(row.id));
+        for step in steps.filter(|step| !step.state.is_terminal()) {
+            *needed.entry((step.verb, &step.action)).or_default() += 1;
+        }
+        let told = needed.into_iter().map(|((verb, action), cases)| {
+            (Arc::clone(rulebook), StillNeeded { verb, action: action.clone(), cases })
+        });
+        told.collect()
     }
 
     /// Does for the inputs of a turn what a loop does before it steps the engine: asks, and lets the engine learn.
@@ -341,15 +375,11 @@ impl Memory {
     /// What a store tells at a start.
     #[must_use]
     pub fn load(&self) -> Loaded {
-        let rulebooks = self.rulebooks.values().filter(|row| row.active).cloned().collect();
         let begun = self.sagas.values().filter(|row| row.state == SagaState::Begun);
         let mut sagas: Vec<SagaRow> = begun.cloned().collect();
         sagas.sort_by_key(|row| row.deadline);
         let unsettled = self.cases.values().filter(|row| row.state != CaseState::Settled);
         Loaded {
-            unreadable: Vec::new(),
-            broken_services: Vec::new(),
-            broken_rule_holds: Vec::new(),
             epoch: Epoch::default(),
             shared: None,
             last_case: self.last_case,
@@ -357,11 +387,27 @@ impl Memory {
             salt: Salt::NONE,
             clock: self.clock.or_else(|| unsettled.map(|case| case.updated_at).max()),
             sagas,
+            settings: self.settings(),
+        }
+    }
+
+    /// The version of what belongs to no saga.
+    #[must_use]
+    pub fn settings_version(&self) -> u64 {
+        self.settings
+    }
+
+    /// What belongs to no saga.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        Settings {
+            version: self.settings,
+            rulebooks: self.rulebooks.values().filter(|row| row.active).cloned().collect(),
+            earlier: self.earlier_versions(),
             services: self.services.values().cloned().collect(),
             strangers: self.strangers.values().cloned().collect(),
             rule_holds: self.rule_holds.values().cloned().collect(),
-            rulebooks,
-            earlier: self.earlier_versions(),
+            ..Settings::default()
         }
     }
 

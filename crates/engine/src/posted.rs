@@ -1,8 +1,11 @@
 //! What comes to a loop that does not hold its saga's partition goes as a letter to whoever does, and is an input
 //! there.
 
+mod seat;
+
 use crate::{
-    Actor, Input, Letter, LetterId, LetterKind, Partition, StepReading, StepResult, Ticket,
+    Actor, Input, LETTER_BYTES, Letter, LetterId, LetterKind, Partition, StepReading, StepResult,
+    Ticket,
 };
 use amends_api::{CaseAct, QuestionAct, QuestionId, StepAct};
 use amends_protocol::{
@@ -62,12 +65,30 @@ struct EndedStep {
     sent_twice: bool,
 }
 
+/// Why an input does not go as a letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoLetter {
+    /// Only who holds what it is about can take it: a result that is not final, a mended case, an erasure.
+    NotByLetter,
+    /// It has so many bytes, more than [`LETTER_BYTES`].
+    TooLong(usize),
+}
+
 impl Letter {
-    /// What an input says, for the owner of its partition. None of what nobody else can take: a result that is not
-    /// final, what is about many sagas or none, a mended case.
-    #[must_use]
-    pub fn of(input: &Input, id: LetterId, partition: Partition) -> Option<Self> {
-        let (kind, body) = match input {
+    /// What an input says, for the owner of its partition.
+    ///
+    /// # Errors
+    /// When it can't go as a letter.
+    pub fn of(input: &Input, id: LetterId, partition: Partition) -> Result<Self, NoLetter> {
+        let (kind, body) = Self::said(input).ok_or(NoLetter::NotByLetter)?;
+        match body.len() > LETTER_BYTES {
+            true => Err(NoLetter::TooLong(body.len())),
+            false => Ok(Self { id, partition, kind, body }),
+        }
+    }
+
+    fn said(input: &Input) -> Option<(LetterKind, String)> {
+        Some(match input {
             Input::Report { report, .. } => (LetterKind::Report, written(&**report)?),
             Input::SagaBegan { begin, .. } => (LetterKind::Began, written(begin)?),
             Input::SagaEnded { saga, .. } => {
@@ -91,19 +112,18 @@ impl Letter {
                 let ended = EndedStep::of(*step, *attempt, service, result)?;
                 (LetterKind::StepEnded, written(&ended)?)
             }
-            Input::HistoryEnded { .. }
-            | Input::StrangerAct { .. }
+            Input::StrangerAct { .. }
             | Input::Pause { .. }
             | Input::HoldRule { .. }
             | Input::Limit { .. }
             | Input::Audit { .. }
-            | Input::Activate { .. }
+            | Input::Activate { .. } => seat::said(input)?,
+            Input::HistoryEnded { .. }
             | Input::Mend { .. }
             | Input::Erase { .. }
             | Input::Unheld(_)
             | Input::Tick => return None,
-        };
-        Some(Self { id, partition, kind, body })
+        })
     }
 
     /// The input that it was, answered to `ticket`.
@@ -138,6 +158,12 @@ impl Letter {
                 Input::QuestionAct { question: on, act, actor: by.into(), bulk, ticket }
             }
             LetterKind::StepEnded => self.read::<EndedStep>()?.into_input(),
+            LetterKind::Stranger
+            | LetterKind::Pause
+            | LetterKind::HoldRule
+            | LetterKind::Limit
+            | LetterKind::Audit
+            | LetterKind::Activate => return seat::input(self, ticket),
         })
     }
 
@@ -153,8 +179,14 @@ fn written<T: Serialize>(what: &T) -> Option<String> {
 
 impl<T, A: Clone> Acted<T, A> {
     fn of(on: T, act: &A, actor: &Actor, bulk: Option<u64>) -> Self {
+        Self { on, act: act.clone(), by: actor.into(), bulk }
+    }
+}
+
+impl From<&Actor> for By {
+    fn from(actor: &Actor) -> Self {
         let Actor { name, principal, address } = actor.clone();
-        Self { on, act: act.clone(), by: By { name, principal, address }, bulk }
+        Self { name, principal, address }
     }
 }
 
@@ -253,7 +285,8 @@ mod tests {
             assert_eq!(format!("{:?}", again(&input)), format!("{input:?}"));
         }
         for answer in [StepReading::Unknown, StepReading::NotSent, StepReading::Definite] {
-            assert!(Letter::of(&ended(answer), LetterId(1), HERE).is_none());
+            let letter = Letter::of(&ended(answer), LetterId(1), HERE);
+            assert_eq!(letter, Err(NoLetter::NotByLetter));
         }
     }
 

@@ -21,6 +21,11 @@ impl RuleHolds {
         }
     }
 
+    /// Takes all out.
+    pub(crate) fn take(&mut self) -> BTreeMap<HoldScope, Arc<RuleHold>> {
+        std::mem::take(&mut self.0)
+    }
+
     pub(crate) fn decision(&self, scope: &HoldScope) -> Option<&Decision> {
         self.0.get(scope).map(|hold| &hold.decision)
     }

@@ -13,13 +13,16 @@ const KEPT: usize = 1_000;
 /// Cases of one stranger that are told apart; past it, they are not counted any more.
 const CASES: usize = 10_000;
 
+/// What people have said, by rulebook and action.
+pub(crate) type Decisions = BTreeMap<(Arc<str>, ActionName), StrangerDecision>;
+
 /// By the name of the rulebook.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StrangersHeard {
     declared: BTreeMap<Arc<str>, BTreeSet<ActionName>>,
     heard: BTreeMap<(Arc<str>, ActionName), Sighting>,
     /// What people have said.
-    decided: BTreeMap<(Arc<str>, ActionName), StrangerDecision>,
+    decided: Decisions,
 }
 
 /// A stranger that evidence has told of.
@@ -77,6 +80,18 @@ impl StrangersHeard {
             Some(decision) => drop(self.decided.insert(key, decision)),
             None => drop(self.decided.remove(&key)),
         }
+    }
+
+    /// Takes out what people have said.
+    pub(crate) fn forget_decisions(&mut self) -> Decisions {
+        std::mem::take(&mut self.decided)
+    }
+
+    /// Of what people say something else than before, or nothing any more.
+    pub(crate) fn decided_otherwise(&self, before: &Decisions) -> Vec<(Arc<str>, ActionName)> {
+        let keys: BTreeSet<_> = self.decided.keys().chain(before.keys()).collect();
+        let is_other = |key: &&(Arc<str>, ActionName)| self.decided.get(*key) != before.get(*key);
+        keys.into_iter().filter(is_other).cloned().collect()
     }
 
     /// What people have said, by rulebook and action.

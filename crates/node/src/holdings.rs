@@ -78,6 +78,11 @@ impl Holdings {
         Some(Lease { partition, epoch })
     }
 
+    /// The epoch of what has yet to be adopted.
+    pub(crate) fn new_epoch(&self, partition: Partition) -> Option<Epoch> {
+        self.new.get(&partition).copied()
+    }
+
     /// Whether all that is held has been adopted.
     pub(crate) fn is_settled(&self) -> bool {
         self.new.is_empty() && self.told.is_none()

@@ -3,7 +3,7 @@
 use crate::effect::LaunchedEffect;
 use amends_engine::{
     Adopted, Answer, Batch, Committed, Event, Lease, LetterId, LetterMark, LettersRead, Loaded,
-    LookupRequest, LookupResult, OpenPage, OpenPlace, Partition, Ticket,
+    LookupRequest, LookupResult, OpenPage, OpenPlace, Partition, Settings, Ticket,
 };
 use amends_protocol::{CaseId, Timestamp};
 use std::fmt;
@@ -14,6 +14,8 @@ pub enum Need {
     /// Read from the store what is known at a start, once no commit from before can land any more; answer with
     /// [`Done::Loaded`].
     Load,
+    /// Read what belongs to no saga; answer with [`Done::Settings`].
+    Settings,
     /// Read what a partition has beside its open cases; answer with [`Done::Adopted`].
     Adopt(Lease),
     /// Read what was left for a partition, after this mark or from the beginning, and at most so much; answer with
@@ -49,6 +51,8 @@ pub enum Need {
 pub enum Done {
     /// To [`Need::Load`].
     Loaded(Result<Loaded, StoreFault>),
+    /// To [`Need::Settings`].
+    Settings(Result<Settings, StoreFault>),
     /// To [`Need::Adopt`].
     Adopted(Result<Adopted, StoreFault>),
     /// To [`Need::Adopt`] as well: it is not held any more. No fault of the store.
@@ -80,6 +84,10 @@ pub enum StoreFault {
         /// The case that it is of, if the store knows.
         case: Option<CaseId>,
     },
+    /// The batch rests on what holds no longer: on the version of a rulebook that another node has replaced meanwhile,
+    /// or on the seat, which has gone to another. Nothing of it is stored, and the node takes the same again once it
+    /// has loaded.
+    Outdated,
     /// The store as a whole failed. What was to be written may be stored or not, but never in part.
     Failed(String),
 }
@@ -104,6 +112,9 @@ impl fmt::Display for Fault {
                 | StoreFault::Failed(why),
             )
             | Self::Unreadable(why) => f.write_str(why),
+            Self::Store(StoreFault::Outdated) => {
+                f.write_str("what belongs to all sagas was changed by another node meanwhile")
+            }
             Self::Lost(partition) => write!(f, "{partition} has been taken over by another node"),
         }
     }
@@ -122,6 +133,8 @@ pub struct Released {
     pub inputs: usize,
     /// What became of letters, for those who have left them.
     pub answered: Vec<(LetterId, Answer)>,
+    /// What belongs to no saga has this version now: others may want to know.
+    pub settings: Option<u64>,
     _durable: Durable,
 }
 
@@ -137,7 +150,8 @@ impl Released {
         events: Vec<Event>,
         inputs: usize,
     ) -> Self {
-        Self { replies, effects, events, inputs, answered: Vec::new(), _durable: Durable }
+        let (answered, settings) = (Vec::new(), None);
+        Self { replies, effects, events, inputs, answered, settings, _durable: Durable }
     }
 }
 

@@ -3,11 +3,13 @@
 
 mod early;
 mod partitions;
+mod settings;
 mod turns;
 
 use crate::effect::{EffectId, EffectResult, UnderWay};
 use crate::holdings::Holdings;
 use crate::need::{Done, Need, StoreFault, TurnedAway};
+use crate::node::settings::SettingsSeen;
 use crate::queue::{NotTaken, Queue, tickets};
 use amends_engine::{
     Answer, Engine, Epoch, Input, Lease, Letter, LetterId, Loaded, LookupRequest, LookupResult,
@@ -53,6 +55,7 @@ pub struct Node {
     holdings: Option<Holdings>,
     /// How often the engine has been loaded.
     generation: u64,
+    settings: SettingsSeen,
     queue: Queue,
     under_way: UnderWay,
     phase: Phase,
@@ -103,6 +106,8 @@ enum Phase {
     Loading,
     /// Between two turns.
     Idle,
+    /// The store is reading what belongs to no saga.
+    ReadingSettings,
     /// The store is reading what a partition has beside its open cases.
     Adopting(Lease),
     /// The store is reading what was left for a partition.
@@ -133,6 +138,10 @@ struct Turn {
     replies: Vec<(Ticket, Answer)>,
     /// What goes to others.
     letters: Vec<Letter>,
+    /// Inputs that may change settings.
+    sets: BTreeSet<Ticket>,
+    /// The version of the settings that its commit has made.
+    made: Option<u64>,
     /// Letters that were left for us.
     taken: BTreeMap<Partition, Vec<LetterId>>,
     /// Inputs about what may have yet to be read of an inbox.
@@ -153,6 +162,7 @@ impl Node {
             epoch: Epoch::default(),
             holdings: None,
             generation: 0,
+            settings: SettingsSeen::default(),
             queue: Queue::new(options.queue),
             under_way: UnderWay::default(),
             phase: Phase::Unloaded { at: Timestamp(i64::MIN) },
@@ -289,6 +299,7 @@ impl Node {
             }
             Phase::Idle => self.go_on(),
             Phase::Loading
+            | Phase::ReadingSettings
             | Phase::Adopting(_)
             | Phase::ReadingInbox(_)
             | Phase::Reading { .. }
@@ -303,6 +314,7 @@ impl Node {
         self.pass(moment.into());
         match (std::mem::replace(&mut self.phase, Phase::Idle), done) {
             (Phase::Loading, Done::Loaded(loaded)) => self.take_loaded(loaded),
+            (Phase::ReadingSettings, Done::Settings(Ok(settings))) => self.learn_settings(settings),
             (Phase::Adopting(lease), Done::Adopted(Ok(adopted))) => self.adopt(lease, adopted),
             (Phase::Adopting(_), Done::NotHeld) => {} // whoever says so says next what is held
             (Phase::ReadingInbox(partition), Done::Letters(Ok(read))) => {
@@ -326,8 +338,12 @@ impl Node {
                 self.start_over(fault, turn.tickets);
             }
             (
-                Phase::Adopting(_) | Phase::ReadingInbox(_) | Phase::Reading { .. },
-                Done::Adopted(Err(fault))
+                Phase::ReadingSettings
+                | Phase::Adopting(_)
+                | Phase::ReadingInbox(_)
+                | Phase::Reading { .. },
+                Done::Settings(Err(fault))
+                | Done::Adopted(Err(fault))
                 | Done::Letters(Err(fault))
                 | Done::Open(Err(fault))
                 | Done::Found(Err(fault)),
@@ -431,6 +447,7 @@ impl Node {
             }
             StoreFault::Conflict { case: None, .. }
             | StoreFault::Unstorable { case: None, .. }
+            | StoreFault::Outdated
             | StoreFault::Failed(_) => return false,
         };
         if is_certain {
@@ -482,6 +499,7 @@ impl Node {
             self.ask_again(|_, _| true);
         }
         self.kept = self.moment.now.minus_ms(turns::CLOCK_APART_MS);
+        self.settings.loaded(loaded.settings.version);
         self.engine = Engine::load(loaded, &mut self.engine, self.moment);
         for (case, why) in &self.refused_cases {
             self.engine.refuse(*case, why);

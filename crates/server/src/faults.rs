@@ -11,6 +11,7 @@ pub(crate) fn store_problem(error: StoreError) -> Problem {
         StoreError::Exists { .. } => ProblemCode::Conflict,
         StoreError::TooSlow { .. }
         | StoreError::NotHeld { .. }
+        | StoreError::Outdated
         | StoreError::NodeInUse { .. }
         | StoreError::Unusable { .. }
         | StoreError::Closed => ProblemCode::Unavailable,

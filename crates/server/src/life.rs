@@ -17,6 +17,7 @@ struct LastBeat {
     began: Duration,
     life: u64,
     is_leaving: bool,
+    settings: u64,
     clock: Clock,
 }
 
@@ -37,7 +38,8 @@ impl Life {
         if ahead_ms.is_some() {
             clock = Clock { number: clock.number + 1, ahead_ms };
         }
-        *last = Some(LastBeat { began, life: beat.life, is_leaving: beat.leaving, clock });
+        let Beat { life, leaving: is_leaving, settings, .. } = beat;
+        *last = Some(LastBeat { began, life, is_leaving, settings, clock });
     }
 
     /// The present life.
@@ -48,6 +50,11 @@ impl Life {
     /// Whether somebody wants this node to give back all that it holds.
     pub(crate) fn is_leaving(&self) -> bool {
         self.last().is_some_and(|last| last.is_leaving)
+    }
+
+    /// The version of the settings that the store has.
+    pub(crate) fn settings(&self) -> u64 {
+        self.last().map_or(0, |last| last.settings)
     }
 
     /// The store's clock.

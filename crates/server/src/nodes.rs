@@ -227,6 +227,7 @@ pub(crate) mod tests {
             version: 4,
             parts: parts.map(Partition).collect(),
             offset_ms: Some(12),
+            settings: 0,
         }
     }
 

@@ -56,6 +56,8 @@ pub(crate) struct Heard {
     pub(crate) mail: BTreeSet<Partition>,
     /// The last look.
     pub(crate) look: Option<Look>,
+    /// The version of the settings that was heard of.
+    pub(crate) settings: u64,
 }
 
 /// Where what was heard waits for the loop.
@@ -152,6 +154,9 @@ async fn keep_hearing<S: Store>(store: S, told: Arc<Told>, shared: Arc<Shared>) 
             Some(Call::Answered(LetterAnswered { letter, answer })) => {
                 shared.doors.answered(letter, answer);
             }
+            Some(Call::Settings(version)) => told.tell(|news| {
+                news.settings = news.settings.max(version);
+            }),
             Some(Call::Leases | Call::Missed) => told.look_soon(),
             None => break, // the store is closed
         }

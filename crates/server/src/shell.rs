@@ -333,6 +333,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
                 self.commit_took = Some(self.clock.monotonic().saturating_sub(began));
                 Done::Committed(committed)
             }
+            Need::Settings => Done::Settings(self.store.settings().await.map_err(fault)),
             Need::Adopt(lease) => self.adopt(lease).await,
             Need::Letters(partition, after, most) => {
                 Done::Letters(self.store.letters(partition, after, most).await.map_err(fault))
@@ -343,9 +344,11 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             | Need::Sleep { .. }
             | Need::End { .. } => return,
         };
-        let (loaded, read) = (matches!(done, Done::Loaded(_)), matches!(done, Done::Open(_)));
+        let loaded = matches!(done, Done::Loaded(_) | Done::Settings(_));
+        let read = matches!(done, Done::Open(_));
         let moment = self.moment();
         self.node.done(moment, done);
+        self.tell_what_is_known();
         if loaded {
             self.show_loaded();
         }
@@ -406,7 +409,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
 
     /// Everything of it is durable: it is shown, answered, done and observed.
     fn release(&mut self, released: Released) {
-        let Released { replies, effects, events, inputs, answered, .. } = released;
+        let Released { replies, effects, events, inputs, answered, settings, .. } = released;
         if let Some(took) = self.commit_took.take() {
             self.shared.observers.metrics.committed(inputs, took);
         }
@@ -423,7 +426,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
                 self.reply(reply, answer);
             }
         }
-        self.call_out(answered);
+        self.call_out(settings, answered);
         let life = self.life_of_commit();
         for effect in effects {
             self.perform(effect, life);
@@ -551,6 +554,7 @@ fn fault(error: StoreError) -> StoreFault {
         StoreError::Unstorable { case, .. } => {
             StoreFault::Unstorable { why: error.to_string(), case }
         }
+        StoreError::Outdated => StoreFault::Outdated,
         other => StoreFault::Failed(other.to_string()),
     }
 }

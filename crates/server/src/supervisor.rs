@@ -2,6 +2,8 @@
 //!
 //! It decides nothing; it puts inputs into the loop's mailbox and hands back what the engine answers.
 
+mod settings;
+
 use crate::alerts::alert::Alerts;
 use crate::arrivals::{Arrival, NotTaken};
 use crate::clock::{Clock, SystemClock};
@@ -524,11 +526,8 @@ impl<S: Store> Supervisor<S> {
     }
 
     async fn ask_done(&self, input: impl FnOnce(Ticket) -> Input) -> Result<(), Problem> {
-        match self.ask(input).await? {
-            // Left for the node that works on the case: it is durable, and done as soon as that comes to it.
-            Answer::Done | Answer::Posted(_) => Ok(()),
-            other => Err(refusal(other)),
-        }
+        let answer = self.ask(input).await?;
+        self.done(answer).await
     }
 
     async fn ask(&self, input: impl FnOnce(Ticket) -> Input) -> Result<Answer, Problem> {
@@ -587,6 +586,7 @@ fn refusal(answer: Answer) -> Problem {
         Answer::Received { .. }
         | Answer::Announced(_)
         | Answer::Done
+        | Answer::Set(_)
         | Answer::Kept
         | Answer::Posted(_)
         | Answer::Erased(_) => {

@@ -47,6 +47,8 @@ pub(crate) enum WorldEvent {
     Lands { node: usize, batch: Box<Batch> },
     /// Something was left for a partition.
     Notify { partition: Partition },
+    /// A node hears that what belongs to no saga has this version.
+    SettingsStand { node: usize, version: u64 },
     /// A word comes of what became of a letter.
     Answered(Box<Word>),
     /// Whoever has left a letter waits no longer.

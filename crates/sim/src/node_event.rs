@@ -8,6 +8,7 @@ use amends_engine::{
 #[derive(Clone, Debug)]
 pub(crate) enum Asked {
     Load,
+    Settings,
     Adopt(Lease),
     Letters(Partition, Option<LetterMark>, usize),
     Open(Partition, OpenPlace, usize),

@@ -6,8 +6,8 @@ use crate::{
     FieldValue, Hearing, HoldingPage, HoldingPlace, Lease, Leases, Ledger, LetterMark, Letters,
     LettersRead, ListedCase, ListedErasure, ListedRejected, ListedStep, Loaded, LookupRequest,
     LookupResult, NodeSeen, Nodes, OpenPage, OpenPlace, PageRequest, Partition, RawCase, Rejected,
-    RejectedFilter, RejectedKept, RejectedLimits, RejectedRow, RowPage, RulebookRow, SettledBefore,
-    Settlements, SqliteStore, StepFilter, StepRecord, StoreError, Upkeep,
+    RejectedFilter, RejectedKept, RejectedLimits, RejectedRow, RowPage, RulebookRow, Settings,
+    SettledBefore, Settlements, SqliteStore, StepFilter, StepRecord, StoreError, Upkeep,
 };
 use amends_api::{CaseState, RejectedId};
 use amends_engine::{ErasedRow, ErasureRow, SagaRow, StoredCase};
@@ -97,6 +97,10 @@ impl Ledger for AnyStore {
 
     async fn load(&self) -> Result<Loaded, StoreError> {
         ask!(self.load())
+    }
+
+    async fn settings(&self) -> Result<Settings, StoreError> {
+        ask!(self.settings())
     }
 
     async fn adopt(&self, partition: Partition) -> Result<Adopted, StoreError> {
@@ -267,6 +271,14 @@ impl Leases for AnyStore {
 
     async fn release(&self, partitions: Vec<Partition>) -> Result<(), StoreError> {
         ask!(self.release(partitions))
+    }
+
+    fn saw_settings(&self, version: u64) {
+        match self {
+            Self::Sqlite(store) => store.saw_settings(version),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => store.saw_settings(version),
+        }
     }
 }
 

@@ -11,6 +11,8 @@ pub enum Call {
     Letters(Partition),
     /// What became of a letter, now that it is durable.
     Answered(LetterAnswered),
+    /// The settings have this version now.
+    Settings(u64),
     /// Partitions came free, or a node went.
     Leases,
     /// Calls may have been lost: the line broke, or more came than were heard. Everything is to be looked at.

@@ -103,6 +103,11 @@ pub enum StoreError {
         /// What they carried.
         epoch: Epoch,
     },
+    /// The batch was planned with what holds no longer: nothing of it is stored.
+    #[error(
+        "what belongs to all sagas was changed by another node meanwhile: load it again, and plan anew"
+    )]
+    Outdated,
     /// A number that doesn't fit its place in a key. The whole batch is refused.
     #[error("{row} can't be stored: its number is over the limit of {limit}")]
     OverLimit {

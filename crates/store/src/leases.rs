@@ -16,6 +16,8 @@ pub struct Beat {
     /// Milliseconds that the store's clock is ahead of the one here; none if that could not be measured, and of a store
     /// without a clock of its own.
     pub offset_ms: Option<i64>,
+    /// The version of the settings, of a store that nodes share ([`Settings::version`](crate::Settings)).
+    pub settings: u64,
 }
 
 /// The parts of a store that nodes share between them. A store that one node owns as a whole has one part, which is
@@ -49,4 +51,7 @@ pub trait Leases: Clone + Send + Sync + 'static {
         &self,
         partitions: Vec<Partition>,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// From now on this node goes by this version of the settings; it is said along with each sign of life.
+    fn saw_settings(&self, version: u64);
 }

@@ -3,6 +3,7 @@
 use crate::StoreError;
 use amends_engine::{
     Adopted, Batch, Committed, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, Partition,
+    Settings,
 };
 use std::future::Future;
 
@@ -28,6 +29,13 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     /// # Errors
     /// When the store can't be read.
     fn load(&self) -> impl Future<Output = Result<Loaded, StoreError>> + Send;
+
+    /// Reads what belongs to no saga, as part of [`load`](Self::load) and again where another node has changed it. What
+    /// is told is at least as new as its version says.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn settings(&self) -> impl Future<Output = Result<Settings, StoreError>> + Send;
 
     /// Reads what a partition of a store that several share has beside its open cases; to be asked for once it is
     /// claimed.
@@ -64,6 +72,8 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     /// On any error nothing of the batch is stored. [`StoreError::NotHeld`] when a store that is owned as a whole is
     /// not held in the epoch, or not as a whole: load again. [`StoreError::Conflict`] when a report's `(source, id)`
     /// or a case's saga already belongs to another row. [`StoreError::Unstorable`] when what was to be written would
-    /// not read back: whatever is committed can be read.
+    /// not read back: whatever is committed can be read. [`StoreError::Outdated`] in a store that nodes share, when a
+    /// version of a rulebook became active after the batch was planned ([`Batch::settings`]), or when it has a share
+    /// of the seat that is not held, on which the others may rest.
     fn commit(&self, batch: Batch) -> impl Future<Output = Result<Committed, StoreError>> + Send;
 }

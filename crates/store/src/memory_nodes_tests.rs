@@ -2,8 +2,8 @@
 
 use crate::{
     Adopted, Batch, Beat, Committed, Lease, Leases, Ledger, Letter, LetterId, LetterMark, Letters,
-    LettersRead, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, Partition, Share,
-    StoreError, conformance::nodes::SharedPlace,
+    LettersRead, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, Partition, Settings,
+    Share, StoreError, conformance::nodes::SharedPlace,
 };
 use amends_engine::{Epoch, Memory, MemoryConflict, SharedStore};
 use std::{
@@ -71,6 +71,10 @@ impl Ledger for Node {
         Ok(self.lock().rows.load_shared(shared))
     }
 
+    async fn settings(&self) -> Result<Settings, StoreError> {
+        Ok(self.lock().rows.settings())
+    }
+
     async fn adopt(&self, partition: Partition) -> Result<Adopted, StoreError> {
         let lease = self.held().into_iter().find(|lease| lease.partition == partition);
         let base = self.lock();
@@ -91,15 +95,22 @@ impl Ledger for Node {
 
     async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
         let base = &mut *self.lock();
-        let Batch { shares, letters, clock } = batch;
+        if base.rows.is_outdated(&batch) {
+            return Err(StoreError::Outdated);
+        }
+        let Batch { shares, letters, clock, settings } = batch;
         let (held, lost): (Vec<Share>, Vec<Share>) =
             shares.into_iter().partition(|share| self.holds(base, share));
+        if lost.iter().any(|share| share.partition == Partition::SEAT) {
+            return Err(StoreError::Outdated);
+        }
         for share in &held {
             share.writes.iter().try_for_each(|write| is_of(write, share.partition))?;
         }
         let taken: Vec<_> = held.iter().flat_map(|share| share.taken.clone()).collect();
-        let rows = Batch { shares: held, clock, ..Batch::default() };
-        base.rows
+        let rows = Batch { shares: held, clock, settings, ..Batch::default() };
+        let done = base
+            .rows
             .commit(rows)
             .map_err(|MemoryConflict { row, case }| StoreError::Conflict { row, case })?;
         base.inbox.retain(|(_, letter)| !taken.contains(&letter.id));
@@ -109,7 +120,7 @@ impl Ledger for Node {
                 base.inbox.push((base.letters, letter));
             }
         }
-        Ok(Committed { lost: lost.into_iter().map(|share| share.partition).collect() })
+        Ok(Committed { lost: lost.into_iter().map(|share| share.partition).collect(), ..done })
     }
 }
 
@@ -128,7 +139,8 @@ fn is_of(write: &amends_engine::Write, partition: Partition) -> Result<(), Store
 
 impl Leases for Node {
     async fn beat(&self) -> Result<Beat, StoreError> {
-        Ok(Beat::default())
+        let settings = self.lock().rows.settings_version();
+        Ok(Beat { settings, ..Beat::default() })
     }
 
     async fn claim(&self, most: usize) -> Result<Vec<Lease>, StoreError> {
@@ -162,6 +174,8 @@ impl Leases for Node {
         }
         Ok(())
     }
+
+    fn saw_settings(&self, _: u64) {}
 }
 
 impl Letters for Node {

@@ -1,8 +1,8 @@
 //! The engine's [`Memory`] passes the ledger's chapter of the suite: what is played with it behaves as with a database.
 
 use crate::{
-    Batch, Committed, Ledger, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, StoreError,
-    conformance::Place,
+    Batch, Committed, Ledger, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, Settings,
+    StoreError, conformance::Place,
 };
 use amends_engine::{Adopted, Epoch, Memory, MemoryConflict, Partition};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,6 +23,10 @@ impl Ledger for Shared {
 
     async fn load(&self) -> Result<Loaded, StoreError> {
         Ok(self.lock().load())
+    }
+
+    async fn settings(&self) -> Result<Settings, StoreError> {
+        Ok(self.lock().settings())
     }
 
     async fn adopt(&self, partition: Partition) -> Result<Adopted, StoreError> {

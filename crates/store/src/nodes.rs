@@ -24,6 +24,8 @@ pub struct NodeSeen {
     pub parts: Vec<Partition>,
     /// Milliseconds that the clock of the database is ahead of its own; none as long as nobody has measured it.
     pub offset_ms: Option<i64>,
+    /// The version of the settings that it goes by.
+    pub settings: u64,
 }
 
 impl NodeSeen {
@@ -111,6 +113,7 @@ mod tests {
             version: 1,
             parts: Vec::new(),
             offset_ms: None,
+            settings: 0,
         }
     }
 

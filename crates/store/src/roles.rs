@@ -1,8 +1,9 @@
 //! The roles of a store that is made of threads (`threads.rs`) over tables (`tables/`), whichever database has them.
 
-/// Gives a store the roles that all stores have in common. It has `writing()` and `reading()`, the asking sides of its threads, and `copy_to`;
-/// what works on the writing thread has `find`, `load`, `adopt`, `open_cases`, `prune`, `claim`, `raise`, `release`;
-/// `change`, for what no loop decided; and `add`, for what anybody may write who shares the store.
+/// Gives a store the roles that all stores have in common. It has `writing()` and `reading()`, the asking sides of its
+/// threads, and `copy_to`; what works on the writing thread has `find`, `load`, `settings`, `adopt`, `open_cases`,
+/// `prune`, `claim`, `raise`, `release`; `change`, for what no loop decided; and `add`, for what anybody may write who
+/// shares the store.
 macro_rules! roles {
     ($store:ty) => {
         impl Ledger for $store {
@@ -12,6 +13,10 @@ macro_rules! roles {
 
             async fn load(&self) -> Result<Loaded, StoreError> {
                 self.writing().order(|writer| writer.load()).await
+            }
+
+            async fn settings(&self) -> Result<Settings, StoreError> {
+                self.writing().order(|writer| writer.settings()).await
             }
 
             async fn adopt(&self, partition: Partition) -> Result<Adopted, StoreError> {
@@ -250,6 +255,10 @@ macro_rules! roles {
             async fn release(&self, partitions: Vec<Partition>) -> Result<(), StoreError> {
                 self.writing().order(move |writer| writer.release(&partitions)).await
             }
+
+            fn saw_settings(&self, version: u64) {
+                self.tell_settings(version);
+            }
         }
 
         impl $store {
@@ -280,7 +289,7 @@ pub(crate) mod names {
         HoldingPlace, Lease, Leases, Ledger, ListedCase, ListedErasure, ListedRejected, ListedStep,
         Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, PageRequest, Partition, RawCase,
         Rejected, RejectedFilter, RejectedKept, RejectedLimits, RejectedRow, RowPage, RulebookRow,
-        SettledBefore, Settlements, StepFilter, StepRecord, StoreError, Upkeep,
+        Settings, SettledBefore, Settlements, StepFilter, StepRecord, StoreError, Upkeep,
         sqlite::raw as mended,
         tables::{
             Tables, act_list, bulks, case_list, chain, counts, credentials, erasures, lookup,

@@ -120,7 +120,9 @@ pub(crate) fn write_group(
     let mut together = write(&group.iter().map(|(batch, _)| batch).collect::<Vec<_>>());
     for (batch, reply) in group {
         let written = match &together {
-            Ok(Committed { lost }) => Ok(Committed { lost: of_batch(lost, &batch) }),
+            Ok(Committed { lost, settings }) => {
+                Ok(Committed { lost: of_batch(lost, &batch), settings: *settings })
+            }
             Err(_) if is_alone => std::mem::replace(&mut together, Err(StoreError::Closed)),
             Err(_) => write(&[&batch]),
         };

@@ -84,7 +84,8 @@ async fn preview(folder: &Path, since: Timestamp) -> Outcome<Previewed> {
     let store =
         SqliteStore::open(folder, &SqliteOptions::default()).map_err(anyhow::Error::from)?;
     let loaded = store.load().await.map_err(anyhow::Error::from)?;
-    let mut preview = UpgradePreview::new(&loaded.rulebooks, loaded.clock.unwrap_or_else(now));
+    let mut preview =
+        UpgradePreview::new(&loaded.settings.rulebooks, loaded.clock.unwrap_or_else(now));
     let open = vec![CaseState::Open, CaseState::Stuck, CaseState::Unmatched];
     let filters = [
         CaseFilter { state: open, ..CaseFilter::default() },

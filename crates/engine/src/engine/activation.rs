@@ -59,13 +59,17 @@ impl Engine {
     /// A version that drops what open cases of its name still have to ask for is not taken: whoever removed it may not
     /// know of them.
     fn check_open_cases(&self, book: &Rulebook) -> Result<(), Answer> {
-        if !self.knows_all_open() {
+        let are_all_here = self.holds_all_sagas();
+        if are_all_here && !self.knows_all_open() {
             let text = "open cases are still being read after the start; try again shortly";
             return Err(Answer::Unavailable(text.to_owned()));
         }
         let mut versions = self.books.values().filter(|known| known.name() == book.name());
         // Where every case's steps are of a version that is known here, nothing can be missing: no case is looked at.
-        if self.knows_all_versions() && versions.all(|known| asks_for_all_of(book, known)) {
+        if are_all_here
+            && self.knows_all_versions()
+            && versions.all(|known| asks_for_all_of(book, known))
+        {
             return Ok(());
         }
         let dropped = check_activation(book, &self.still_needed(book.name()));
@@ -81,8 +85,26 @@ impl Engine {
         })
     }
 
-    /// What the open cases of a rulebook still have to ask for, or may have to again.
+    /// What the open cases of a rulebook still have to ask for, or may have to again; those of other nodes as the store
+    /// has told, which does not know yet what this turn brings.
     fn still_needed(&self, rulebook: &str) -> Vec<StillNeeded> {
+        let mut cases = self.needed_here(rulebook);
+        for (_, step) in self.needed.iter().filter(|(name, _)| **name == *rulebook) {
+            let ActionName { service, action } = &step.action;
+            let here = cases.entry((step.verb, service, action)).or_default();
+            *here = step.cases.max(*here);
+        }
+        cases
+            .into_iter()
+            .map(|((verb, service, action), cases)| {
+                let action = ActionName { service: service.into(), action: action.into() };
+                StillNeeded { verb, action, cases }
+            })
+            .collect()
+    }
+
+    /// The same of the cases that are here: verb, service and action of each step, with the number of its cases.
+    fn needed_here(&self, rulebook: &str) -> BTreeMap<(Verb, &str, &str), u64> {
         let mut cases: BTreeMap<(Verb, &str, &str), u64> = BTreeMap::new();
         let open = self.cases.values().filter(|case| {
             !case.is_settled() && case.row.rulebook.as_ref().is_some_and(|r| *r.name == *rulebook)
@@ -99,12 +121,6 @@ impl Engine {
             *cases.entry((step.verb, &step.service, &step.action)).or_default() += 1;
         }
         cases
-            .into_iter()
-            .map(|((verb, service, action), cases)| {
-                let action = ActionName { service: service.into(), action: action.into() };
-                StillNeeded { verb, action, cases }
-            })
-            .collect()
     }
 
     fn make_active(&mut self, activation: Activation) {

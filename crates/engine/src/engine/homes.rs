@@ -26,8 +26,8 @@ impl Engine {
             | Input::HoldRule { .. }
             | Input::Limit { .. }
             | Input::Audit { .. }
-            | Input::Activate { .. }
-            | Input::Erase { .. } => Home::Everything,
+            | Input::Activate { .. } => Home::Partition(Partition::SEAT),
+            Input::Erase { .. } => Home::Everything,
             Input::Unheld(_) | Input::Tick => Home::Here,
         }
     }

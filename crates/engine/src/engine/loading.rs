@@ -7,8 +7,8 @@ use crate::service_queue::EffectKey;
 use crate::timer::Timer;
 use crate::transition::StepEvent;
 use crate::{
-    Decision, Input, Loaded, LookupRequest, LookupResult, Moment, Partition, ReportRole,
-    RulebookRow, SUPERVISOR, ServiceRow, ServiceSettings, StepState, StoredCase, UnreadableRow,
+    Input, Loaded, LookupRequest, LookupResult, Moment, Partition, ReportRole, RulebookRow,
+    StepState, StoredCase,
 };
 use amends_api::CaseState;
 use amends_protocol::{CaseId, Timestamp};
@@ -34,40 +34,10 @@ impl Engine {
             Some(shared) => engine.holdings = Some(Holdings::new(shared.first_number)),
             None => drop(engine.residence.reading.insert(Partition::WHOLE)),
         }
-        engine.unreadable = loaded.unreadable;
-        for row in &loaded.rulebooks {
-            let read = match before.books.get(&row.hash) {
-                Some(book) => Ok(Arc::clone(book)),
-                None => row.read(),
-            };
-            match read {
-                Ok(book) if row.active => engine.restore_active(book),
-                Ok(book) => engine.learn_rulebook(book),
-                Err(unreadable) => engine.unreadable.push(unreadable.into_row(row.active)),
-            }
-        }
-        // What this version can't read declares nothing.
-        for book in loaded.earlier.iter().filter_map(|row| row.read().ok()) {
-            engine.turn.strangers.learn(&book);
-        }
         engine.last_erasure = loaded.last_erasure;
         engine.limits = std::mem::take(&mut before.limits);
         engine.quarantined_before = std::mem::take(&mut before.quarantine);
-        for row in loaded.services {
-            engine.restore_service(row);
-        }
-        for (service, unreadable) in loaded.broken_services {
-            engine.pause_unreadable(service, unreadable);
-        }
-        for row in loaded.strangers {
-            engine.turn.strangers.decide(row);
-        }
-        for row in loaded.rule_holds {
-            engine.turn.rule_holds.set(row);
-        }
-        for (scope, unreadable) in loaded.broken_rule_holds {
-            engine.hold_unreadable(scope, unreadable);
-        }
+        engine.take_settings(loaded.settings, &before.books);
         for saga in loaded.sagas {
             engine.restore_saga(saga);
         }
@@ -96,6 +66,11 @@ impl Engine {
             request.sagas.extend(cases.cloned());
             let announced = about.sagas.iter().filter(|saga| !self.holds_announced(saga));
             request.announced.extend(announced.cloned());
+            if let Input::Activate { activation, .. } = input
+                && !self.holds_all_sagas()
+            {
+                request.needed.push(activation.rulebook.name().into());
+            }
         }
         request.cases.extend(self.wanted_cases());
         request
@@ -126,6 +101,7 @@ impl Engine {
         inputs: impl IntoIterator<Item = &'a mut Input>,
     ) {
         self.learn_rulebooks(&found.rulebooks);
+        self.needed = found.needed;
         for saga in found.announced {
             self.recall_saga(saga);
         }
@@ -256,24 +232,5 @@ impl Engine {
             reports: case.reports.clone(),
             steps: case.steps.clone(),
         })
-    }
-
-    /// Somebody may have paused it: until a person resumes it, nothing is sent there.
-    fn pause_unreadable(&mut self, service: Arc<str>, unreadable: UnreadableRow) {
-        let reason = "its settings can't be read; resume it if it was not paused".into();
-        let pause = Some(Decision { at: self.turn.moment.wall.0, by: SUPERVISOR.into(), reason });
-        let paused_since = Some(self.turn.moment.now.0);
-        let settings = ServiceSettings { pause, paused_since, ..ServiceSettings::default() };
-        self.restore_service(ServiceRow { service, settings });
-        self.unreadable.push(unreadable);
-    }
-
-    /// Takes back what operators set for a service, after a restart.
-    pub fn restore_service(&mut self, row: ServiceRow) {
-        let mut settings = row.settings;
-        if let (Some(pause), None) = (&settings.pause, settings.paused_since) {
-            settings.paused_since = Some(pause.at); // written before ages stood still in a pause
-        }
-        self.turn.traffic.queue(&row.service).settings = settings;
     }
 }

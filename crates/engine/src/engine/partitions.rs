@@ -2,7 +2,7 @@
 //! all of a partition away, and nothing else.
 
 use super::Engine;
-use crate::{Adopted, DomainEvent, Output, Partition, Write};
+use crate::{Adopted, DomainEvent, Partition, Write};
 use amends_protocol::{CaseId, SagaId};
 use std::collections::BTreeSet;
 
@@ -50,6 +50,11 @@ impl Engine {
     #[must_use]
     pub fn holds_partition(&self, partition: Partition) -> bool {
         self.holdings.as_ref().is_none_or(|holdings| holdings.holds(partition))
+    }
+
+    /// Whether no saga is another's.
+    pub(super) fn holds_all_sagas(&self) -> bool {
+        Partition::parts().all(|partition| self.holds_partition(partition))
     }
 
     /// The partitions that are here, in order; none of a store that is owned as a whole.
@@ -117,11 +122,10 @@ impl Engine {
 
     /// What the reading of open cases has left to be written and told with the next output.
     fn take_back_output_of(&mut self, partition: Partition) {
-        let Output { mut writes, effects, answers, mut events } =
-            std::mem::take(&mut self.turn.out);
-        writes.retain(|write| self.partition_of_write(write) != Some(partition));
-        events.retain(|event| self.partition_of_event(&event.what) != Some(partition));
-        self.turn.out = Output { writes, effects, answers, events };
+        let mut out = std::mem::take(&mut self.turn.out);
+        out.writes.retain(|write| self.partition_of_write(write) != Some(partition));
+        out.events.retain(|event| self.partition_of_event(&event.what) != Some(partition));
+        self.turn.out = out;
     }
 
     fn cases_of(&self, partition: Partition) -> BTreeSet<CaseId> {

@@ -4,9 +4,7 @@
 use super::Engine;
 use crate::act::{ActBy, check_reason};
 use crate::timer::Timer;
-use crate::{
-    Answer, Decision, HoldScope, RuleHold, RuleHoldRow, SUPERVISOR, Ticket, UnreadableRow, Write,
-};
+use crate::{Answer, Decision, HoldScope, RuleHold, RuleHoldRow, Ticket, Write};
 use amends_api::AuditActName;
 use amends_protocol::CaseId;
 use amends_rulebook::Rulebook;
@@ -85,7 +83,7 @@ impl Engine {
     }
 
     /// All cases with open steps that a hold concerns are looked at, wherever they are kept.
-    fn look_at_those_held_by(&mut self, scope: &HoldScope) {
+    pub(super) fn look_at_those_held_by(&mut self, scope: &HoldScope) {
         let concerned: Vec<CaseId> =
             self.open_case_ids().into_iter().filter(|id| self.is_concerned(*id, scope)).collect();
         let now = self.turn.moment.now;
@@ -102,15 +100,6 @@ impl Engine {
         !brief.steps.is_empty()
             && version.is_some_and(|version| version.name == scope.rulebook)
             && scope.rule.as_ref().is_none_or(answers)
-    }
-
-    /// Somebody held it, and nobody can read more: until a person releases it, nothing that it asks for is sent.
-    pub(super) fn hold_unreadable(&mut self, scope: HoldScope, unreadable: UnreadableRow) {
-        let reason = "who holds it, and why, can't be read; release it if that is over".into();
-        let at = self.turn.moment.wall.0;
-        let decision = Some(Decision { at, by: SUPERVISOR.into(), reason });
-        self.turn.rule_holds.set(RuleHoldRow { scope, decision });
-        self.unreadable.push(unreadable);
     }
 }
 

@@ -4,7 +4,9 @@
 use super::Engine;
 use crate::act::{ActBy, check_reason};
 use crate::timer::Timer;
-use crate::{Answer, Decision, StrangerDecision, StrangerDecisionRow, Ticket, Write};
+use crate::{
+    Answer, Decision, Input, Partition, StrangerDecision, StrangerDecisionRow, Ticket, Write,
+};
 use amends_api::{QuestionKind, StrangerAct, StrangerActName};
 use amends_protocol::{ActionName, CaseId, Timestamp};
 use amends_rulebook::Rulebook;
@@ -20,6 +22,12 @@ impl Engine {
         by: ActBy<'_>,
         ticket: Ticket,
     ) {
+        if !self.holds_partition(Partition::SEAT) {
+            let (rulebook, action) = (Arc::clone(rulebook), action.clone());
+            let (act, actor) = (act.clone(), by.actor.clone());
+            let input = Input::StrangerAct { rulebook, action, act, actor, ticket };
+            return self.turn.out.to_the_seat.push(input);
+        }
         let answer = match self.check_stranger(rulebook, action, act) {
             Err(refusal) => refusal,
             Ok(()) => {
@@ -88,7 +96,12 @@ impl Engine {
     }
 
     /// All cases that a stranger holds, or that would be held by it, are looked at, wherever they are kept.
-    fn look_at_those_who_know(&mut self, rulebook: &str, action: &ActionName, now: Timestamp) {
+    pub(super) fn look_at_those_who_know(
+        &mut self,
+        rulebook: &str,
+        action: &ActionName,
+        now: Timestamp,
+    ) {
         let knows = |id: &CaseId| self.knows_stranger(*id, rulebook, action);
         let known: Vec<CaseId> = self.open_case_ids().into_iter().filter(knows).collect();
         known.into_iter().for_each(|id| self.turn.traffic.timers.set(now, Timer::Quiet(id)));

@@ -48,7 +48,7 @@ pub(super) fn check_effect(effect: &Effect, memory: &Memory, books: &[Arc<Rulebo
 
 /// Nothing of a held rule is sent: some rule that answers the case is not held.
 fn check_holds(row: &StepRow, memory: &Memory, books: &[Arc<Rulebook>]) {
-    let holds = memory.load().rule_holds;
+    let holds = memory.settings().rule_holds;
     let stored = memory.case(row.id.case).expect("stored");
     let Some(version) = stored.case.rulebook.as_ref().filter(|_| !holds.is_empty()) else { return };
     let book = books.iter().find(|book| book.hash() == &*version.hash).expect("known");

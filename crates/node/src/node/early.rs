@@ -34,6 +34,8 @@ impl Node {
         });
         for (ticket, input) in waits {
             turn.tickets.retain(|one| *one != ticket);
+            // Should the turn come to nothing, it is not to be taken twice.
+            turn.again.retain(|one| one.ticket() != Some(ticket));
             let Some(partition) = turn.homes.remove(&ticket) else { continue };
             self.mail(partition);
             self.early.push((partition, now, input));

@@ -4,8 +4,8 @@ use super::{Node, Phase, Turn};
 use crate::holdings::Holdings;
 use crate::need::{Fault, Need, TurnedAway};
 use amends_engine::{
-    Adopted, Answer, Home, Input, Lease, Letter, LetterId, LettersRead, LookupResult, OpenPlace,
-    Partition, Ticket,
+    Adopted, Answer, Home, Input, LETTER_BYTES, Lease, Letter, LetterId, LettersRead, LookupResult,
+    NoLetter, OpenPlace, Partition, Ticket,
 };
 use amends_protocol::{CaseId, SagaId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,8 +56,13 @@ impl Node {
 
     /// Takes up what the driver has said, and gives back what is to be handed over.
     pub(super) fn give_back(&mut self) -> Option<Need> {
-        for partition in self.holdings.as_mut()?.take_up() {
-            self.abandon(partition);
+        let holdings = self.holdings.as_mut()?;
+        let seat = holdings.new_epoch(Partition::SEAT);
+        let gone = holdings.take_up();
+        let seat_now = holdings.new_epoch(Partition::SEAT);
+        gone.into_iter().for_each(|partition| self.abandon(partition));
+        if seat_now.is_some_and(|now| Some(now) != seat) {
+            self.read_settings_again();
         }
         let now = self.moment.now;
         let leaving: Vec<(Partition, Timestamp)> = self.holdings.as_ref()?.leaving().collect();
@@ -91,6 +96,9 @@ impl Node {
         }
         for (partition, until) in heard {
             self.ask_again(|one, since| one == partition && since <= until);
+        }
+        if self.reads_settings() {
+            return Some(Need::Settings);
         }
         let (holdings, now) = (self.holdings.as_mut()?, self.moment.now);
         for partition in self.engine.waits_to_hear() {
@@ -267,7 +275,7 @@ impl Node {
             if let Input::Unheld(result) = &input
                 && let Home::Partition(partition) = self.engine.home(result)
             {
-                turn.letters.extend(Letter::of(result, self.next_letter(), partition));
+                turn.letters.extend(Letter::of(result, self.next_letter(), partition).ok());
             }
             match self.engine.home(&input) {
                 Home::Partition(partition) => self.keep_or_post(input, partition, inputs, turn),
@@ -276,7 +284,7 @@ impl Node {
                     inputs.push(input);
                 }
                 Home::Everything => {
-                    let why = "this concerns all sagas, and other nodes hold some of them";
+                    let why = "sagas of all nodes may be concerned, and only a node that holds them all can do this: have the others give back what they hold (`amends cluster drain`), and ask the one that is left";
                     turn.reply(&input, Answer::Unavailable(why.to_owned()));
                 }
             }
@@ -324,18 +332,33 @@ impl Node {
     ) {
         if self.engine.holds_partition(partition) {
             self.keep_early(&input, turn);
+            self.note_what_sets(&input, turn);
             turn.homes.extend(input.ticket().map(|ticket| (ticket, partition)));
             return inputs.push(input);
         }
+        self.post(&input, partition, turn);
+    }
+
+    /// Leaves it for whoever holds the partition.
+    pub(super) fn post(&mut self, input: &Input, partition: Partition, turn: &mut Turn) {
         let id = self.next_letter();
-        let answer = match Letter::of(&input, id, partition) {
-            Some(letter) => {
+        let answer = match Letter::of(input, id, partition) {
+            Ok(letter) => {
                 turn.letters.push(letter);
-                Answer::Posted(id)
+                match input {
+                    // It is durable, and nothing can come of it but that.
+                    Input::Audit { .. } => Answer::Done,
+                    _ => Answer::Posted(id),
+                }
             }
-            None => Answer::Unavailable(format!("{partition} is held by another node; ask it")),
+            Err(NoLetter::NotByLetter) => Answer::Unavailable(format!(
+                "{partition} is held by another node, which alone can do this: ask that one (`amends cluster status` tells which)"
+            )),
+            Err(NoLetter::TooLong(bytes)) => Answer::Invalid(format!(
+                "{partition} is held by another node, and this is too long to be handed on: {bytes} bytes, of {LETTER_BYTES} at most; hand it to that one (`amends cluster status` tells which)"
+            )),
         };
-        turn.reply(&input, answer);
+        turn.reply(input, answer);
     }
 
     fn next_letter(&mut self) -> LetterId {

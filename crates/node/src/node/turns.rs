@@ -42,7 +42,7 @@ impl Node {
         let mut turn = Turn::default();
         let mut inputs = self.queue.take_turn(most);
         turn.tickets = tickets(&inputs);
-        if inputs.len() > 1 {
+        if inputs.len() > 1 || self.holdings.is_some() {
             turn.again.clone_from(&inputs);
         }
         self.take_letters(most, &mut inputs, &mut turn);
@@ -110,6 +110,7 @@ impl Node {
         }
         turn.output = self.engine.take_output(self.moment);
         let writes = std::mem::take(&mut turn.output.writes);
+        self.send_to_the_seat(&mut turn);
         self.settle_letters(&mut turn);
         if writes.is_empty() && turn.asks_nothing() {
             return self.release(turn);
@@ -137,6 +138,7 @@ impl Node {
                 shares: self.shares(&turn, writes),
                 letters: std::mem::take(&mut turn.letters),
                 clock,
+                settings: self.settings_seen(),
             },
         };
         self.phase = Phase::Committing(Box::new(turn));
@@ -177,12 +179,16 @@ impl Node {
     }
 
     /// What the store holds of a turn is durable.
-    pub(super) fn committed(&mut self, mut turn: Turn, Committed { lost }: Committed) {
+    pub(super) fn committed(&mut self, mut turn: Turn, done: Committed) {
+        let Committed { lost, settings } = done;
         if self.holdings.is_none() && !lost.is_empty() {
             let why = "it has been taken over by another node".to_owned();
             return self.refused(StoreFault::Failed(why), turn);
         }
         self.refused = 0;
+        if let Some(version) = settings {
+            self.have_set(version, &mut turn);
+        }
         let turned_away = self.leave_out(&lost, &mut turn);
         self.release(turn);
         self.next.extend(turned_away.map(Need::TurnAway));
@@ -202,6 +208,7 @@ impl Node {
         self.phase = Phase::Idle;
         let mut released = Released::after_commit(answers, launched, events, turn.inputs);
         released.answered = answered;
+        released.settings = turn.made;
         self.next.push_back(Need::Release(released));
     }
 
@@ -210,6 +217,7 @@ impl Node {
     pub(super) fn refused(&mut self, fault: StoreFault, turn: Turn) {
         let is_of_one_write = match fault {
             StoreFault::Conflict { .. } | StoreFault::Unstorable { .. } => true,
+            StoreFault::Outdated => return self.take_again(turn),
             StoreFault::Failed(_) => false,
         };
         if is_of_one_write {
@@ -229,5 +237,11 @@ impl Node {
         } else {
             self.start_over(fault, turn.tickets);
         }
+    }
+
+    /// What the turn rests on is another's to say, and has changed. Nobody is at fault, and nobody has to ask again.
+    fn take_again(&mut self, turn: Turn) {
+        self.queue.put_back(turn.again);
+        self.phase = Phase::Unloaded { at: self.moment.now };
     }
 }

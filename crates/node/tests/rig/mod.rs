@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // each test file uses its own part
 
+pub mod nodes;
+
 use amends_engine::{
     Answer, Effect, Event, HistoryResult, Input, Loaded, LookupRequest, LookupResult, Memory,
     RulebookRow, StepReading, StepResult, Ticket,
@@ -195,7 +197,7 @@ impl Rig {
                 }
             }
             Need::TurnAway(turned_away) => self.turned_away.push(turned_away),
-            Need::Adopt(_) | Need::Letters(..) | Need::GiveBack(_) => {
+            Need::Settings | Need::Adopt(_) | Need::Letters(..) | Need::GiveBack(_) => {
                 panic!("only of a store that nodes share")
             }
             end @ (Need::Sleep { .. } | Need::End { .. }) => return Some(end),
@@ -207,7 +209,7 @@ impl Rig {
         match self.loads.pop_front().unwrap_or(Mood::Fine) {
             Mood::Fine => {
                 let mut loaded = self.memory.load();
-                self.spoil(&mut loaded.rulebooks);
+                self.spoil(&mut loaded.settings.rulebooks);
                 Ok(loaded)
             }
             mood => Err(fault(mood)),

@@ -40,6 +40,8 @@ pub(super) struct Shares {
     posted: BTreeSet<Partition>,
     /// All that was held has been read once since the last loading.
     was_ready: bool,
+    /// The version of the settings that others know this node to go by.
+    settings_seen: u64,
 }
 
 impl Shares {
@@ -64,6 +66,7 @@ impl Shares {
             asked_in: None,
             posted: BTreeSet::new(),
             was_ready: false,
+            settings_seen: 0,
         };
         shares.trust(look.since);
         shares.hold(partitions(&held), shared);
@@ -126,7 +129,8 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
     /// Takes up what has been heard of the other nodes.
     pub(super) async fn heed_the_others(&mut self) {
         let Some(shares) = &mut self.shares else { return };
-        let Heard { mail, look } = shares.told().take();
+        let Heard { mail, look, settings } = shares.told().take();
+        self.node.settings_stand(settings.max(self.shared.life.settings()));
         mail.into_iter().for_each(|partition| self.node.mail(partition));
         let Some(look) = look else { return };
         shares.trust(look.since);
@@ -268,12 +272,26 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         }
     }
 
-    /// Tells the other nodes what was left for them, and what became of what they have left. Only once those who wait
+    /// The others wait for it who have set something.
+    pub(super) fn tell_what_is_known(&mut self) {
+        let seen = self.node.settings_seen();
+        if let Some(shares) = &mut self.shares
+            && shares.settings_seen != seen
+        {
+            shares.settings_seen = seen;
+            self.store.saw_settings(seen);
+        }
+    }
+
+    /// Tells the other nodes what was left for them, what was set for all sagas, and what became of what they have left. Only once those who wait
     /// for it stand at their doors.
-    pub(super) fn call_out(&mut self, answered: Vec<(LetterId, Answer)>) {
+    pub(super) fn call_out(&mut self, settings: Option<u64>, answered: Vec<(LetterId, Answer)>) {
         let Some(shares) = &mut self.shares else { return };
         for partition in std::mem::take(&mut shares.posted) {
             self.store.call(Call::Letters(partition));
+        }
+        if let Some(version) = settings {
+            self.store.call(Call::Settings(version));
         }
         for (letter, answer) in answered {
             self.store.call(Call::Answered(LetterAnswered { letter, answer }));

@@ -14,8 +14,8 @@ use amends_store::{
     HoldingPlace, Lease, Leases, Ledger, Letters, ListedCase, ListedErasure, ListedRejected,
     ListedStep, Loaded, LookupRequest, LookupResult, Nodes, OpenPage, OpenPlace, PageRequest,
     Partition, RawCase, Rejected, RejectedFilter, RejectedKept, RejectedLimits, RejectedRow,
-    RowPage, RulebookRow, SettledBefore, Settlements, SqliteStore, StepFilter, StepRecord,
-    StoreError, Upkeep,
+    RowPage, RulebookRow, Settings, SettledBefore, Settlements, SqliteStore, StepFilter,
+    StepRecord, StoreError, Upkeep,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -59,6 +59,10 @@ impl Ledger for Moody {
     async fn load(&self) -> Stored<Loaded> {
         self.mood()?;
         self.inner.load().await
+    }
+
+    async fn settings(&self) -> Stored<Settings> {
+        self.inner.settings().await
     }
 
     async fn adopt(&self, partition: Partition) -> Stored<Adopted> {
@@ -253,6 +257,10 @@ impl Leases for Moody {
 
     async fn release(&self, partitions: Vec<Partition>) -> Stored<()> {
         self.inner.release(partitions).await
+    }
+
+    fn saw_settings(&self, version: u64) {
+        self.inner.saw_settings(version);
     }
 }
 

@@ -19,6 +19,7 @@ mod proven;
 mod requests;
 mod rows;
 mod seen;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -31,7 +32,7 @@ use crate::stored::Stored;
 use amends_protocol::Timestamp;
 
 /// Checkers that know the memory or the time of one supervisor, or limits that nodes do not share yet.
-const OF_ONE: [&str; 12] = [
+const OF_ONE: [&str; 13] = [
     "ages",
     "callbacks",
     "concurrency",
@@ -39,6 +40,7 @@ const OF_ONE: [&str; 12] = [
     "limit per minute",
     "memory as stored",
     "own answers",
+    "paused",
     "reloads alike",
     "steps before readings",
     "time",
@@ -62,6 +64,9 @@ impl Checks {
             all.retain(|check| !OF_ONE.contains(&check.name()));
             all.push(Box::new(nodes::Deadlines::default()));
             all.push(Box::new(nodes::NoRestart::default()));
+            all.push(Box::new(nodes::OwnersAlone::default()));
+            all.push(Box::new(settings::Obeyed::default()));
+            all.push(Box::new(settings::Active));
         }
         Self { all, violation: None }
     }

@@ -67,5 +67,30 @@ impl Check for NoRestart {
     }
 }
 
+/// No node sends anything for a saga whose partition another one has taken.
+#[derive(Default)]
+pub(super) struct OwnersAlone {
+    /// Whose turn it is.
+    node: usize,
+}
+
+impl Check for OwnersAlone {
+    fn name(&self) -> &'static str {
+        "owners alone"
+    }
+
+    fn see(&mut self, _now: Timestamp, seen: &Seen<'_>, _store: &Stored) -> Result<(), String> {
+        match seen {
+            Seen::At { node } => self.node = *node,
+            Seen::Writes { owner: Some(owner) } if *owner != self.node => {
+                let node = self.node;
+                return Err(format!("node {node} sends what node {owner} has taken over"));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
 /// What the engine says of a try whose end it does not know.
 const INTERRUPTED: &str = "the supervisor stopped before the answer came";

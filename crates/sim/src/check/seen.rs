@@ -12,6 +12,21 @@ use std::sync::Arc;
 
 /// Something that a checker can see.
 pub enum Seen<'a> {
+    /// What follows is of this node, of several.
+    At {
+        /// Counted from 0, which comes first.
+        node: usize,
+    },
+    /// The node has shown that it lives.
+    Beats {
+        /// The version of the settings that it says it goes by.
+        settings: u64,
+    },
+    /// A request is about to go out.
+    Writes {
+        /// Who holds its partition, of several nodes.
+        owner: Option<usize>,
+    },
     /// The process starts.
     Started,
     /// The store was read whole, for a new engine.

@@ -356,10 +356,7 @@ impl Scenario {
 impl Item {
     /// What several nodes can't do yet, or what they have a clock in common for.
     const fn is_of_one_node(&self) -> bool {
-        matches!(
-            self,
-            Self::Activate { .. } | Self::Damage { .. } | Self::Clock { .. } | Self::Keep { .. }
-        )
+        matches!(self, Self::Damage { .. } | Self::Clock { .. } | Self::Keep { .. })
     }
 }
 

@@ -111,7 +111,11 @@ impl World<'_> {
             shell.suspended(now).is_none()
                 && shell.node.as_ref().is_some_and(|node| node.is_ready())
         };
-        is_at_rest(&self.shell) && self.others.iter().all(is_at_rest)
+        let version = self.store.rows.settings_version();
+        let goes_by_it =
+            |shell: &Shell| shell.node.as_ref().is_some_and(|node| node.settings_seen() == version);
+        let mut shells = self.others.iter().chain([&self.shell]);
+        shells.all(|shell| is_at_rest(shell) && goes_by_it(shell))
     }
 
     fn beat(&mut self, node: usize, now: i64, until: i64) {
@@ -121,11 +125,15 @@ impl World<'_> {
         let looks = nodes.draw(&[7, node as u64, now.unsigned_abs()]).chance(LOOKS);
         let mail: Vec<Partition> = nodes.with_letters().filter(|_| looks).collect();
         self.shell.last_beat = (until, beaten.lives);
+        let version = self.store.rows.settings_version();
         let Some(of_node) = &mut self.shell.node else { return };
+        let seen = of_node.settings_seen();
+        of_node.settings_stand(version);
         of_node.claimed(beaten.leases);
         beaten.above.into_iter().for_each(|partition| of_node.hand_over(partition));
         mail.into_iter().for_each(|partition| of_node.mail(partition));
         of_node.raise_numbers(highest);
+        self.seen(&Seen::Beats { settings: seen });
         self.turn();
     }
 
@@ -149,6 +157,11 @@ impl World<'_> {
                     true => Done::Loaded(Err(is_away())),
                     false => Done::Loaded(Ok(self.store.rows.load_shared(shared))),
                 }
+            }
+            Asked::Settings => {
+                let fails = self.store_trouble(|t| t == StoreTrouble::LoadFails).is_some();
+                let settings = self.store.rows.settings();
+                Done::Settings(if fails { Err(is_away()) } else { Ok(settings) })
             }
             Asked::Adopt(lease) => {
                 let orderly =
@@ -236,12 +249,19 @@ impl World<'_> {
         if !lost.is_empty() {
             self.story.tell(|| format!("node {node} has lost {lost:?}"));
         }
+        if self.store.rows.is_outdated(&batch) || lost.contains(&Partition::SEAT) {
+            self.story.tell(|| format!("node {node}: what it has planned is outdated"));
+            return Err(StoreFault::Outdated);
+        }
         let writes: Vec<Write> = held.iter().flat_map(|share| &share.writes).cloned().collect();
         self.seen(&Seen::Commit { writes: &writes });
-        let rest = Batch { shares: held.clone(), letters: Vec::new(), clock: batch.clock };
-        if let Err(conflict) = self.store.rows.commit(rest) {
-            return Err(StoreFault::Conflict { why: conflict.row, case: conflict.case });
-        }
+        let rest = Batch { shares: held.clone(), letters: Vec::new(), ..batch.clone() };
+        let done = match self.store.rows.commit(rest) {
+            Ok(done) => done,
+            Err(conflict) => {
+                return Err(StoreFault::Conflict { why: conflict.row, case: conflict.case });
+            }
+        };
         self.count(writes.len() as u64);
         self.note_settled(&writes);
         if let Some(nodes) = &mut self.nodes {
@@ -252,7 +272,30 @@ impl World<'_> {
         }
         let at = self.queue.now();
         self.seen(&Seen::Committed { writes: &writes, at });
-        Ok(Committed { lost })
+        if let Some(version) = done.settings {
+            self.tell_settings(version);
+        }
+        Ok(Committed { lost, ..done })
+    }
+
+    /// Every node may hear of it.
+    fn tell_settings(&mut self, version: u64) {
+        let count = self.nodes.as_ref().map_or(0, Nodes::count);
+        for node in 0..count {
+            let word = LetterId(u128::from(version) << 8 | node as u128);
+            self.send_word(word, WorldEvent::SettingsStand { node, version });
+        }
+    }
+
+    pub(super) fn settings_stand(&mut self, node: usize, version: u64) {
+        self.look_at(node);
+        if self.shell.suspended(self.queue.now()).is_some() {
+            return;
+        }
+        if let Some(of_node) = &mut self.shell.node {
+            of_node.settings_stand(version);
+            self.turn();
+        }
     }
 
     /// A word from node to node may get lost.
@@ -343,6 +386,7 @@ impl World<'_> {
         }
         if let Some(other) = self.others.iter_mut().find(|shell| shell.number == node) {
             std::mem::swap(&mut self.shell, other);
+            self.seen(&Seen::At { node });
         }
     }
 
@@ -352,6 +396,8 @@ impl World<'_> {
             && let Some(other) = self.others.iter_mut().find(|shell| shell.process == process)
         {
             std::mem::swap(&mut self.shell, other);
+            let node = self.shell.number;
+            self.seen(&Seen::At { node });
         }
         self.shell.process == process
     }

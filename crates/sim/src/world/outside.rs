@@ -8,8 +8,8 @@ use crate::event::{BEGINNING, Callback, Letter, StepCall, WorldEvent};
 use crate::scenario::{ORDER, PAYMENT};
 use crate::services::{order_id, request_of};
 use amends_engine::{
-    Activation, Answer, Effect, HistoryResult, Input, PollStep, Replaces, SendStep, StepReading,
-    StepResult, Ticket,
+    Activation, Answer, Effect, HistoryResult, Input, Partition, PollStep, Replaces, SendStep,
+    StepReading, StepResult, Ticket,
 };
 use amends_node::{EffectResult, LaunchedEffect};
 use amends_protocol::{ActionName, CaseId, SagaBegin, StepId, Testimony, Timestamp, digest};
@@ -236,6 +236,8 @@ impl World<'_> {
             return self.queue.after(0, WorldEvent::Result { effect, done });
         }
         self.story.tell(|| tell(&asked));
+        let owner = self.nodes.as_ref().and_then(|n| n.owner(Partition::of(asked.saga())));
+        self.seen(&Seen::Writes { owner });
         self.seen(&Seen::Effect { number: effect, effect: &asked, service: &service });
         self.outside.under_way.insert(effect, UnderWay { process, id, asked });
         self.queue.after(WAY_MS, WorldEvent::Reaches { effect });

@@ -23,11 +23,13 @@ impl World<'_> {
         match (act, service) {
             (PersonAct::Pause(for_ms), Some(service)) => {
                 self.pause(&service, true, Waiter::Person);
-                self.queue.after(for_ms, WorldEvent::Undo(Undo::Resume(service)));
+                let after_ms = for_ms + self.undoes_later_ms();
+                self.queue.after(after_ms, WorldEvent::Undo(Undo::Resume(service)));
             }
             (PersonAct::Limit { concurrency, per_second, for_ms }, Some(service)) => {
                 self.limit(&service, NewLimits { concurrency, per_second }, Waiter::Person);
-                self.queue.after(for_ms, WorldEvent::Undo(Undo::Unlimit(service)));
+                let after_ms = for_ms + self.undoes_later_ms();
+                self.queue.after(after_ms, WorldEvent::Undo(Undo::Unlimit(service)));
             }
             (PersonAct::ApproveAll, _) => {
                 let held = |s: &StepState| *s == StepState::Stuck(StuckReason::AwaitsApproval);
@@ -60,6 +62,11 @@ impl World<'_> {
             }
             _ => self.act_on_some_step(act, &mut rng),
         }
+    }
+
+    /// Of several nodes, who undoes something waits until it must have come to where it is done.
+    fn undoes_later_ms(&self) -> u64 {
+        if self.nodes.is_some() { 10_000 } else { 0 }
     }
 
     fn act_on_some_step(&mut self, act: PersonAct, rng: &mut SeededRng) {

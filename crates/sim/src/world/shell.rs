@@ -64,6 +64,7 @@ impl World<'_> {
             let Some(node) = &mut self.shell.node else { return };
             match node.need(moment) {
                 Need::Load => return self.ask(Asked::Load),
+                Need::Settings => return self.ask(Asked::Settings),
                 Need::Adopt(lease) => return self.ask(Asked::Adopt(lease)),
                 Need::Letters(partition, after, most) => {
                     return self.ask(Asked::Letters(partition, after, most));
@@ -145,7 +146,7 @@ impl World<'_> {
                 Done::Open(Ok(self.store.rows.open(partition, after, most)))
             }
             // Only of a store that nodes share.
-            Asked::Adopt(_) | Asked::Letters(..) => return,
+            Asked::Settings | Asked::Adopt(_) | Asked::Letters(..) => return,
             Asked::Lookup(request) => {
                 let fails = self.store_trouble(|t| t == StoreTrouble::LookupFails).is_some();
                 let found = self.store.rows.find(&request);

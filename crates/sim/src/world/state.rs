@@ -202,6 +202,7 @@ impl<'s> World<'s> {
             WorldEvent::Works { process, node, asked } => self.works(process, node, *asked),
             WorldEvent::Lands { node, batch } => self.lands(node, *batch),
             WorldEvent::Notify { partition } => self.notify(partition),
+            WorldEvent::SettingsStand { node, version } => self.settings_stand(node, version),
             WorldEvent::Answered(word) => self.word_came(*word),
             WorldEvent::DoorCloses { letter } => self.door_closes(letter),
             WorldEvent::Item(n) => self.item(n),

@@ -191,7 +191,7 @@ pub async fn the_version_last_taken_from_a_file_is_remembered(place: &impl Place
     store.commit(vec![activation("food", "h1", 9)]).await.expect("a person rolls back");
     let all = seen(store.rulebooks().await.expect("reads"));
     assert_eq!(all, [row("h1", true, false), row("h2", false, true), row("h3", true, true)]);
-    let loaded = seen(store.load().await.expect("loads").rulebooks);
+    let loaded = seen(store.load().await.expect("loads").settings.rulebooks);
     assert_eq!(loaded, [row("h1", true, false), row("h3", true, true)]);
     store.commit(vec![from_file("food", "h1")]).await.expect("the file is reverted");
     let all = seen(store.rulebooks().await.expect("reads"));

@@ -215,6 +215,7 @@ impl Commands {
             cases: numbers[1..].iter().copied().map(CaseId).collect(),
             announced: vec![saga(&format!("order-{}", numbers[2])), saga("never")],
             rulebooks: vec![format!("hash-{}", self.random.below(5)).into()],
+            needed: vec!["food-order".into()],
         }
     }
 

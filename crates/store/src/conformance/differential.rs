@@ -265,6 +265,6 @@ fn alike(mut loaded: Loaded) -> Loaded {
     loaded.epoch = Epoch::default();
     loaded.salt = Salt::NONE;
     loaded.sagas.sort_by(|a, b| (a.deadline, &a.saga).cmp(&(b.deadline, &b.saga)));
-    loaded.rulebooks.sort_by(|a, b| a.hash.cmp(&b.hash));
+    loaded.settings.rulebooks.sort_by(|a, b| a.hash.cmp(&b.hash));
     loaded
 }

@@ -3,12 +3,12 @@
 use super::{
     Held, Place,
     sample::{
-        FromRow, activation, announced, case, report, saga, settled, step, unanswered, version,
-        whole,
+        FromRow, activation, announced, case, done, report, saga, settled, step, unanswered,
+        version, whole,
     },
 };
 use crate::{Ledger, LookupRequest, OpenPage, OpenPlace, Partition, StoreError};
-use amends_api::CaseState;
+use amends_api::{CaseState, StuckReason};
 use amends_engine::{CaseRow, RulebookRef, SagaState, StepState, Write};
 use amends_protocol::{CaseId, ReportKey};
 use std::collections::BTreeSet;
@@ -51,6 +51,34 @@ pub async fn cases_are_found_in_any_state_and_each_once(place: &impl Place) {
     assert_eq!(cases, [case(1), settled(2), settled(3), stuck]);
     assert_eq!(found[1].reports, [report(2, 0)]);
     assert_eq!(found[1].steps.len(), 2);
+}
+
+/// Of open cases, what is not finished, as often as there are cases.
+pub async fn what_open_cases_still_need_is_counted(place: &impl Place) {
+    let store = Held::of(place).await;
+    let planned_with = |row: CaseRow, name: &str| {
+        let rulebook = RulebookRef { name: name.into(), hash: "h1".into() };
+        Write::from_case(CaseRow { rulebook: Some(rulebook), ..row })
+    };
+    let waits = |n, ordinal, action| Write::from_step(step(n, ordinal, action, StepState::Waiting));
+    let stuck = StepState::Stuck(StuckReason::OutOfTime);
+    let writes = vec![
+        planned_with(case(1), "food"),
+        waits(1, 1, "coupon.use"),
+        waits(1, 2, "delivery.request"),
+        planned_with(case(2), "food"),
+        Write::from_step(step(2, 1, "coupon.use", stuck)),
+        Write::from_step(done(2, 2, "delivery.request")),
+        planned_with(settled(3), "food"),
+        waits(3, 1, "coupon.use"),
+        planned_with(case(4), "travel"),
+        waits(4, 1, "coupon.use"),
+    ];
+    store.commit(writes).await.expect("commits");
+    let wanted = LookupRequest { needed: vec!["food".into()], ..LookupRequest::default() };
+    let found = store.find(wanted).await.expect("finds").needed;
+    let told = found.iter().map(|(book, step)| format!("{book}: {} {}", step.cases, step.action));
+    assert_eq!(told.collect::<Vec<_>>(), ["food: 2 coupon.use", "food: 1 delivery.request"]);
 }
 
 /// Open, stuck and unmatched cases, with all their rows; no settled one; begun sagas by deadline.
@@ -170,7 +198,7 @@ pub async fn an_activation_is_one_with_its_batch(place: &impl Place) {
     assert!(matches!(error, StoreError::Conflict { .. }), "{error}");
     let loaded = store.load().await.expect("loads");
     assert!(store.unsettled().await.is_empty(), "nothing of the batch is stored");
-    let active: Vec<&str> = loaded.rulebooks.iter().map(|row| &*row.hash).collect();
+    let active: Vec<&str> = loaded.settings.rulebooks.iter().map(|row| &*row.hash).collect();
     assert_eq!(active, ["h2", "h3"], "the old version stays active");
 }
 
@@ -185,7 +213,7 @@ pub async fn load_brings_active_rulebooks_and_others_are_found(place: &impl Plac
         ..row
     };
     store.commit(whole(planned_with(case(1), "old"))).await.expect("commits");
-    let rulebooks = store.load().await.expect("loads").rulebooks;
+    let rulebooks = store.load().await.expect("loads").settings.rulebooks;
     let hashes: Vec<&str> = rulebooks.iter().map(|row| &*row.hash).collect();
     assert_eq!(hashes, ["new"]);
     assert_eq!(rulebooks[0].sources.len(), 1);

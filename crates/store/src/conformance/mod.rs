@@ -21,6 +21,7 @@ pub mod nodes;
 pub mod operating;
 pub mod rejected;
 pub(crate) mod sample;
+pub mod settings;
 pub mod upkeep;
 pub mod writing;
 
@@ -210,6 +211,11 @@ macro_rules! nodes_conformance {
                     a_reading_goes_on_after_its_mark,
                     a_letter_that_comes_again_is_one,
                 }
+                settings {
+                    each_change_makes_a_version_that_all_read,
+                    what_was_planned_before_an_activation_is_refused,
+                    what_comes_with_a_lost_seat_is_refused,
+                }
             }
         }
     };
@@ -240,6 +246,7 @@ macro_rules! ledger_conformance {
                 lookups {
                     a_known_report_names_its_case,
                     cases_are_found_in_any_state_and_each_once,
+                    what_open_cases_still_need_is_counted,
                     what_is_unfinished_is_read_page_by_page,
                     a_settled_case_with_an_unanswered_report_is_read_as_well,
                     a_case_that_changes_meanwhile_keeps_no_other_from_being_read,

@@ -24,7 +24,7 @@ pub trait SharedPlace: Send + Sync {
 
 /// Longest wait for what has to come.
 const PATIENCE: Duration = Duration::from_secs(60);
-const ALL: usize = Partition::PARTS + 1;
+pub(super) const ALL: usize = Partition::PARTS + 1;
 
 /// The first case whose saga is of this partition.
 pub(crate) fn case_of(partition: Partition) -> CaseRow {

@@ -439,7 +439,7 @@ pub async fn settings_of_services_are_loaded(place: &impl Place) {
     ];
     store.commit(later).await.expect("commits");
     drop(store);
-    let loaded = Held::of(place).await.load().await.expect("loads").services;
+    let loaded = Held::of(place).await.load().await.expect("loads").settings.services;
     assert_eq!(loaded, [row("coupon", ServiceSettings::default()), row("rider", limited)]);
 }
 
@@ -461,7 +461,7 @@ pub async fn what_was_said_of_strangers_is_loaded(place: &impl Place) {
     let writes: Vec<Write> = said.into_iter().map(|row| Write::Stranger(Box::new(row))).collect();
     store.commit(writes).await.expect("commits");
     drop(store);
-    let loaded = Held::of(place).await.load().await.expect("loads").strangers;
+    let loaded = Held::of(place).await.load().await.expect("loads").settings.strangers;
     assert_eq!(loaded, [row("charge", Some(StrangerActName::Ignore))]);
 }
 
@@ -482,7 +482,7 @@ pub async fn what_people_hold_is_loaded(place: &impl Place) {
     let writes: Vec<Write> = said.into_iter().map(|row| Write::RuleHold(Box::new(row))).collect();
     store.commit(writes).await.expect("commits");
     drop(store);
-    let loaded = Held::of(place).await.load().await.expect("loads").rule_holds;
+    let loaded = Held::of(place).await.load().await.expect("loads").settings.rule_holds;
     assert_eq!(loaded, [row(Some("payment/*"), Some("still"))]);
 }
 

@@ -43,6 +43,9 @@ pub(super) struct Rows<'w> {
     pub(super) attempts: BTreeMap<(i64, u32), (i16, &'w AttemptRow)>,
     pub(super) sagas: BTreeMap<&'w str, (i16, &'w SagaRow)>,
     pub(super) clock: Option<Timestamp>,
+    /// The version of the settings that was planned with, for a node that holds some partitions; none if it does not
+    /// count (any more).
+    pub(super) settings: Option<i64>,
     /// Letters that go with this, and the partitions whose they are.
     pub(super) taken: Vec<(LetterId, i16)>,
     /// Letters that come with it.
@@ -63,10 +66,17 @@ impl Default for Rows<'_> {
             attempts: BTreeMap::new(),
             sagas: BTreeMap::new(),
             clock: None,
+            settings: None,
             taken: Vec::new(),
             posted: Vec::new(),
         }
     }
+}
+
+/// Whether `amends_must` says that something rests on settings that hold no longer.
+pub(super) fn is_outdated(error: &sqlx::Error) -> bool {
+    let told = error.as_database_error().map(|told| told.message());
+    has_code(error, &[CONFLICT]) && told.is_some_and(|told| told.starts_with("settings "))
 }
 
 /// The part of a saga, as its rows have it.
@@ -169,6 +179,9 @@ impl<'w> Rows<'w> {
 
     /// What the database refuses, by the name of the row.
     pub(super) fn refusal(&self, error: sqlx::Error) -> StoreError {
+        if is_outdated(&error) {
+            return StoreError::Outdated;
+        }
         if has_code(&error, &[CONFLICT]) {
             let told = error.as_database_error().map(|told| told.message().to_owned());
             return self.culprit(told.as_deref().unwrap_or_default()).conflict();

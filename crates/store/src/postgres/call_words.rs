@@ -8,13 +8,15 @@ use amends_protocol::wire::percent;
 /// Most bytes of a text that goes along with an answer; three times as many on the way.
 const TEXT: usize = 600;
 
-/// `l12`: letters for a partition; `f`: leases came free; else what became of a letter, which is named first:
-/// `a<uuid>/<case>/<0 or 1>` a report, `d<uuid>` done, `k<uuid>` kept, `e<uuid>/<number>` an erasure, and
-/// `r<uuid>/<why>/<text>` refused. None of what is not called out, and of a letter that another left.
+/// `l12`: letters for a partition; `f`: leases came free; `s7`: the settings have this version; else what became of a
+/// letter, which is named first: `a<uuid>/<case>/<0 or 1>` a report, `d<uuid>` done, `t<uuid>/<version>` set, `k<uuid>`
+/// kept, `e<uuid>/<number>` an erasure, and `r<uuid>/<why>/<text>` refused. None of what is not called out, and of a
+/// letter that went on to somebody else.
 pub(super) fn word(call: &Call) -> Option<String> {
     let LetterAnswered { letter, answer } = match call {
         Call::Letters(Partition(part)) => return Some(format!("l{part}")),
         Call::Leases => return Some("f".to_owned()),
+        Call::Settings(version) => return Some(format!("s{version}")),
         Call::Missed => return None,
         Call::Answered(answered) => answered,
     };
@@ -23,6 +25,7 @@ pub(super) fn word(call: &Call) -> Option<String> {
             return Some(format!("a{letter}/{}/{}", case.0, u8::from(*duplicate)));
         }
         Answer::Done | Answer::Announced(_) => return Some(format!("d{letter}")),
+        Answer::Set(version) => return Some(format!("t{letter}/{version}")),
         Answer::Kept => return Some(format!("k{letter}")),
         Answer::Erased(number) => return Some(format!("e{letter}/{number}")),
         Answer::Posted(_) => return None,
@@ -43,6 +46,7 @@ pub(super) fn read(word: &str) -> Option<Call> {
     match kind {
         'l' => return rest.parse().ok().map(|part| Call::Letters(Partition(part))),
         'f' => return rest.is_empty().then_some(Call::Leases),
+        's' => return rest.parse().ok().map(Call::Settings),
         _ => {}
     }
     let mut parts = rest.splitn(3, '/');
@@ -53,6 +57,7 @@ pub(super) fn read(word: &str) -> Option<Call> {
             Answer::Received { case: CaseId(case.parse().ok()?), duplicate: duplicate == "1" }
         }
         ('d', None, None) => Answer::Done,
+        ('t', Some(version), None) => Answer::Set(version.parse().ok()?),
         ('k', None, None) => Answer::Kept,
         ('e', Some(number), None) => Answer::Erased(number.parse().ok()?),
         ('r', Some(why), Some(text)) => {
@@ -88,6 +93,7 @@ mod tests {
         for answer in [
             Answer::Received { case: CaseId(17), duplicate: true },
             Answer::Done,
+            Answer::Set(8),
             Answer::Kept,
             Answer::Erased(9),
             Answer::NotFound(why.clone()),
@@ -114,8 +120,10 @@ mod tests {
 
     #[test]
     fn what_is_no_call_is_passed_over() {
-        for word in ["", "x", "l", "l-1", "a", "a1/2", "azz/1/0", "ff", "r1/z/x", "d", "d1/2", "é"]
-        {
+        for word in [
+            "", "x", "l", "l-1", "s", "s-1", "a", "a1/2", "t1", "azz/1/0", "ff", "r1/z/x", "d",
+            "d1/2", "é",
+        ] {
             assert_eq!(read(word), None, "{word}");
         }
     }

@@ -141,6 +141,7 @@ struct Due {
     letters: BTreeSet<u16>,
     answers: Vec<LetterAnswered>,
     leases: bool,
+    settings: Option<u64>,
 }
 
 impl Due {
@@ -148,6 +149,7 @@ impl Due {
         match call {
             Call::Letters(Partition(part)) => drop(self.letters.insert(part)),
             Call::Answered(answered) => self.answers.push(answered),
+            Call::Settings(version) => self.settings = self.settings.max(Some(version)),
             Call::Leases => self.leases = true,
             // It is said by whoever notices.
             Call::Missed => {}
@@ -158,9 +160,12 @@ impl Due {
     fn payloads(self) -> Vec<String> {
         let letters = self.letters.into_iter().map(|part| Call::Letters(Partition(part)));
         let leases = self.leases.then_some(Call::Leases);
+        let settings = self.settings.map(Call::Settings);
         let answers = self.answers.into_iter().map(Call::Answered);
         let mut payloads: Vec<String> = Vec::new();
-        for word in letters.chain(leases).chain(answers).filter_map(|call| word(&call)) {
+        for word in
+            letters.chain(leases).chain(settings).chain(answers).filter_map(|call| word(&call))
+        {
             match payloads.last_mut().filter(|text| text.len() + word.len() < PAYLOAD) {
                 Some(text) => {
                     text.push(' ');
@@ -192,11 +197,13 @@ mod tests {
             due.add(call);
         }
         answers.iter().for_each(|call| due.add(call.clone()));
+        [7, 9, 8].map(Call::Settings).into_iter().for_each(|call| due.add(call));
         let payloads = due.payloads();
         assert!(payloads.len() == 3 && payloads.iter().all(|text| text.len() < 8_000));
         let back: Vec<Call> =
             payloads.iter().flat_map(|text| text.split(' ').filter_map(read)).collect();
-        let first = [Call::Letters(Partition(3)), Call::Letters(Partition(12)), Call::Leases];
+        let of_parts = [Call::Letters(Partition(3)), Call::Letters(Partition(12))];
+        let first = [&of_parts[..], &[Call::Leases, Call::Settings(9)]].concat();
         assert_eq!(back, [&first[..], &answers].concat());
     }
 }

@@ -4,9 +4,9 @@
 pub(super) use super::batch_rows::Landed;
 
 use super::{
-    batch_rows::{ALL, Rows},
+    batch_rows::{ALL, Rows, is_outdated},
     columns::ColumnLists,
-    lease::{Held, Me},
+    lease::{Held, LOCK_ALL, Me},
     letters::Posted,
     session::{Session, database, get, has_code},
     statement::{COMMIT, COMMIT_SHARES, FENCE, FENCE_SHARES},
@@ -15,7 +15,7 @@ use crate::{
     Batch, Partition, StoreError,
     tables::{chain::ChainWriter, erasures, marks, rejected, settings, written::WRITING},
 };
-use amends_engine::{Share, Write};
+use amends_engine::{SettingsChange, Share, Write};
 use std::collections::BTreeSet;
 
 /// How often a statement is repeated that PostgreSQL took back so that another could go on.
@@ -37,24 +37,52 @@ pub(super) struct Holder<'a> {
 /// A share, and the number of its partition, or [`ALL`].
 type Shared<'w> = (i16, &'w Share);
 
-/// Makes all of it durable, or nothing; by a node that holds some partitions, all of each share or nothing. Shares
-/// of an epoch that is not held are not asked for.
-pub(super) fn commit(by: Holder<'_>, batches: &[&Batch]) -> Result<Landed, StoreError> {
+/// A version of the settings is made by each commit that changes them, and told by the mark.
+const NEXT_SETTINGS: &str = "INSERT INTO marks (name, value) VALUES ('settings', 1)
+    ON CONFLICT (name) DO UPDATE SET value = marks.value + 1 RETURNING value";
+const OUTDATE: &str = "UPDATE lease SET books = $1";
+
+/// What became of batches.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Done {
+    pub(super) landed: Landed,
+    /// The version of the settings that was made.
+    pub(super) settings: Option<u64>,
+}
+
+impl From<Landed> for Done {
+    fn from(landed: Landed) -> Self {
+        Self { landed, settings: None }
+    }
+}
+
+/// Makes all of it durable, or nothing; by a node that holds some partitions, all of each share or nothing, but
+/// nothing at all if it is outdated. Shares of an epoch that is not held are not asked for.
+pub(super) fn commit(by: Holder<'_>, batches: &[&Batch]) -> Result<Done, StoreError> {
     let shares: Vec<Shared<'_>> =
         batches.iter().flat_map(|batch| &batch.shares).filter_map(|s| shared(by.held, s)).collect();
     let mut rows = Rows {
         clock: batches.iter().filter_map(|batch| batch.clock).max(),
+        settings: planned_with(by, batches),
         shares: by.held.is_by_part().then(|| shares.iter().map(|(part, _)| *part).collect()),
         taken: shares.iter().flat_map(|(part, s)| s.taken.iter().map(|id| (*id, *part))).collect(),
         posted: batches.iter().flat_map(|batch| &batch.letters).collect(),
         ..Rows::default()
     };
     if shares.iter().any(|(_, share)| share.writes.iter().any(is_rare)) {
+        let change = batches.iter().filter_map(|batch| batch.change_of_settings()).max();
+        let change = change.filter(|_| by.held.is_by_part());
         return by.session.transact(|| {
+            if change == Some(SettingsChange::Rulebook) {
+                // Before any is held on to: whoever locks several does it in order.
+                by.session.batch(LOCK_ALL).map_err(database(WRITING))?;
+            }
             let landed = hold(by, &rows)?;
+            rows.settings = None; // what is written from here on is held on to
             match &landed {
                 Landed::NotHeld => {}
                 Landed::Yes => one_by_one(by, &shares, rows)?,
+                Landed::Without(lost) if lost.contains(&ALL) => return Err(StoreError::Outdated),
                 Landed::Without(lost) => {
                     let is_held = |part: &i16| !lost.contains(part);
                     rows.taken.retain(|(_, part)| is_held(part));
@@ -63,14 +91,34 @@ pub(super) fn commit(by: Holder<'_>, batches: &[&Batch]) -> Result<Landed, Store
                     one_by_one(by, &held.collect::<Vec<_>>(), rows)?;
                 }
             }
-            Ok(landed)
+            let settings = change.map(|change| raise_settings(by, change)).transpose()?;
+            Ok(Done { landed, settings })
         });
     }
     for (part, share) in shares {
         rows.part = part;
         share.writes.iter().try_for_each(|write| rows.add(write))?;
     }
-    put(by, &rows, REPEATS)
+    put(by, &rows, REPEATS).map(Done::from)
+}
+
+/// The oldest version of the settings that the batches were planned with, by a node that shares the store.
+fn planned_with(by: Holder<'_>, batches: &[&Batch]) -> Option<i64> {
+    let with_shares = batches.iter().filter(|batch| !batch.shares.is_empty());
+    let oldest = with_shares.map(|batch| batch.settings.cast_signed()).min();
+    oldest.filter(|_| by.held.is_by_part())
+}
+
+/// The settings have another version now; where a rulebook has, what was planned before it is outdated.
+fn raise_settings(by: Holder<'_>, change: SettingsChange) -> Result<u64, StoreError> {
+    let raised = by.session.run(async |line| {
+        let version: i64 = sqlx::query_scalar(NEXT_SETTINGS).fetch_one(&mut *line).await?;
+        if change == SettingsChange::Rulebook {
+            sqlx::query(OUTDATE).bind(version).execute(line).await?;
+        }
+        Ok(version)
+    });
+    raised.map(i64::cast_unsigned).map_err(database(WRITING))
 }
 
 /// What a share is known by, if it is of an epoch that is held.
@@ -124,13 +172,18 @@ fn hold(by: Holder<'_>, rows: &Rows<'_>) -> Result<Landed, StoreError> {
         let query = match &rows.shares {
             Some(shares) => {
                 let (letters, parts) = rows.taken_lists();
-                query.bind(shares.iter().copied().collect::<Vec<_>>()).bind(letters).bind(parts)
+                let shares: Vec<i16> = shares.iter().copied().collect();
+                query.bind(shares).bind(letters).bind(parts).bind(rows.settings)
             }
             None => query,
         };
         query.fetch_all(line).await
     });
-    Ok(rows.landed(&asked.map_err(database(WRITING))?))
+    match asked {
+        Ok(held) => Ok(rows.landed(&held)),
+        Err(error) if is_outdated(&error) => Err(StoreError::Outdated),
+        Err(error) => Err(database(WRITING)(error)),
+    }
 }
 
 /// Writes in order; what each report writes goes together up to the next that is rare.
@@ -202,7 +255,8 @@ pub(super) fn put(by: Holder<'_>, rows: &Rows<'_>, repeats: usize) -> Result<Lan
                 Some(shares) => {
                     let partitions: Vec<i16> = shares.iter().copied().collect();
                     let (letters, parts) = rows.taken_lists();
-                    let query = query.bind(partitions).bind(letters).bind(parts).bind(clock);
+                    let query = query.bind(partitions).bind(letters).bind(parts);
+                    let query = query.bind(rows.settings).bind(clock);
                     posted.bind(columns.bind(query))
                 }
                 None => columns.bind(query.bind(clock)),

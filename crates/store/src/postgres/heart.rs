@@ -9,7 +9,11 @@ use crate::{Beat, StoreError, threads::Reply};
 use sqlx::postgres::PgConnectOptions;
 use std::{
     io,
-    sync::mpsc::{self, RecvTimeoutError},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+        mpsc::{self, RecvTimeoutError},
+    },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -24,6 +28,7 @@ const ASKED: usize = 16;
 /// The asking side of the thread, which ends when this is dropped.
 pub(super) struct Heart {
     asked: Option<mpsc::SyncSender<Reply<Beat>>>,
+    settings_seen: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -31,11 +36,21 @@ impl Heart {
     /// Starts the thread.
     pub(super) fn start(connects: PgConnectOptions, me: Me) -> io::Result<Self> {
         let (asked, orders) = mpsc::sync_channel(ASKED);
-        let beating = Beating { connects, me, session: None, offset_ms: None };
+        let settings_seen = Arc::new(AtomicU64::new(0));
+        let seen = Arc::clone(&settings_seen);
+        let beating = Beating { connects, me, session: None, offset_ms: None, settings_seen: seen };
         let thread = thread::Builder::new()
             .name("amends-beat".to_owned())
             .spawn(move || beating.run(&orders))?;
-        Ok(Self { asked: Some(asked), thread: Some(thread) })
+        Ok(Self { asked: Some(asked), settings_seen, thread: Some(thread) })
+    }
+
+    /// Each beat says from now on that this version of the settings is known, the first one at once.
+    pub(super) fn saw_settings(&self, version: u64) {
+        self.settings_seen.store(version, Relaxed);
+        // Somebody waits for it. Full: as many beats are under way already.
+        let (reply, _) = oneshot::channel();
+        let _ = self.asked.as_ref().map(|asked| asked.try_send(reply));
     }
 
     /// Has it beat now.
@@ -63,6 +78,7 @@ struct Beating {
     session: Option<Session>,
     /// As the last beat has measured it; the next one writes it down.
     offset_ms: Option<i64>,
+    settings_seen: Arc<AtomicU64>,
 }
 
 impl Beating {
@@ -99,7 +115,7 @@ impl Beating {
             Some(session) => session,
             None => session::reach(&self.connects, "of the store", session::BEATING)?,
         };
-        let beaten = self.me.beat_with(&session, self.offset_ms);
+        let beaten = self.me.beat_with(&session, self.offset_ms, self.settings_seen.load(Relaxed));
         if let Ok(beat) = &beaten {
             self.offset_ms = beat.offset_ms.or(self.offset_ms);
         }

@@ -44,9 +44,9 @@ const RELEASE: &str = "
     WHERE owner = $1 AND epoch = ($2::bigint[])[partition + 1]";
 /// `since` begins anew when the node was dead, or is another process; that one has not been told to leave.
 const BEAT: &str = "
-    INSERT INTO node (id, incarnation, alive_until, version, offset_ms)
-    VALUES ($1, $2::uuid, clock_timestamp() + make_interval(secs => $3), $4, $5)
-    ON CONFLICT (id) DO UPDATE SET
+    INSERT INTO node (id, incarnation, alive_until, version, offset_ms, settings_seen)
+    VALUES ($1, $2::uuid, clock_timestamp() + make_interval(secs => $3), $4, $5, $6)
+    ON CONFLICT (id) DO UPDATE SET settings_seen = excluded.settings_seen,
       beaten_at = excluded.beaten_at, offset_ms = coalesce(excluded.offset_ms, node.offset_ms),
       alive_until = excluded.alive_until, incarnation = excluded.incarnation, version = excluded.version,
       leaving = node.leaving AND node.incarnation = excluded.incarnation,
@@ -54,7 +54,8 @@ const BEAT: &str = "
               THEN clock_timestamp() ELSE node.since END
     WHERE node.incarnation = excluded.incarnation OR node.alive_until < clock_timestamp()
     RETURNING (extract(epoch FROM since) * 1000000)::bigint, leaving,
-      (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+      (extract(epoch FROM clock_timestamp()) * 1000)::bigint,
+      coalesce((SELECT value FROM marks WHERE name = 'settings'), 0)";
 /// Longer round trips tell too little of the database's clock.
 const CLOCK_ROUND_TRIP: Duration = Duration::from_millis(200);
 
@@ -70,14 +71,16 @@ pub(super) struct Me {
 impl Me {
     /// Says that this process lives.
     pub(super) fn beat(&self, session: &Session) -> Result<Beat, StoreError> {
-        self.beat_with(session, None)
+        self.beat_with(session, None, 0)
     }
 
-    /// The same, with how far the clock was off the last time that it was measured.
+    /// The same, with how far the clock was off the last time that it was measured, and the version of the settings
+    /// that is known here.
     pub(super) fn beat_with(
         &self,
         session: &Session,
         offset_ms: Option<i64>,
+        settings_seen: u64,
     ) -> Result<Beat, StoreError> {
         let (began, here) = (Instant::now(), SystemTime::now());
         let shown = session.run(async |line| {
@@ -87,19 +90,24 @@ impl Me {
                 .bind(self.lease_time.as_secs_f64())
                 .bind(i32::try_from(super::schema::SCHEMA).unwrap_or(i32::MAX))
                 .bind(offset_ms)
+                .bind(settings_seen.cast_signed())
                 .fetch_optional(line)
                 .await?
-                .map(|row| Ok((get::<i64>(&row, 0)?, get(&row, 1)?, get::<i64>(&row, 2)?)))
+                .map(|row| {
+                    let there = (get::<i64>(&row, 2)?, get::<i64>(&row, 3)?);
+                    Ok((get::<i64>(&row, 0)?, get(&row, 1)?, there))
+                })
                 .transpose()
         });
         let took = began.elapsed();
-        let (life, leaving, there_ms) = shown
+        let (life, leaving, (there_ms, settings)) = shown
             .map_err(database("show that this node lives"))?
             .ok_or_else(|| StoreError::NodeInUse { node: self.node.clone() })?;
         let middle = here.checked_add(took / 2).and_then(|at| at.duration_since(UNIX_EPOCH).ok());
         let middle_ms = middle.and_then(|at| i64::try_from(at.as_millis()).ok());
         let offset_ms = middle_ms.filter(|_| took < CLOCK_ROUND_TRIP).map(|ms| there_ms - ms);
-        Ok(Beat { life: life.cast_unsigned(), leaving, offset_ms })
+        let (life, settings) = (life.cast_unsigned(), settings.cast_unsigned());
+        Ok(Beat { life, leaving, offset_ms, settings })
     }
 
     /// Forgets nodes that died long ago: one that is not known is dead as well.

@@ -41,6 +41,8 @@ pub(crate) mod schema;
 #[cfg(test)]
 mod schema_tests;
 pub(crate) mod session;
+#[cfg(test)]
+mod settings_tests;
 mod statement;
 mod status;
 mod tables;
@@ -231,6 +233,10 @@ impl PostgresStore {
 
     async fn show_life(&self) -> Result<Beat, StoreError> {
         self.shared.heart.beat().await
+    }
+
+    fn tell_settings(&self, version: u64) {
+        self.shared.heart.saw_settings(version);
     }
 
     /// A consistent copy in a SQLite file.

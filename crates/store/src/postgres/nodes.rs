@@ -13,7 +13,7 @@ const NODES: &str = "
     SELECT n.id, (extract(epoch FROM n.since) * 1000)::bigint,
       (extract(epoch FROM clock_timestamp() - n.beaten_at) * 1000)::bigint,
       n.alive_until > clock_timestamp(), n.leaving, n.version, n.offset_ms,
-      ARRAY(SELECT l.partition::smallint FROM lease l WHERE l.owner = n.id ORDER BY 1)
+      ARRAY(SELECT l.partition::smallint FROM lease l WHERE l.owner = n.id ORDER BY 1), n.settings_seen
     FROM node n ORDER BY n.id";
 const HIGHEST: &str = "SELECT coalesce(max(id), 0) / 64 FROM cases";
 const LEAVE: &str =
@@ -36,6 +36,7 @@ fn node(row: &PgRow) -> sqlx::Result<NodeSeen> {
         leaving: get(row, 4)?,
         version: get::<i32>(row, 5)?.cast_unsigned(),
         offset_ms: get(row, 6)?,
+        settings: get::<i64>(row, 8)?.cast_unsigned(),
         parts: parts.into_iter().map(|part| Partition(part.cast_unsigned())).collect(),
     })
 }

@@ -103,7 +103,7 @@ impl<'a> Wild<'a> {
         });
         let batch = Batch { shares: shares.collect(), ..Batch::default() };
         let by = Holder { session: &self.session, me: &self.me, held: &self.leases.0 };
-        match commit::commit(by, &[&batch]).expect("commits") {
+        match commit::commit(by, &[&batch]).expect("commits").landed {
             Landed::Yes => self.landed += batch.shares.len(),
             Landed::Without(lost) => {
                 self.landed += batch.shares.len() - lost.len();
@@ -426,12 +426,15 @@ async fn nodes_are_seen_and_told_to_leave() {
     let of_a = a.claim(20).await.expect("claims");
     let beat = a.beat().await.expect("beats");
     assert!(!beat.leaving && beat.offset_ms.is_none_or(|ms| ms.abs() < 5_000), "{beat:?}");
+    assert_eq!((beat.settings, a.nodes().await.expect("reads")[0].settings), (0, 0));
+    a.saw_settings(7);
     assert_eq!(a.beat().await.expect("beats").life, beat.life);
     let nodes = b.nodes().await.expect("reads");
     let [seen, other] = &nodes[..] else { panic!("two: {nodes:?}") };
     assert_eq!((seen.name.as_str(), seen.is_alive, seen.leaving), ("a", true, false));
     assert!(seen.parts.iter().eq(of_a.iter().map(|lease| &lease.partition)));
     assert!(seen.silent_ms < 60_000 && other.parts.is_empty());
+    assert_eq!((seen.settings, other.settings), (7, 0));
     assert_eq!(crate::fair_share(&nodes), 33);
     assert_eq!(b.highest_sequence().await.expect("reads"), 0);
 

@@ -172,7 +172,7 @@ fn a_raise_waits_for_a_commit_that_is_past_the_fence() {
     until(&watching, &waiting.replace("= 1", "= 2"));
     assert!(!raising.is_finished());
     beside.batch("COMMIT").expect("out of the way");
-    assert_eq!(commit.join().expect("no panic").expect("commits"), Landed::Yes);
+    assert_eq!(commit.join().expect("no panic").expect("commits").landed, Landed::Yes);
     assert!(raising.join().expect("no panic")[0].epoch > epoch);
     assert_eq!(cases(&beside), [1], "it had landed");
 }
@@ -194,7 +194,7 @@ fn nothing_of_an_old_epoch_lands_after_a_raise() {
                 let by = Holder { session: &session, me: &me, held: &held };
                 for n in 1.. {
                     let commit = batch(Epoch(0), vec![Write::from_case(case(round * 100_000 + n))]);
-                    if commit::commit(by, &[&commit]).expect("answers") == Landed::NotHeld {
+                    if commit::commit(by, &[&commit]).expect("answers").landed == Landed::NotHeld {
                         return;
                     }
                     let _ = told.send(n);

@@ -44,6 +44,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration::Tables(include_str!("schema/0002_nodes.sql")),
     Migration::Indexes(OF_PARTS),
     Migration::Tables(include_str!("schema/0004_clocks.sql")),
+    Migration::Tables(include_str!("schema/0005_settings.sql")),
 ];
 /// The version that this program writes.
 pub(crate) const SCHEMA: i64 = MIGRATIONS.len() as i64;

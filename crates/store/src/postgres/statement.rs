@@ -16,8 +16,8 @@ pub(super) static FENCE_SHARES: LazyLock<String> = LazyLock::new(|| fence_alone(
 /// Sequences of case numbers that a lease row is raised by at a time, so that few commits write it.
 pub(super) const SEQUENCES_AT_A_TIME: i64 = 256;
 
-/// Values of the fence: node, epochs; then, for many shares, partitions, the letters that were taken and their
-/// partitions.
+/// Values of the fence: node, epochs; then, for many shares, partitions, the letters that were taken, their partitions,
+/// and the version of the settings that was planned with, if that counts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Shares {
     One,
@@ -29,7 +29,7 @@ impl Shares {
     const fn after_fence(self) -> usize {
         match self {
             Self::One => 3,
-            Self::Many => 6,
+            Self::Many => 7,
         }
     }
 
@@ -53,7 +53,7 @@ const WHOLE_FENCE: &str = "
 /// partition that is held, so what the statement's snapshot shows of them stands.
 const FENCE_BY_SHARE: &str = "
     WITH held AS MATERIALIZED (
-      SELECT l.partition FROM lease l
+      SELECT l.partition, l.books FROM lease l
       WHERE l.partition = ANY($3::smallint[]) AND l.owner = $1 AND l.epoch = ($2::bigint[])[l.partition + 1]
       ORDER BY l.partition FOR SHARE OF l),
     taken AS MATERIALIZED (SELECT u.id, u.part FROM unnest($4::uuid[], $5::smallint[]) AS u(id, part)),
@@ -62,12 +62,22 @@ const FENCE_BY_SHARE: &str = "
     fence AS MATERIALIZED (
       SELECT partition FROM held WHERE NOT EXISTS (SELECT FROM gone WHERE gone.part = held.partition))";
 
+/// Nothing was planned with a version of a rulebook that was no longer active; and what comes along with a share of the
+/// seat, on which it may rest, stands and falls with it.
+const UP_TO_DATE: &str = "amends_must('settings', (SELECT 0 WHERE $6::bigint IS NOT NULL AND (
+      EXISTS (SELECT FROM held WHERE held.books > $6::bigint)
+      OR (64 = ANY($3::smallint[]) AND NOT EXISTS (SELECT FROM fence WHERE partition = 64)))))";
+
 /// Whether a row `u` is of a share that is held.
 const IS_HELD: &str = "u.part = ANY(ARRAY(SELECT partition FROM fence))";
 
 fn fence_alone(shares: Shares) -> String {
     let fence = shares.fence();
-    format!("{fence} SELECT partition::smallint FROM fence ORDER BY 1")
+    let only = match shares {
+        Shares::One => String::new(),
+        Shares::Many => format!("WHERE {UP_TO_DATE}"),
+    };
+    format!("{fence} SELECT partition::smallint FROM fence {only} ORDER BY 1")
 }
 
 /// How the rows of a table are written: a row that is there is written anew, but for what stays of it. Where something
@@ -147,9 +157,10 @@ fn statement(shares: Shares) -> String {
     }
     let [cases, reports, ..] = &keys_of[..] else { return String::new() };
     let (counts, of_clock, beside, musts) = match shares {
-        Shares::One => (count_later(cases, clock), "'clock'", String::new(), ""),
+        Shares::One => (count_later(cases, clock), "'clock'", String::new(), String::new()),
         Shares::Many => {
-            (count_now(cases), CLOCK_OF_SHARE, beside_shares(cases, next), LETTERS_MUST)
+            let musts = format!("{LETTERS_MUST} AND {UP_TO_DATE}");
+            (count_now(cases), CLOCK_OF_SHARE, beside_shares(cases, next), musts)
         }
     };
     format!(

@@ -1,7 +1,7 @@
 //! The one connection that commits, and answers the loop's look-ups so that they see every commit before them.
 
 use super::{
-    commit::{self, Holder, Landed},
+    commit::{self, Done, Holder, Landed},
     identity::SameDatabase,
     lease::Me,
     leased::Leased,
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Adopted, Batch, Committed, Epoch, Lease, LetterMark, LettersRead, Loaded, LookupRequest,
-    LookupResult, OpenPage, OpenPlace, Partition, SettledBefore, StoreError,
+    LookupResult, OpenPage, OpenPlace, Partition, Settings, SettledBefore, StoreError,
     tables::{
         Tables, lookup,
         prune::{self, Lent, Partitions, PrunePlace},
@@ -133,10 +133,13 @@ impl PgWriter {
         batches.iter().try_for_each(|batch| self.lease.check(batch))?;
         let stale: Vec<Partition> =
             batches.iter().flat_map(|batch| self.lease.stale(batch)).collect();
-        if batches.iter().all(|batch| self.lease.asks_nothing(batch)) {
-            return Ok(Committed { lost: stale });
+        if stale.contains(&Partition::SEAT) {
+            return Err(StoreError::Outdated);
         }
-        let landed = self.on_line(|session, lease, me| {
+        if batches.iter().all(|batch| self.lease.asks_nothing(batch)) {
+            return Ok(Committed { lost: stale, settings: None });
+        }
+        let Done { landed, settings } = self.on_line(|session, lease, me| {
             let by = Holder { session, me, held: lease.held()? };
             commit::commit(by, batches)
         })?;
@@ -144,6 +147,7 @@ impl PgWriter {
         committed.lost.extend(stale);
         committed.lost.sort_unstable();
         committed.lost.dedup();
+        committed.settings = settings;
         Ok(committed)
     }
 
@@ -154,7 +158,7 @@ impl PgWriter {
             Landed::Without(lost) => {
                 self.lease.lose(&lost);
                 let lost = lost.iter().map(|part| Partition(part.cast_unsigned()));
-                Ok(Committed { lost: lost.collect() })
+                Ok(Committed { lost: lost.collect(), settings: None })
             }
             Landed::NotHeld => {
                 let lost = self.lease.held().map(|held| held.epoch()).unwrap_or_default();
@@ -175,6 +179,10 @@ impl PgWriter {
             Leased::Whole(whole) => lookup::load(session, whole.held()?.epoch()),
             Leased::Parts(parts) => lookup::load_shared(session, parts.leases()),
         })
+    }
+
+    pub(super) fn settings(&mut self) -> Result<Settings, StoreError> {
+        self.on_line(|session, _, _| lookup::settings(session))
     }
 
     pub(super) fn adopt(&mut self, partition: Partition) -> Result<Adopted, StoreError> {

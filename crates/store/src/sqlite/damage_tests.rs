@@ -257,9 +257,10 @@ async fn rows_of_no_case_stop_nothing_either() {
         3
     );
     let loaded = store.load().await.expect("loads");
-    assert_eq!((loaded.sagas.len(), loaded.services.len()), (0, 0));
-    assert_eq!(loaded.unreadable[0].row, "announced saga `announced`");
-    assert_eq!(&*loaded.broken_services[0].0, "payment");
-    assert_eq!(loaded.broken_rule_holds[0].0.to_string(), "rule `a/b` of rulebook `shop`");
-    assert!(loaded.rulebooks[0].sources.is_empty() && loaded.rulebooks[0].active);
+    let settings = loaded.settings;
+    assert_eq!((loaded.sagas.len(), settings.services.len()), (0, 0));
+    assert_eq!(settings.unreadable[0].row, "announced saga `announced`");
+    assert_eq!(&*settings.broken_services[0].0, "payment");
+    assert_eq!(settings.broken_rule_holds[0].0.to_string(), "rule `a/b` of rulebook `shop`");
+    assert!(settings.rulebooks[0].sources.is_empty() && settings.rulebooks[0].active);
 }

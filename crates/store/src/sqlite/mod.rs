@@ -134,6 +134,10 @@ impl SqliteStore {
     async fn show_life(&self) -> Result<Beat, StoreError> {
         Ok(Beat::default())
     }
+
+    /// Nobody else wants to know.
+    #[allow(clippy::unused_self)] // as of a store that nodes share
+    fn tell_settings(&self, _: u64) {}
 }
 
 // Nobody shares it.

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Adopted, Batch, Committed, Epoch, Lease, Loaded, LookupRequest, LookupResult, OpenPage,
-    OpenPlace, Partition, SettledBefore, StoreError,
+    OpenPlace, Partition, Settings, SettledBefore, StoreError,
     tables::{
         Tables, lookup, marks,
         prune::{self, Lent, Partitions, PrunePlace},
@@ -75,6 +75,10 @@ impl SqliteWriter {
 
     pub(crate) fn load(&mut self) -> Result<Loaded, StoreError> {
         lookup::load(&self.conn, self.lease.epoch())
+    }
+
+    pub(crate) fn settings(&mut self) -> Result<Settings, StoreError> {
+        lookup::settings(&self.conn)
     }
 
     /// It is owned as a whole.

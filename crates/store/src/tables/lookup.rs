@@ -5,20 +5,22 @@ use super::{
     codes::Coded,
     collect, erasures,
     gathered::{Rest, case_row_or_rest, whole_and_broken},
-    key::{case_number, case_of, key_range},
+    key::{STEP_OF_CASE, case_number, case_of, key_range},
     marks, one,
     rows::{
         CASE_COLUMNS, SAGA_COLUMNS, column, readable, rule_hold_row, rulebook_row, saga_row,
-        service_row, stranger_row, text,
+        service_row, stranger_row, text, word,
     },
 };
 use crate::{
-    Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, Partition, RulebookRow, StoreError,
-    UnreadableRow,
+    Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, Partition, RulebookRow, Settings,
+    StoreError, UnreadableRow,
 };
-use amends_api::CaseState;
-use amends_engine::{CaseRow, EARLIER_VERSIONS, Epoch, SagaRow, SagaState, StrangerDecisionRow};
-use amends_protocol::{CaseId, SALT_BYTES, SagaId, Salt, Timestamp};
+use amends_api::{CaseState, StepStateName};
+use amends_engine::{
+    CaseRow, EARLIER_VERSIONS, Epoch, SagaRow, SagaState, StillNeeded, StrangerDecisionRow,
+};
+use amends_protocol::{ActionName, CaseId, SALT_BYTES, SagaId, Salt, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -57,7 +59,29 @@ pub(crate) fn find(conn: &dyn Tables, wanted: &LookupRequest) -> Result<LookupRe
         .iter()
         .filter_map(|hash| rulebook(conn, hash).transpose())
         .collect::<Result<_, _>>()?;
-    Ok(LookupResult { reports, cases, announced, rulebooks, broken })
+    let mut needed = Vec::new();
+    for name in &wanted.needed {
+        needed.extend(still_needed(conn, name)?.into_iter().map(|step| (Arc::clone(name), step)));
+    }
+    Ok(LookupResult { reports, cases, announced, rulebooks, broken, needed })
+}
+
+/// What the open cases of a rulebook still have to ask for.
+fn still_needed(conn: &dyn Tables, rulebook: &str) -> Result<Vec<StillNeeded>, StoreError> {
+    let unfinished = StepStateName::ALL.iter().filter(|state| state.is_unfinished());
+    let unfinished: Vec<String> = unfinished.map(|state| state.code().to_string()).collect();
+    let (settled, unfinished) = (CaseState::Settled.code(), unfinished.join(", "));
+    let sql = format!(
+        "SELECT s.verb, s.service, s.action, count(*) FROM cases c JOIN steps s ON {STEP_OF_CASE}
+         WHERE c.state <> {settled} AND c.rulebook = ?1 AND s.state IN ({unfinished})
+         GROUP BY s.verb, s.service, s.action ORDER BY s.service, s.action, s.verb"
+    );
+    collect(conn, &sql, &[text(rulebook)], |row| {
+        let action = ActionName { service: column(row, 1)?, action: column(row, 2)? };
+        let cases = column::<i64>(row, 3)?.cast_unsigned();
+        let verb = word(column(row, 0)?, &|| format!("a step of rulebook `{rulebook}`"))?;
+        Ok(StillNeeded { verb, action, cases })
+    })
 }
 
 type CaseOrRest = Result<CaseRow, Rest>;
@@ -193,7 +217,7 @@ fn begun(
     collect(conn, &sql, &values, |row| readable(saga_row(row)))
 }
 
-fn load_rest(conn: &dyn Tables, mut unreadable: Vec<UnreadableRow>) -> Result<Loaded, StoreError> {
+fn load_rest(conn: &dyn Tables, unreadable: Vec<UnreadableRow>) -> Result<Loaded, StoreError> {
     let newest = "SELECT max(updated_at) FROM cases WHERE state <> 3";
     let clock = match marks::values(conn, "clock")?.into_iter().max() {
         Some(clock) => Some(clock),
@@ -205,6 +229,22 @@ fn load_rest(conn: &dyn Tables, mut unreadable: Vec<UnreadableRow>) -> Result<Lo
         row: "the salt".to_owned(),
         what: "it is missing".to_owned(),
     })?;
+    let last_erasure = erasures::last(conn)?;
+    let settings = settings_with(conn, unreadable)?;
+    Ok(Loaded { last_erasure, salt, clock: clock.map(Timestamp), settings, ..Loaded::default() })
+}
+
+/// Reads what belongs to no saga.
+pub(crate) fn settings(conn: &dyn Tables) -> Result<Settings, StoreError> {
+    settings_with(conn, Vec::new())
+}
+
+fn settings_with(
+    conn: &dyn Tables,
+    mut unreadable: Vec<UnreadableRow>,
+) -> Result<Settings, StoreError> {
+    // First of all: what is read after it may be newer, and is read again then.
+    let version = marks::value(conn, marks::SETTINGS)?.unwrap_or_default().cast_unsigned();
     let rulebooks = collect(
         conn,
         "SELECT hash, name, stored_at, active, from_file, sources FROM rulebooks
@@ -228,20 +268,16 @@ fn load_rest(conn: &dyn Tables, mut unreadable: Vec<UnreadableRow>) -> Result<Lo
         &[i64::from(EARLIER_VERSIONS).into()],
         rulebook_row_or_empty,
     )?;
-    let last_erasure = erasures::last(conn)?;
-    Ok(Loaded {
-        last_erasure,
-        salt,
-        clock: clock.map(Timestamp),
+    Ok(Settings {
+        version,
+        rulebooks,
+        earlier,
         services,
         strangers,
         rule_holds,
-        rulebooks,
-        earlier,
         unreadable,
         broken_services,
         broken_rule_holds,
-        ..Loaded::default()
     })
 }
 

@@ -24,7 +24,9 @@ const COUNT_UP: [&str; 2] = [
 ];
 /// Name of the mark that keeps the highest case number once its case is pruned.
 pub(crate) const LAST_CASE: &str = "last_case";
-/// Writes that mark. Numbers are never given out again, or an old audit entry would speak of the wrong case.
+/// Name of the mark that tells the version of what belongs to no saga, in a store that nodes share.
+pub(crate) const SETTINGS: &str = "settings";
+/// Writes the mark of the last case. Numbers are never given out again, or an old audit entry would speak of the wrong case.
 pub(crate) const KEEP_LAST_CASE: &str =
     "INSERT INTO marks (name, value) SELECT ?1, max(id) FROM cases HAVING max(id) IS NOT NULL
     ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE excluded.value > marks.value";

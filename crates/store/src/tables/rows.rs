@@ -83,7 +83,7 @@ fn as_text(row: &dyn Columns, index: usize) -> Result<&str, StoreError> {
     }
 }
 
-fn word<T: Coded>(code: i64, name: &dyn Fn() -> String) -> Result<T, StoreError> {
+pub(crate) fn word<T: Coded>(code: i64, name: &dyn Fn() -> String) -> Result<T, StoreError> {
     T::from_code(code).ok_or_else(|| corrupt(name(), format!("{code} stands for no {}", T::WHAT)))
 }
 

@@ -143,6 +143,7 @@ pub(super) mod tests {
             version: 4,
             parts,
             offset_ms: Some(12),
+            settings: 0,
         }
     }
 

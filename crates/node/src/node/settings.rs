@@ -1,0 +1,97 @@
+//! What belongs to no saga is changed by whoever holds the seat, and read again by all others; and what was planned
+//! before a rulebook became active is planned again.
+
+use super::{Node, Phase, Turn};
+use amends_engine::{Answer, Input, Partition, Settings};
+
+/// The version of the settings that is known here.
+#[derive(Debug, Default)]
+pub(super) struct SettingsSeen {
+    seen: u64,
+    /// What the store has is said to be this.
+    stands: u64,
+    /// The seat is about to be held here: whoever held it before may have changed what nobody has told of yet.
+    unsure: bool,
+}
+
+impl SettingsSeen {
+    /// It was read with everything else.
+    pub(super) fn loaded(&mut self, version: u64) {
+        *self = Self { seen: version, stands: self.stands.max(version), unsure: false };
+    }
+
+    fn is_due(&self) -> bool {
+        self.unsure || self.stands > self.seen
+    }
+}
+
+impl Node {
+    // What the driver says and asks, at any time.
+
+    /// The settings of the store have this version, or a later one: they are read if that is news.
+    pub fn settings_stand(&mut self, version: u64) {
+        self.settings.stands = self.settings.stands.max(version);
+    }
+
+    /// The version of the settings that this node goes by: to be said along with its signs of life.
+    #[must_use]
+    pub fn settings_seen(&self) -> u64 {
+        self.settings.seen
+    }
+
+    // What is made of it.
+
+    /// Whether what belongs to no saga is to be read now.
+    pub(super) fn reads_settings(&mut self) -> bool {
+        let is_due = self.holdings.is_some() && self.settings.is_due();
+        if is_due {
+            self.phase = Phase::ReadingSettings;
+        }
+        is_due
+    }
+
+    /// Before the seat is adopted, whatever was set before is learned.
+    pub(super) fn read_settings_again(&mut self) {
+        self.settings.unsure = true;
+    }
+
+    /// Nothing that is in flight, or waits, is touched by it.
+    pub(super) fn learn_settings(&mut self, settings: Settings) {
+        self.settings.loaded(settings.version);
+        self.engine.learn_settings(settings, self.moment);
+        self.has_read = true;
+        self.tick = true; // what may go now goes, and what is told of it goes out
+    }
+
+    /// Of what is kept here: it may change what belongs to no saga.
+    pub(super) fn note_what_sets(&self, input: &Input, turn: &mut Turn) {
+        let sets = match input {
+            Input::StrangerAct { .. }
+            | Input::Pause { .. }
+            | Input::HoldRule { .. }
+            | Input::Limit { .. }
+            | Input::Activate { .. }
+            | Input::QuestionAct { .. } => true,
+            _ => false,
+        };
+        turn.sets.extend(input.ticket().filter(|_| sets));
+    }
+
+    /// A commit has made a version of the settings: whoever has set something is told which.
+    pub(super) fn have_set(&mut self, version: u64, turn: &mut Turn) {
+        self.settings.seen = self.settings.seen.max(version);
+        turn.made = Some(version);
+        for (ticket, answer) in &mut turn.output.answers {
+            if *answer == Answer::Done && turn.sets.contains(ticket) {
+                *answer = Answer::Set(version);
+            }
+        }
+    }
+
+    /// What came of an input and is the seat's goes there.
+    pub(super) fn send_to_the_seat(&mut self, turn: &mut Turn) {
+        for input in std::mem::take(&mut turn.output.to_the_seat) {
+            self.post(&input, Partition::SEAT, turn);
+        }
+    }
+}
