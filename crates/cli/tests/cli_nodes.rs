@@ -138,6 +138,44 @@ fn a_report_may_come_to_any_node_and_has_one_case_and_one_effect() {
 }
 
 #[test]
+fn what_is_said_at_any_node_holds_at_all_of_them() {
+    let shop = Shop::open(PostgresServer::shared());
+    let nodes = shop.three();
+    let sagas = sagas("order", 12);
+    // One of them has the seat; it is said at each.
+    for node in &nodes {
+        for act in ["resume", "pause"] {
+            node.run(&["services", act, "billing", "--reason", "maintenance"]).exits(0);
+            shop.until("SELECT bool_and(settings_seen = (SELECT value FROM amends.marks WHERE name = 'settings')) FROM amends.node");
+        }
+    }
+    for (n, saga) in sagas.iter().enumerate() {
+        deliver(&nodes[n % 3], saga);
+    }
+    shop.until("SELECT count(*) = 12 AND bool_and(state = 0) FROM amends.cases");
+    assert_eq!(shop.asked(), (0, 0), "it is paused, wherever the cases are");
+    nodes[1].run(&["services", "resume", "billing", "--reason", "it is over"]).exits(0);
+    shop.settle(sagas.len());
+    assert_eq!(shop.asked(), (sagas.len(), sagas.len()));
+
+    let text = std::fs::read_to_string(&shop.rules).expect("written");
+    for (n, node) in nodes.iter().enumerate() {
+        std::fs::write(&shop.rules, format!("{text}# version {n}\n")).expect("ours");
+        node.run(&["rules", "activate", &shop.rules, "--reason", "the next one"]).exits(0);
+        shop.until(&format!(
+            "SELECT sources LIKE '%# version {n}%' FROM amends.rulebooks WHERE active = 1"
+        ));
+        let to = &nodes[(n + 1) % 3];
+        let case = deliver(to, &format!("after-{n}"))["caseId"].as_str().map(str::to_owned);
+        assert!(case.is_some(), "the right node has said which");
+    }
+    shop.until(
+        "SELECT count(DISTINCT rulebook_hash) = 3 FROM amends.cases WHERE saga LIKE 'after-%'",
+    );
+    nodes.into_iter().for_each(Supervisor::stop);
+}
+
+#[test]
 fn what_a_killed_node_had_acknowledged_is_done_by_the_others() {
     let shop = Shop::open(PostgresServer::shared());
     let [a, mut b, c] = shop.three();
