@@ -83,14 +83,20 @@ fn serve(database: &str, node: &str, folder: &Path, rules: &str) -> Supervisor {
 
 /// A report that a charge has to be undone: the status and the receipt, if an answer comes.
 fn send(to: &Supervisor, saga: &str) -> Option<(u16, Value)> {
-    let host = to.url.strip_prefix("http://").expect("no TLS");
     let body = r#"{"code":"out-of-stock","action":"sell","data":{"paymentId":"p-17","amount":12},"history":[{"service":"billing","action":"charge","state":"succeeded"}]}"#;
+    let event = format!(
+        "ce-specversion: 1.0\r\nce-type: dev.amends.report.v1\r\nce-id: {saga}\r\nce-source: shop\r\nce-subject: {saga}\r\n"
+    );
+    ask(to, "POST /v1/reports", &event, body)
+}
+
+/// The status and the answer, if one comes.
+fn ask(to: &Supervisor, what: &str, headers: &str, body: &str) -> Option<(u16, Value)> {
+    let host = to.url.strip_prefix("http://").expect("no TLS");
     let mut stream = TcpStream::connect(host).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
     let head = format!(
-        "POST /v1/reports HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\nconnection: close\r\n\
-         ce-specversion: 1.0\r\nce-type: dev.amends.report.v1\r\nce-id: {saga}\r\nce-source: shop\r\nce-subject: {saga}\r\n\
-         content-length: {}\r\n\r\n{body}",
+        "{what} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n{body}",
         body.len()
     );
     stream.write_all(head.as_bytes()).ok()?;
@@ -173,6 +179,31 @@ fn what_is_said_at_any_node_holds_at_all_of_them() {
         "SELECT count(DISTINCT rulebook_hash) = 3 FROM amends.cases WHERE saga LIKE 'after-%'",
     );
     nodes.into_iter().for_each(Supervisor::stop);
+}
+
+#[test]
+fn what_only_the_right_node_can_say_comes_back_from_each() {
+    let shop = Shop::open(PostgresServer::shared());
+    let nodes = shop.three();
+    let case = deliver(&nodes[0], "order-0")["caseId"].clone();
+    shop.settle(1);
+    let shown = nodes[1].case(case.as_str().expect("a case"));
+    let step = shown["plan"][0]["id"].as_str().expect("a step");
+    let begin = r#"{"sagaId":"order-1","service":"shop","action":"sell","deadline":"2999-01-01T00:00:00Z"}"#;
+    let mut told = BTreeSet::new();
+    for node in &nodes {
+        let answer = |what: &str, body: &str| ask(node, what, "", body).expect("an answer");
+        let act = r#"{"act":"retry","reason":"to see"}"#;
+        let (status, refused) = answer(&format!("POST /v1/steps/{step}/acts"), act);
+        assert_eq!(status, 409, "{refused}");
+        told.insert(refused["detail"].as_str().expect("says why").to_owned());
+        assert_eq!(answer("POST /v1/sagas/unheard-of/end", "").0, 404);
+        let (status, begun) = answer("POST /v1/sagas", begin);
+        assert_eq!((status, &begun["state"]), (201, &"begun".into()), "{begun}");
+    }
+    assert_eq!(told.len(), 1, "each says the same: {told:?}");
+    assert_eq!(ask(&nodes[2], "POST /v1/sagas/order-1/end", "", "").map(|(s, _)| s), Some(204));
+    shop.until("SELECT state = 1 FROM amends.sagas WHERE saga = 'order-1'");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use crate::clock::Clock;
 use crate::mailbox::Shared;
 use amends_engine::{Epoch, Lease, Partition};
-use amends_store::{Leases, Nodes, StoreError};
+use amends_store::{Leases, Ledger, Nodes, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -61,16 +61,16 @@ impl Drop for Beating {
     }
 }
 
-/// Waits until no other supervisor holds the store, and holds it; of a store that nodes share, until no other process
-/// has the name of this node.
+/// Waits until no other supervisor holds the store, and holds it; of one that nodes share, until no other process has
+/// the name of this node, and nobody holds it as a whole.
 ///
 /// # Errors
 /// When the store can't be written.
-pub(crate) async fn until_ours<S: Leases + Nodes>(store: &S) -> Result<(), StoreError> {
+pub(crate) async fn until_ours<S: Ledger + Leases + Nodes>(store: &S) -> Result<(), StoreError> {
     let mut waits = false;
     loop {
         let ours = match store.is_shared() {
-            true => store.beat().await.map(drop),
+            true => join(store).await,
             false => hold(store).await,
         };
         match ours {
@@ -90,6 +90,13 @@ pub(crate) async fn until_ours<S: Leases + Nodes>(store: &S) -> Result<(), Store
             held => return held,
         }
     }
+}
+
+/// Takes part in a store that nodes share; whoever comes first has it be shared.
+async fn join<S: Ledger + Leases>(store: &S) -> Result<(), StoreError> {
+    store.beat().await?;
+    store.claim(1).await?;
+    store.load().await.map(drop)
 }
 
 /// Holds all that the loop works on, in a new epoch if it was held before.

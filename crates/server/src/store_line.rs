@@ -41,9 +41,14 @@ impl StoreLine {
         }
     }
 
-    /// The wall clock can be trusted from then on.
+    /// The wall clock can be trusted from then on, or earlier if that was said before.
     pub(crate) fn trust_from(&mut self, at: Timestamp) {
-        self.trusted_from = at;
+        self.trusted_from = self.trusted_from.min(at);
+    }
+
+    /// Nobody could reach this node for a while: what was said of trust counts no more.
+    pub(crate) fn begin_anew(&mut self) {
+        self.trusted_from = Timestamp(i64::MAX);
     }
 
     /// Reads it.
@@ -185,7 +190,11 @@ mod tests {
     #[test]
     fn nothing_is_decided_by_the_wall_while_those_who_tell_could_reach_nobody() {
         let mut machine = Machine::started();
-        machine.line.trust_from(Timestamp(1_000_002_500));
+        assert_eq!(machine.beat(999_995_000).0.trust, Trust::Agreed);
+        machine.line.begin_anew();
+        for at in [1_000_003_500, 1_000_009_000] {
+            machine.line.trust_from(Timestamp(at));
+        }
         assert_eq!(machine.beat(999_995_000).0.trust, Trust::Started);
         assert_eq!(machine.beat(999_995_000).0.trust, Trust::Started);
         assert_eq!(machine.beat(999_995_000).0.trust, Trust::Agreed);

@@ -163,6 +163,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             );
             let raised = self.store.raise().await?;
             shares.life = life;
+            shares.line.begin_anew();
             self.node.claimed(raised);
         }
         let takes = !self.stopped && !self.shared.life.is_leaving();
@@ -229,7 +230,11 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
     /// What was held before is raised.
     pub(super) fn before_load(&mut self) {
         if let Some(shares) = &mut self.shares {
-            shares.life = self.shared.life.current();
+            let life = self.shared.life.current();
+            if life != shares.life {
+                shares.line.begin_anew();
+            }
+            shares.life = life;
             shares.was_ready = false;
             shares.leaving.clear();
         }
@@ -251,10 +256,10 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         }
     }
 
-    /// That life; none of a store that is owned as a whole.
+    /// That life; none of a store that is owned as a whole. What needed no commit rests on what was held before.
     pub(super) fn life_of_commit(&mut self) -> Option<u64> {
         let shares = self.shares.as_mut()?;
-        Some(shares.asked_in.take().unwrap_or_else(|| self.shared.life.current()))
+        Some(shares.asked_in.take().unwrap_or(shares.life))
     }
 
     pub(super) fn nothing_was_committed(&mut self) {
@@ -294,6 +299,10 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             self.store.call(Call::Settings(version));
         }
         for (letter, answer) in answered {
+            if let Answer::Invalid(why) = &answer {
+                // Whoever waited for less than a second has been told so.
+                tracing::error!(%letter, why, "what another node has left can't be taken");
+            }
             self.store.call(Call::Answered(LetterAnswered { letter, answer }));
         }
     }

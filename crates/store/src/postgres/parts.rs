@@ -82,6 +82,19 @@ const SHARE: &str = "
         (SELECT max(id) FROM cases), (SELECT value FROM marks WHERE name = 'last_case'), 0) / 64)
       FROM free";
 
+/// Refuses to hold as a whole what nodes share.
+pub(super) fn refuse_shared(session: &Session, place: &str) -> Result<(), StoreError> {
+    if session.text(IS_SHARED).map_err(database("look whether nodes share the store"))? != "true" {
+        return Ok(());
+    }
+    Err(StoreError::Unusable {
+        database: place.to_owned(),
+        why:
+            "nodes share the store in it, and so does whoever is alone; set `cluster.share = true`"
+                .to_owned(),
+    })
+}
+
 /// What is held of the parts.
 #[derive(Debug)]
 pub(super) struct PartLeases(pub(super) Held);

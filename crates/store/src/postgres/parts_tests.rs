@@ -233,9 +233,25 @@ async fn a_store_is_held_as_a_whole_or_in_parts() {
     assert!(matches!(late, Err(StoreError::NotHeld { .. })), "{late:?}");
     drop(whole);
     drop(a);
-    let whole = base.store("whole");
-    assert_eq!(whole.claim(1).await.expect("asks"), []);
+    let refused = super::PostgresStore::open(&base.options("whole")).expect_err("nodes share it");
+    assert!(refused.to_string().contains("cluster.share"), "{refused}");
     assert_eq!(base.number("SELECT value FROM marks WHERE name = 'first_number'"), 64);
+}
+
+/// A part that has gone to another is not adopted, and doesn't count as held any more.
+#[tokio::test]
+async fn what_another_has_taken_is_not_adopted() {
+    let base = Base::new();
+    let a = open(&base, "a").await;
+    let [kept, gone] = a.claim(2).await.expect("claims")[..] else { panic!("two") };
+    base.sql(&format!(
+        "UPDATE lease SET owner = 'b', epoch = epoch + 1 WHERE partition = {}",
+        gone.partition.0
+    ));
+    let refused = crate::Ledger::adopt(&a, gone.partition).await;
+    assert!(matches!(refused, Err(StoreError::NotHeld { .. })), "{refused:?}");
+    assert_eq!(a.claim(0).await.expect("tells"), [kept]);
+    crate::Ledger::adopt(&a, kept.partition).await.expect("it is ours");
 }
 
 /// What a client whose socket is gone had asked for lands before a raise, or never; nothing of it is half done.

@@ -7,7 +7,7 @@ use super::{
     leased::Leased,
     letters, nodes,
     options::{PostgresOptions, Taking},
-    schema,
+    parts, schema,
     session::{self, Session, breaks, database},
 };
 use crate::{
@@ -45,6 +45,9 @@ impl PgWriter {
         schema::migrate(&connects, &place)?;
         let session = session::reach(&connects, &place, session::COMMITTING)?;
         schema::refuse_moving(&session, &place)?;
+        if options.taking == Taking::Whole {
+            parts::refuse_shared(&session, &place)?;
+        }
         Me::forget_the_dead(&session)?;
         let incarnation = session
             .text("SELECT gen_random_uuid()::text")

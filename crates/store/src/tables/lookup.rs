@@ -185,7 +185,10 @@ pub(crate) fn load_shared(
     conn: &dyn Tables,
     leases: Vec<crate::Lease>,
 ) -> Result<Loaded, StoreError> {
-    let first_number = marks::value(conn, "first_number")?.unwrap_or_default().cast_unsigned();
+    // As long as one holds it as a whole, nobody knows from where on numbers will tell their partition.
+    let (partition, epoch) = (Partition::WHOLE, Epoch::default());
+    let first = marks::value(conn, "first_number")?;
+    let first_number = first.ok_or(StoreError::NotHeld { partition, epoch })?.cast_unsigned();
     let loaded = load_rest(conn, Vec::new())?;
     let shared = crate::SharedStore { first_number, leases };
     Ok(Loaded { shared: Some(shared), ..loaded })
