@@ -7,6 +7,12 @@ use std::time::Duration;
 /// Age of the last good beat from which on nothing is sent: it is less than what others wait before they take over.
 const SENDS: Duration = Duration::from_secs(3);
 
+/// Time between two good beats from which on the store, or the way to it, was away: others may have beaten as little.
+const GAP: Duration = Duration::from_millis(2_500);
+
+/// How long whoever was away is waited for: nobody takes what is theirs only because it came back first.
+const ALL_ARE_BACK: Duration = Duration::from_secs(5);
+
 /// What the last good beat has told; none before the first.
 #[derive(Debug, Default)]
 pub(crate) struct Life(Mutex<Option<LastBeat>>);
@@ -15,6 +21,8 @@ pub(crate) struct Life(Mutex<Option<LastBeat>>);
 struct LastBeat {
     /// When it began, by the boot-time clock.
     began: Duration,
+    /// When the first one began after a gap; none if there has been none.
+    back_at: Option<Duration>,
     life: u64,
     is_leaving: bool,
     settings: u64,
@@ -34,12 +42,14 @@ impl Life {
     /// A beat that `began` then has been taken. `ahead_ms`: as [`Clock`] has it, if this beat has measured it.
     pub(crate) fn beaten(&self, began: Duration, beat: Beat, ahead_ms: Option<i64>) {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let was_away = last.is_some_and(|last| began.saturating_sub(last.began) > GAP);
+        let back_at = if was_away { Some(began) } else { last.and_then(|last| last.back_at) };
         let mut clock = last.map(|last| last.clock).unwrap_or_default();
         if ahead_ms.is_some() {
             clock = Clock { number: clock.number + 1, ahead_ms };
         }
         let Beat { life, leaving: is_leaving, settings, .. } = beat;
-        *last = Some(LastBeat { began, life, is_leaving, settings, clock });
+        *last = Some(LastBeat { began, back_at, life, is_leaving, settings, clock });
     }
 
     /// The present life.
@@ -55,6 +65,12 @@ impl Life {
     /// The version of the settings that the store has.
     pub(crate) fn settings(&self) -> u64 {
         self.last().map_or(0, |last| last.settings)
+    }
+
+    /// Whether whoever else was away with us has had time to come back, `now` by the boot-time clock.
+    pub(crate) fn all_are_back(&self, now: Duration) -> bool {
+        let back_at = self.last().and_then(|last| last.back_at);
+        back_at.is_none_or(|at| now.saturating_sub(at) >= ALL_ARE_BACK)
     }
 
     /// The store's clock.
@@ -76,6 +92,18 @@ impl Life {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_comes_back_first_waits_for_the_others() {
+        let (life, at) = (Life::default(), Duration::from_millis);
+        for began in [50_000, 51_000, 52_100] {
+            life.beaten(at(began), Beat::default(), None);
+            assert!(life.all_are_back(at(began)));
+        }
+        life.beaten(at(56_000), Beat::default(), None);
+        life.beaten(at(57_000), Beat::default(), None);
+        assert!(!life.all_are_back(at(60_999)) && life.all_are_back(at(61_000)));
+    }
 
     #[test]
     fn what_was_decided_counts_for_three_seconds_after_a_beat_and_in_one_life() {

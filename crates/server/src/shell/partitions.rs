@@ -168,8 +168,11 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         }
         let takes = !self.stopped && !self.shared.life.is_leaving();
         let mut leases = self.store.claim(0).await?;
+        if leases.is_empty() && !shares.held.is_empty() {
+            leases = self.store.raise().await?; // its connection broke
+        }
         let most = share.saturating_sub(leases.len());
-        if takes && most > 0 {
+        if takes && most > 0 && self.shared.life.all_are_back(self.clock.boot()) {
             leases = self.store.claim(most).await?;
         }
         shares.hold(partitions(&leases), &self.shared);
