@@ -19,7 +19,8 @@ pub(crate) struct Kind {
 }
 
 /// For commits. A plan is made once, perhaps while the tables are empty, and what is looked up here is found by an
-/// index whatever the planner thinks of that then. A statement for which its process does not wait any more is noticed
+/// index whatever the planner thinks of that then; what it guesses of a large table is no reason to compile it anew for
+/// each commit. A statement for which its process does not wait any more is noticed
 /// within seconds.
 pub(crate) const COMMITTING: Kind = Kind {
     settings: &[
@@ -33,6 +34,7 @@ pub(crate) const COMMITTING: Kind = Kind {
         ("tcp_user_timeout", "10000"),
         ("plan_cache_mode", "force_generic_plan"),
         ("max_parallel_workers_per_gather", "0"),
+        ("jit", "off"),
         ("enable_seqscan", "off"),
     ],
     limit: Duration::from_secs(12),
