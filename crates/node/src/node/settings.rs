@@ -65,15 +65,15 @@ impl Node {
 
     /// Of what is kept here: it may change what belongs to no saga.
     pub(super) fn note_what_sets(&self, input: &Input, turn: &mut Turn) {
-        let sets = match input {
+        let sets = matches!(
+            input,
             Input::StrangerAct { .. }
-            | Input::Pause { .. }
-            | Input::HoldRule { .. }
-            | Input::Limit { .. }
-            | Input::Activate { .. }
-            | Input::QuestionAct { .. } => true,
-            _ => false,
-        };
+                | Input::Pause { .. }
+                | Input::HoldRule { .. }
+                | Input::Limit { .. }
+                | Input::Activate { .. }
+                | Input::QuestionAct { .. }
+        );
         turn.sets.extend(input.ticket().filter(|_| sets));
     }
 
