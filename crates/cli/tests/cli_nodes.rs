@@ -114,6 +114,13 @@ fn deliver(to: &Supervisor, saga: &str) -> Value {
     })
 }
 
+/// Sends it until the node that works on it has said in time which case it is.
+fn deliver_again(to: &Supervisor, saga: &str) -> Value {
+    eventually("its case is named", || {
+        Some(deliver(to, saga)).filter(|receipt| receipt["caseId"].is_string())
+    })
+}
+
 fn sagas(of: &str, count: usize) -> Vec<String> {
     (0..count).map(|n| format!("{of}-{n}")).collect()
 }
@@ -126,10 +133,11 @@ fn a_report_may_come_to_any_node_and_has_one_case_and_one_effect() {
     let mut cases = BTreeSet::new();
     for (n, saga) in sagas.iter().enumerate() {
         let first = deliver(&nodes[n % 3], saga);
-        let again = deliver(&nodes[(n + 1) % 3], saga);
+        let again = deliver_again(&nodes[(n + 1) % 3], saga);
         assert_eq!((&first["duplicate"], &again["duplicate"]), (&false.into(), &true.into()));
-        let case = first["caseId"].as_str().expect("the right node has said which");
-        assert_eq!(again["caseId"], case, "{saga}");
+        let case = again["caseId"].as_str().expect("a case");
+        // A node that takes long to say which leaves the letter's name in its place.
+        assert!(first["caseId"] == case || first["letter"].is_string(), "{first}");
         assert!(cases.insert(case.to_owned()), "{case} twice");
     }
     shop.settle(sagas.len());
@@ -185,21 +193,23 @@ fn what_is_said_at_any_node_holds_at_all_of_them() {
 fn what_only_the_right_node_can_say_comes_back_from_each() {
     let shop = Shop::open(PostgresServer::shared());
     let nodes = shop.three();
-    let case = deliver(&nodes[0], "order-0")["caseId"].clone();
+    let case = deliver_again(&nodes[0], "order-0")["caseId"].clone();
     shop.settle(1);
     let shown = nodes[1].case(case.as_str().expect("a case"));
     let step = shown["plan"][0]["id"].as_str().expect("a step");
     let begin = r#"{"sagaId":"order-1","service":"shop","action":"sell","deadline":"2999-01-01T00:00:00Z"}"#;
     let mut told = BTreeSet::new();
     for node in &nodes {
-        let answer = |what: &str, body: &str| ask(node, what, "", body).expect("an answer");
+        // One that takes longer than a second to say so is not waited for.
+        let until = |what: &str, body: &str, status: u16| {
+            let is_it = |answer: &(u16, Value)| answer.0 == status;
+            eventually("it says so", || ask(node, what, "", body).filter(is_it)).1
+        };
         let act = r#"{"act":"retry","reason":"to see"}"#;
-        let (status, refused) = answer(&format!("POST /v1/steps/{step}/acts"), act);
-        assert_eq!(status, 409, "{refused}");
+        let refused = until(&format!("POST /v1/steps/{step}/acts"), act, 409);
         told.insert(refused["detail"].as_str().expect("says why").to_owned());
-        assert_eq!(answer("POST /v1/sagas/unheard-of/end", "").0, 404);
-        let (status, begun) = answer("POST /v1/sagas", begin);
-        assert_eq!((status, &begun["state"]), (201, &"begun".into()), "{begun}");
+        until("POST /v1/sagas/unheard-of/end", "", 404);
+        assert_eq!(until("POST /v1/sagas", begin, 201)["state"], "begun");
     }
     assert_eq!(told.len(), 1, "each says the same: {told:?}");
     assert_eq!(ask(&nodes[2], "POST /v1/sagas/order-1/end", "", "").map(|(s, _)| s), Some(204));
@@ -255,8 +265,7 @@ fn a_node_that_is_told_to_leave_gives_all_back_and_still_takes_what_comes() {
     set(true);
     shop.are_even(2);
     let sagas = sagas("order", 12);
-    let taken = sagas.iter().filter(|saga| deliver(&b, saga)["caseId"].is_string()).count();
-    assert_eq!(taken, sagas.len(), "the right node has said which");
+    sagas.iter().for_each(|saga| drop(deliver_again(&b, saga)));
     shop.settle(sagas.len());
     set(false);
     shop.are_even(3);
