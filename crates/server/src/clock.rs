@@ -36,6 +36,11 @@ pub trait Clock: Clone + Send + Sync + 'static {
     }
 }
 
+/// Milliseconds, as the node counts time.
+pub(crate) fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// The machine's clocks.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;

@@ -5,7 +5,7 @@ use amends_engine::{Answer, LetterId};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// How long somebody waits for the word of another node.
@@ -18,13 +18,13 @@ pub(crate) struct Doors(Mutex<Waiting>);
 #[derive(Debug, Default)]
 struct Waiting {
     replies: FxHashMap<LetterId, oneshot::Sender<Answer>>,
-    /// In the order in which they came.
-    until: VecDeque<(Instant, LetterId)>,
+    /// Until when, by the monotonic clock; in the order in which they came.
+    until: VecDeque<(Duration, LetterId)>,
 }
 
 impl Doors {
     /// Somebody waits from now on.
-    pub(crate) fn open(&self, letter: LetterId, reply: oneshot::Sender<Answer>, now: Instant) {
+    pub(crate) fn open(&self, letter: LetterId, reply: oneshot::Sender<Answer>, now: Duration) {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.replies.insert(letter, reply);
         waiting.until.push_back((now + WAIT, letter));
@@ -47,7 +47,7 @@ impl Doors {
     }
 
     /// Those who have waited for long enough wait no longer.
-    pub(crate) fn close_old(&self, now: Instant) {
+    pub(crate) fn close_old(&self, now: Duration) {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some((until, letter)) = waiting.until.front().copied()
             && until <= now
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn whoever_waits_hears_the_owners_word_or_after_a_second_that_it_was_taken() {
-        let (doors, now) = (Doors::default(), Instant::now());
+        let (doors, now) = (Doors::default(), Duration::from_secs(9));
         let mut waiting = Vec::new();
         for n in 1..=3 {
             let (reply, answer) = oneshot::channel();

@@ -45,6 +45,7 @@ mod renewed;
 mod retention;
 mod routes;
 mod serve;
+mod shares;
 mod sharing;
 mod shell;
 mod signals;

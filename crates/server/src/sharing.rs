@@ -1,13 +1,14 @@
 //! What the loop of one node has to know of the others: how much is its due, what was left for it, and what became of
 //! what it has left. Nothing here writes, and nothing is decided.
 
+use crate::clock::Clock;
 use crate::mailbox::Shared;
 use amends_engine::Partition;
 use amends_protocol::Timestamp;
 use amends_store::{Call, LetterAnswered, Store, StoreError, fair_share};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
@@ -100,10 +101,11 @@ pub(crate) struct Sharing {
 }
 
 impl Sharing {
-    pub(crate) fn begin<S: Store>(store: &S, shared: &Arc<Shared>) -> Self {
+    pub(crate) fn begin<S: Store>(store: &S, clock: &impl Clock, shared: &Arc<Shared>) -> Self {
         let told = Arc::new(Told::default());
         let looking = keep_looking(store.clone(), Arc::clone(&told));
-        let hearing = keep_hearing(store.clone(), Arc::clone(&told), Arc::clone(shared));
+        let hearing =
+            keep_hearing(store.clone(), clock.clone(), Arc::clone(&told), Arc::clone(shared));
         let tasks = [tokio::spawn(looking), tokio::spawn(hearing)];
         Self { told, shared: Arc::clone(shared), tasks }
     }
@@ -136,14 +138,14 @@ async fn keep_looking<S: Store>(store: S, told: Arc<Told>) {
     }
 }
 
-async fn keep_hearing<S: Store>(store: S, told: Arc<Told>, shared: Arc<Shared>) {
+async fn keep_hearing<S: Store>(store: S, clock: impl Clock, told: Arc<Told>, shared: Arc<Shared>) {
     let mut hearing = store.hear();
     let mut doors = tokio::time::interval(DOORS);
     loop {
         let call = tokio::select! {
             call = hearing.next() => call,
             _ = doors.tick() => {
-                shared.doors.close_old(Instant::now());
+                shared.doors.close_old(clock.monotonic());
                 continue;
             }
         };
@@ -154,8 +156,8 @@ async fn keep_hearing<S: Store>(store: S, told: Arc<Told>, shared: Arc<Shared>) 
             Some(Call::Answered(LetterAnswered { letter, answer })) => {
                 shared.doors.answered(letter, answer);
             }
-            Some(Call::Settings(version)) => told.tell(|news| {
-                news.settings = news.settings.max(version);
+            Some(Call::Settings(version)) => told.tell(|heard| {
+                heard.settings = heard.settings.max(version);
             }),
             Some(Call::Leases | Call::Missed) => told.look_soon(),
             None => break, // the store is closed

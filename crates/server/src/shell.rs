@@ -8,7 +8,7 @@
 mod partitions;
 
 use crate::arrivals::Arrival;
-use crate::clock::Clock;
+use crate::clock::{Clock, ms};
 use crate::leases::{self, Beating};
 use crate::mailbox::{self, Inbox, Shared};
 use crate::memory::{self, MemoryGauge};
@@ -16,6 +16,7 @@ use crate::open_case_queries::{OpenCaseQueries, OpenCaseQuery};
 use crate::outbound::{Outbound, Permit};
 use crate::random::{self, NoRandomness};
 use crate::rejected::shown::RejectedShown;
+use crate::shares::Shares;
 use crate::supervisor::Supervisor;
 use crate::throughput::{MOST_CASES_AT_START, WINDOW_MS};
 use amends_engine::{Answer, DomainEvent, Loaded, Moment, Ticket};
@@ -25,7 +26,6 @@ use amends_node::{
 };
 use amends_protocol::Timestamp;
 use amends_store::{RejectedLimits, Store, StoreError};
-use partitions::Shares;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -115,8 +115,8 @@ pub struct Driver<S, O, C> {
 
 impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
     /// Holds the store, loads the open cases and starts the loop on the current runtime. The second value ends when the
-    /// loop has ended and the store is given back. Of a store that nodes share, it holds what is its due, and has yet to
-    /// read that.
+    /// loop has ended and the store is given back. Of a store that nodes share, it holds what is its due, and has yet
+    /// to read that.
     ///
     /// # Errors
     /// [`StoreError::NotHeld`] as long as another node lives that holds the store as a whole, [`StoreError::NodeInUse`]
@@ -540,10 +540,6 @@ async fn load_anew<S: Store>(store: &S) -> Result<Loaded, StoreError> {
         false => leases::hold(store).await?,
     }
     store.load().await
-}
-
-fn ms(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn fault(error: StoreError) -> StoreFault {

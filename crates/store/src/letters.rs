@@ -9,7 +9,7 @@ use std::future::Future;
 pub const LETTERS_LIMIT: u64 = 20_000;
 
 /// The inboxes of a store that nodes share. Letters come with a commit ([`Batch::letters`](crate::Batch)) and go with
-/// one ([`Share::taken`](crate::Share)). As it comes: of a store that one node owns as a whole, where nobody leaves any.
+/// one ([`Share::taken`](crate::Share)). As it comes: of a store that one node owns as a whole, where there are none.
 pub trait Letters: Clone + Send + Sync + 'static {
     /// Reads letters of a partition that came after the mark of the reading before, at most so many; without a mark,
     /// from the beginning.

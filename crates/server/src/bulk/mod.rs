@@ -1,9 +1,9 @@
 //! Bulk acts: one act on a frozen set, let out in a ramp, and stopped by itself when it does not help. It decides
 //! nothing about cases: each act goes the way of a single one, and is in the audit with the bulk act's id.
 //!
-//! A bulk act is durable. A restart of the supervisor leaves it stopped, and where nodes share a store a move of the seat:
-//! nobody may be looking any more, and what its last wave met is not known. Started again, it goes on with what is left,
-//! from the smallest wave.
+//! A bulk act is durable. A restart of the supervisor leaves it stopped, and so does a move of the seat where nodes
+//! share a store: nobody may be looking any more, and what its last wave met is not known. Started again, it goes on
+//! with what is left, from the smallest wave.
 //!
 //! Whatever ends or stops it without a person, the supervisor itself writes into the audit, which is an event too: no
 //! page that is open goes on showing it as running.

@@ -4,126 +4,16 @@
 //! INVARIANT: leases come to the node in the order in which the store told them, since the loop asks for them itself,
 //! between two turns.
 
-use super::{Driver, fault, ms};
+use super::{Driver, fault};
 use crate::clock::Clock;
-use crate::leases;
-use crate::mailbox::Shared;
 use crate::outbound::Outbound;
-use crate::sharing::{self, Heard, Sharing, Told};
-use crate::store_line::StoreLine;
-use amends_engine::{Answer, Batch, Lease, LetterId, Loaded, Moment, Partition};
-use amends_node::{Done, Jump, Node};
-use amends_protocol::Timestamp;
+use crate::shares::partitions;
+use crate::sharing::Heard;
+use amends_engine::{Answer, Batch, Lease, LetterId, Loaded, Partition};
+use amends_node::Done;
 use amends_store::{Call, LETTERS_LIMIT, LetterAnswered, Store, StoreError};
-use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
-
-/// Partitions that are given up at one look: each waits for what is under way of it, and is read anew elsewhere.
-const AT_ONCE: usize = 4;
-
-/// What the loop knows of its part of a store that nodes share.
-pub(super) struct Shares {
-    sharing: Sharing,
-    line: StoreLine,
-    trust_after: Duration,
-    /// What the store has said last, but for what was given back since.
-    held: BTreeSet<Partition>,
-    /// Those of them that are above our due, and on their way to others.
-    leaving: BTreeSet<Partition>,
-    /// The life in which they were taken.
-    life: u64,
-    /// The life in which the commit was asked for whose effects are released next.
-    asked_in: Option<u64>,
-    /// The partitions for which that commit has left letters.
-    posted: BTreeSet<Partition>,
-    /// All that was held has been read once since the last loading.
-    was_ready: bool,
-    /// The version of the settings that others know this node to go by.
-    settings_seen: u64,
-}
-
-impl Shares {
-    /// Shows that this node lives, and takes what is its due, as far as nobody holds it.
-    pub(super) async fn begin<S: Store>(
-        store: &S,
-        clock: &impl Clock,
-        shared: &Arc<Shared>,
-        trust_after: Duration,
-    ) -> Result<Self, StoreError> {
-        leases::beat(store, clock, shared).await?;
-        store.raise().await?;
-        let look = sharing::look(store).await?;
-        let held = store.claim(look.share).await?;
-        let mut shares = Self {
-            sharing: Sharing::begin(store, shared),
-            line: StoreLine::begin(ms(clock.boot()), clock.now()),
-            trust_after,
-            held: BTreeSet::new(),
-            leaving: BTreeSet::new(),
-            life: shared.life.current(),
-            asked_in: None,
-            posted: BTreeSet::new(),
-            was_ready: false,
-            settings_seen: 0,
-        };
-        shares.trust(look.since);
-        shares.hold(partitions(&held), shared);
-        Ok(shares)
-    }
-
-    pub(super) fn told(&self) -> Arc<Told> {
-        Arc::clone(self.sharing.told())
-    }
-
-    /// What the clock of the store says now.
-    pub(super) fn read_clock(
-        &mut self,
-        clock: &impl Clock,
-        shared: &Shared,
-    ) -> (Moment, Option<Jump>) {
-        self.line.read(ms(clock.boot()), shared.life.clock())
-    }
-
-    /// So much is held now.
-    fn hold(&mut self, held: BTreeSet<Partition>, shared: &Shared) {
-        if held != self.held {
-            self.leaving.retain(|partition| held.contains(partition));
-            *shared.held.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(held.clone());
-            self.held = held;
-        }
-    }
-
-    /// Whoever has something to tell could reach one of the nodes since then.
-    fn trust(&mut self, since: Option<Timestamp>) {
-        let since = since.unwrap_or(Timestamp(i64::MAX));
-        self.line.trust_from(since.plus_ms(ms(self.trust_after)));
-    }
-
-    /// A partition that comes while others are worked on keeps nobody out.
-    pub(super) fn is_ready(&mut self, node: &Node, stopped: bool) -> bool {
-        self.was_ready |= node.is_ready();
-        self.was_ready && !stopped && !node.is_away()
-    }
-
-    /// What is to be given up, of what is above our due.
-    fn above(&mut self, share: usize) -> Vec<Partition> {
-        let held = &self.held;
-        let above = (held.len() - self.leaving.len()).saturating_sub(share);
-        let leaving = &self.leaving;
-        // What concerns all sagas stays where it is as long as it can.
-        let stays = |one: &&Partition| **one != Partition::SEAT && !leaving.contains(*one);
-        let next: Vec<Partition> =
-            held.iter().rev().filter(stays).take(above.min(AT_ONCE)).copied().collect();
-        self.leaving.extend(next);
-        self.leaving.iter().copied().collect()
-    }
-}
-
-fn partitions(leases: &[Lease]) -> BTreeSet<Partition> {
-    leases.iter().map(|lease| lease.partition).collect()
-}
 
 impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
     /// Takes up what has been heard of the other nodes.
@@ -275,7 +165,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
     /// Whoever has brought what is another's waits a moment for its word.
     pub(super) fn reply(&self, reply: oneshot::Sender<Answer>, answer: Answer) {
         match answer {
-            Answer::Posted(letter) => self.shared.doors.open(letter, reply, Instant::now()),
+            Answer::Posted(letter) => self.shared.doors.open(letter, reply, self.clock.monotonic()),
             answer => drop(reply.send(answer)), // the one who asked has gone away
         }
     }
@@ -291,8 +181,8 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         }
     }
 
-    /// Tells the other nodes what was left for them, what was set for all sagas, and what became of what they have left. Only once those who wait
-    /// for it stand at their doors.
+    /// Tells the other nodes what was left for them, what was set for all sagas, and what became of what they have
+    /// left. Only once those who wait for it stand at their doors.
     pub(super) fn call_out(&mut self, settings: Option<u64>, answered: Vec<(LetterId, Answer)>) {
         let Some(shares) = &mut self.shares else { return };
         for partition in std::mem::take(&mut shares.posted) {

@@ -1,10 +1,11 @@
 //! What is set for all sagas holds at a node once that has read it: whoever sets something waits until all have.
 
 use super::{Supervisor, refusal};
+use crate::clock::{Clock, SystemClock};
 use amends_engine::Answer;
 use amends_protocol::Problem;
 use amends_store::{Nodes, Store};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long the other nodes are waited for. Each hears of it at once, or reads it at its next sign of life.
 const WAIT: Duration = Duration::from_secs(3);
@@ -33,13 +34,13 @@ impl<S: Store> Supervisor<S> {
 
 /// Waits until all nodes that live go by this version of the settings, or for [`WAIT`]. Gives those that don't then.
 async fn not_seen_by(store: &impl Nodes, version: u64) -> Vec<String> {
-    let began = Instant::now();
+    let began = SystemClock.monotonic();
     loop {
         // Who can't be looked at now may be so in a moment; nothing of what was set depends on it.
         let nodes = store.nodes().await.unwrap_or_default();
         let late = nodes.into_iter().filter(|node| node.is_alive && node.settings < version);
         let late: Vec<String> = late.map(|node| node.name).collect();
-        if late.is_empty() || began.elapsed() >= WAIT {
+        if late.is_empty() || SystemClock.monotonic().saturating_sub(began) >= WAIT {
             return late;
         }
         tokio::time::sleep(LOOK).await;
