@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Overview {
     /// The node whose open work this is, of several that each work on a part of all sagas; absent where one supervisor
-    /// works on all of them. Settled cases are of all.
+    /// works on all of them. The numbers of `cases` and `rejectedReports` are of all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
     /// When open work was looked at.

@@ -64,6 +64,7 @@ pub(crate) use erasures::{
 };
 pub(crate) use filters::{case_filter, question_filter};
 pub use limits::HttpLimits;
+pub(crate) use overview::count_all;
 pub(crate) use problems::ApiError;
 pub(crate) use quarantine::{mend, quarantine, rows as raw_rows};
 pub(crate) use query::Query;
