@@ -2,8 +2,9 @@
 //! needs of both.
 
 use super::Finding;
+use amends_api::NodeState;
 use amends_server::ClusterOptions;
-use amends_store::{PostgresSeen, PostgresStore, ServerSeen, TableSeen};
+use amends_store::{ClusterSeen, NodeSeen, PostgresSeen, PostgresStore, ServerSeen, TableSeen};
 
 /// The oldest version that has what is used.
 const OLDEST: i64 = 14_00_00;
@@ -41,7 +42,11 @@ pub(super) fn look(cluster: &ClusterOptions) -> Vec<Finding> {
         }
     };
     let mut found = of_server(&server, &place);
-    found.push(match PostgresStore::status(&options) {
+    let store = PostgresStore::status(&options);
+    if let Ok(Some(seen)) = &store {
+        found.extend(of_nodes(&seen.cluster));
+    }
+    found.push(match store {
         Ok(None) => Finding::warn(
             "store",
             format!("there is none in the database {place} yet"),
@@ -170,10 +175,39 @@ fn of_store(seen: &PostgresSeen, place: &str) -> Finding {
     }
 }
 
+/// What of the nodes needs somebody; nothing where there is no more than one, which the store tells of.
+fn of_nodes(seen: &ClusterSeen) -> Option<Finding> {
+    let check = "nodes";
+    let count = |state| seen.nodes.iter().filter(|node| node.state() == state).count();
+    let (silent, alive) = (count(NodeState::Silent), count(NodeState::Alive));
+    let (draining, without) = (count(NodeState::Draining), seen.without_owner());
+    let is_off = |node: &&NodeSeen| node.offset_ms.is_some_and(|ms| ms.abs() > CLOCK_LIMIT);
+    let off = seen.nodes.iter().find(is_off);
+    if alive > 0 && without > 0 && draining == 0 {
+        let text = format!("{without} of 65 partitions are held by nobody who lives");
+        let help =
+            "it takes 10 s after one has died; then `amends cluster status` says who is drained";
+        return Some(Finding::warn(check, text, help));
+    }
+    if let Some(node) = off {
+        let text = format!("the clock of `{}` is off that of the database", node.name);
+        let help = "have both machines ask the same time servers";
+        return Some(Finding::warn(check, text, help));
+    }
+    if silent > 0 {
+        let text = format!("{alive} work, and {silent} did not say that they would go");
+        let help = "`amends cluster status` names them; look at their machines";
+        return Some(Finding::warn(check, text, help));
+    }
+    (seen.nodes.len() > 1)
+        .then(|| Finding::ok(check, format!("{alive} of {} work", seen.nodes.len())))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use amends_store::ClusterSeen;
+    use amends_protocol::Timestamp;
+    use amends_store::Partition;
     use std::time::Duration;
 
     fn good() -> ServerSeen {
@@ -217,6 +251,30 @@ mod tests {
     #[test]
     fn a_server_that_does_well_has_no_findings() {
         assert_eq!(told(&good()), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn what_of_the_nodes_needs_somebody_is_told() {
+        let node = |name: &str, is_alive, offset_ms, parts: std::ops::Range<u16>| NodeSeen {
+            name: name.to_owned(),
+            since: Timestamp(0),
+            silent_ms: 10,
+            is_alive,
+            leaving: false,
+            version: 4,
+            parts: parts.map(Partition).collect(),
+            offset_ms: Some(offset_ms),
+        };
+        let of = |nodes| of_nodes(&ClusterSeen { nodes, ..ClusterSeen::default() });
+        let line = |nodes| super::super::line(&of(nodes).expect("it is told"));
+        let (a, b) = (|| node("a", true, 3, 0..33), || node("b", true, -3, 33..65));
+        assert!(of(Vec::new()).is_none() && of(vec![node("a", true, 3, 0..65)]).is_none());
+        assert!(line(vec![a(), b()]).contains("✓ ok    nodes: 2 of 2 work"));
+        assert!(line(vec![a()]).contains("! warn  nodes: 32 of 65"));
+        let off = line(vec![a(), node("b", true, -700, 33..65)]);
+        assert!(off.contains("! warn  nodes: the clock of `b`"), "{off}");
+        let silent = line(vec![a(), b(), node("c", false, 0, 0..0)]);
+        assert!(silent.contains("! warn  nodes: 2 work, and 1 did not say"), "{silent}");
     }
 
     #[test]
