@@ -87,7 +87,7 @@ async fn take_turn(tally: &Tally, next: &AtomicUsize, pace: Pace, turn: Turn) ->
     }
 }
 
-fn request(host: &str, saga: usize) -> String {
+pub fn request(host: &str, saga: usize) -> String {
     let body = format!(
         r#"{{"code":"report-1","action":"place","requestId":"r-{saga}","message":"out of stock","history":[{{"service":"order","action":"place","requestId":"r-{saga}","state":"failed"}},{{"service":"payment","action":"act","requestId":"p-{saga}","state":"succeeded"}},{{"service":"delivery","action":"act","requestId":"d-{saga}","state":"succeeded"}}],"data":{{"amount":1200,"currency":"KRW"}}}}"#
     );

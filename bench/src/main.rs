@@ -9,6 +9,8 @@ mod kit;
 mod load;
 mod memory;
 mod migration;
+mod nodes;
+mod nodes_books;
 mod null_store;
 mod outage;
 mod participant;
@@ -162,6 +164,25 @@ enum Role {
         #[arg(long, default_value_t = 50)]
         accepted: u64,
     },
+    /// Nodes that share a PostgreSQL, under load, while one after another is killed, stopped or drained and the database is
+    /// killed twice: what was acknowledged and lost, what took effect twice, how long anything waited.
+    Nodes {
+        /// How many.
+        #[arg(long, default_value_t = 3)]
+        nodes: usize,
+        /// Reports a second.
+        #[arg(long, default_value_t = 500)]
+        rate: u64,
+        /// How long, in seconds.
+        #[arg(long, default_value_t = 300)]
+        seconds: u64,
+        /// Seconds between two blows.
+        #[arg(long, default_value_t = 15)]
+        every: u64,
+        /// Says who is struck how.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
     /// Fills the store of a folder with settled and open cases.
     StoreFill {
         /// The folder; its store must not be in use.
@@ -249,6 +270,12 @@ async fn main() -> anyhow::Result<()> {
         }
         Some(Role::Stores { rate }) => {
             println!("{}", serde_json::to_string_pretty(&stores::run(&cli, *rate).await?)?);
+            Ok(())
+        }
+        Some(Role::Nodes { nodes, rate, seconds, every, seed }) => {
+            let (nodes, rate, seconds, every, seed) = (*nodes, *rate, *seconds, *every, *seed);
+            let result = nodes::run(nodes::Options { nodes, rate, seconds, every, seed }).await?;
+            println!("{}", serde_json::to_string_pretty(&result)?);
             Ok(())
         }
         Some(Role::Migration { settled, open, in_flight, accepted }) => {

@@ -5,7 +5,7 @@ use crate::wire::Connection;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
-const ANSWER: &[u8] =
+pub const ANSWER: &[u8] =
     b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 25\r\n\r\n\
 {\"outcome\":\"compensated\"}";
 
@@ -29,7 +29,7 @@ pub async fn serve(listener: TcpListener, tally: Arc<Tally>) {
 }
 
 /// The number in `"sagaId":"bench-<number>"`.
-fn saga_number(body: &[u8]) -> Option<usize> {
+pub fn saga_number(body: &[u8]) -> Option<usize> {
     let mark = b"\"sagaId\":\"bench-";
     let at = body.windows(mark.len()).position(|w| w == mark)? + mark.len();
     let digits = body[at..].iter().take_while(|b| b.is_ascii_digit());

@@ -65,6 +65,21 @@ impl Database {
         self.server.sql(&self.address, sql).parse().with_context(|| sql.to_owned())
     }
 
+    /// Kills it; all that was committed is on the disk.
+    pub fn kill(&self) {
+        self.server.kill();
+    }
+
+    /// Starts it again with what it had.
+    pub fn start_again(&self) {
+        self.server.start_again();
+    }
+
+    /// The configuration of a node of several that share it.
+    pub fn configuration_of(&self, node: &str) -> String {
+        format!("[cluster]\ndatabase = \"{}\"\nnode = \"{node}\"\nshare = true\n", self.address)
+    }
+
     /// The configuration of a supervisor that keeps its cases there.
     pub fn configuration(&self) -> String {
         format!("[cluster]\ndatabase = \"{}\"\nnode = \"bench\"\n", self.address)

@@ -22,7 +22,7 @@ pub fn rulebook(first: &str, others: &str) -> String {
 }
 
 /// The services at these addresses; the reporting one is where the last is.
-fn rulebook_at(urls: &[&str]) -> String {
+pub fn rulebook_at(urls: &[&str]) -> String {
     let others = urls.last().copied().unwrap_or_default();
     let services: String = SERVICES
         .iter()

@@ -14,9 +14,10 @@ pub struct Connection<S = TcpStream> {
     buffer: Vec<u8>,
 }
 
-/// One message: first line and body.
+/// One message: first line, all of its head, and body.
 pub struct Message {
     pub first_line: String,
+    pub head: String,
     pub body: Vec<u8>,
 }
 
@@ -53,7 +54,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         };
         let head = std::str::from_utf8(&self.buffer[..head_end]).context("head is not text")?;
         let first_line = head.lines().next().unwrap_or_default().to_owned();
-        let length = content_length(head)?;
+        let (length, head) = (content_length(head)?, head.to_owned());
         let end = head_end + 4 + length;
         while self.buffer.len() < end {
             if !self.fill().await? {
@@ -62,7 +63,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         let body = self.buffer[head_end + 4..end].to_vec();
         self.buffer.drain(..end);
-        Ok(Some(Message { first_line, body }))
+        Ok(Some(Message { first_line, head, body }))
     }
 
     async fn fill(&mut self) -> anyhow::Result<bool> {
