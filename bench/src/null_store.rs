@@ -10,8 +10,8 @@ use amends_store::{
     HoldingPage, HoldingPlace, Lease, Leases, Ledger, Letters, ListedCase, ListedErasure,
     ListedRejected, ListedStep, Loaded, LookupRequest, LookupResult, Nodes, OpenPage, OpenPlace,
     PageRequest, Partition, RawCase, Rejected, RejectedFilter, RejectedKept, RejectedLimits,
-    RejectedRow, RowPage, RulebookRow, SettledBefore, Settlements, StepFilter, StepRecord,
-    StoreError, Upkeep,
+    RejectedRow, RowPage, RulebookRow, Settings, SettledBefore, Settlements, StepFilter,
+    StepRecord, StoreError, Upkeep,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -28,6 +28,10 @@ impl Ledger for NullStore {
 
     async fn load(&self) -> Result<Loaded, StoreError> {
         Ok(Loaded::default())
+    }
+
+    async fn settings(&self) -> Result<Settings, StoreError> {
+        Ok(Settings::default())
     }
 
     async fn adopt(&self, partition: Partition) -> Result<Adopted, StoreError> {
@@ -239,6 +243,8 @@ impl Rejected for NullStore {
 }
 
 impl Leases for NullStore {
+    fn saw_settings(&self, _version: u64) {}
+
     async fn beat(&self) -> Result<Beat, StoreError> {
         Ok(Beat::default())
     }

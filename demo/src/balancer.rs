@@ -1,5 +1,5 @@
-//! What stands before several supervisors, as a load balancer does: it gives each connection to one that says that it is
-//! ready, in turns, and passes bytes on. It reads none of them.
+//! What stands before several supervisors, as a load balancer does: it gives each connection to one that says that it
+//! is ready, in turns, and passes bytes on. It reads none of them.
 
 use crate::client::Client;
 use anyhow::Context;

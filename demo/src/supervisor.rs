@@ -1,5 +1,5 @@
-//! A supervisor as a real process: started, killed, frozen, drained, started again on the same data. It knows nothing of
-//! cases.
+//! A supervisor as a real process: started, killed, frozen, drained, started again on the same data. It knows nothing
+//! of cases.
 
 use crate::process::{START_LIMIT, end, open_log};
 use anyhow::{Context, bail};
@@ -117,8 +117,8 @@ impl SupervisorProcess {
         shell.stdin(Stdio::null()).status().await.is_ok_and(|status| status.success())
     }
 
-    /// Has it give back what it holds, as a person does who means to stop it, and resumes it after a moment. A node that
-    /// ends meanwhile has nothing to give back.
+    /// Has it give back what it holds, as a person does who means to stop it, and resumes it after a moment. A node
+    /// that ends meanwhile has nothing to give back.
     ///
     /// # Errors
     /// When it still holds something after a minute.

@@ -38,7 +38,7 @@ async fn forgets(
         (folder.path().join("whole.yaml"), folder.path().join("forgetful.yaml"));
     std::fs::write(&whole, business.rulebook)?;
     std::fs::write(&forgetful, business.rulebook.replacen(call, without, 1))?;
-    let url = shop.supervisor().url();
+    let url = shop.supervisors().url();
     let clean = drift(&url, &whole, "--exit-code");
     assert!(clean.status.success(), "{}", String::from_utf8_lossy(&clean.stdout));
 

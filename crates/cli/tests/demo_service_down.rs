@@ -22,12 +22,12 @@ async fn a_dead_coupon_service_holds_back_only_its_own_steps() -> anyhow::Result
     let shop = Shop::open(exe, folder.path(), (&FOOD_ORDER, RULEBOOK), &orders).await?;
 
     // The payment fails after the coupon was used; its report waits for a supervisor that is not there.
-    shop.supervisor().kill().await;
+    shop.supervisors().nodes()[0].kill().await;
     assert_eq!(shop.place(&orders[0]).await?, Ending::Refused(502));
 
     // The coupon service dies before the supervisor is back.
     shop.service("coupon")?.hold_down().await;
-    shop.supervisor().revive().await?;
+    shop.supervisors().nodes()[0].revive().await?;
     let case = until(&shop, |case| {
         is_done(case, "delivery.request")
             && is_done(case, "rider.match")

@@ -76,15 +76,15 @@ fn an_operator_finds_what_is_wrong_and_mends_it() {
 
     // The payment service stops when six payments have to be undone.
     runtime.block_on(async {
-        shop.supervisor().kill().await;
+        shop.supervisors().nodes()[0].kill().await;
         for order in paid {
             let ending = shop.place(order).await.expect("the order service answers");
             assert!(matches!(ending, Ending::Refused(_)), "{ending:?}");
         }
         shop.service("payment").expect("one of the six").hold_down().await;
-        shop.supervisor().revive().await.expect("it starts");
+        shop.supervisors().nodes()[0].revive().await.expect("it starts");
     });
-    let url = shop.supervisor().url();
+    let url = shop.supervisors().url();
     go(&browser, &url, "/");
     browser.see_in("#headline", "Payment is out of reach");
     browser.see_in("#causes", &format!("payment unreachable: {ORDERS} waiting since"));

@@ -102,8 +102,8 @@ impl GroupKey {
         digest(&parts)
     }
 
-    /// Whether work with this key is in the group with this number: where there are too many kinds, groups are told apart
-    /// without what the last try brought.
+    /// Whether work with this key is in the group with this number: where there are too many kinds, groups are told
+    /// apart without what the last try brought.
     pub(super) fn is_of_group(&self, number: u64) -> bool {
         self.number() == number || self.without_error().number() == number
     }

@@ -66,7 +66,8 @@ pub(super) struct Frame {
     pub(super) has_quarantined: bool,
     /// Whether messages lie there that could not be taken: else that part is not offered.
     pub(super) has_rejected: bool,
-    /// Which of the nodes we are that share the store; none if there can be no others, and then that part is not offered.
+    /// Which of the nodes we are that share the store; none if there can be no others, and then that part is not
+    /// offered.
     pub(super) node: Option<String>,
     /// It works on a part of the sagas alone.
     pub(super) is_by_part: bool,

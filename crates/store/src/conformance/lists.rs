@@ -368,8 +368,8 @@ pub async fn a_long_search_is_cut_into_pages(place: &impl Place<Store: Store>) {
     assert_eq!(pages, 9);
 }
 
-/// Those that are named, each with when its case was opened, are listed in the order of all, whatever order they come in,
-/// page by page without gap or repetition.
+/// Those that are named, each with when its case was opened, are listed in the order of all, whatever order they come
+/// in, page by page without gap or repetition.
 pub async fn members_are_listed_in_the_order_of_all(place: &impl Place<Store: Store>) {
     let store = Held::of(place).await;
     let mut members = Vec::new();

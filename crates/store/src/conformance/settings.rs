@@ -43,8 +43,8 @@ async fn seat_and_parts(store: &impl Leases) -> (Lease, Vec<Lease>) {
     (seat, held)
 }
 
-/// A commit that changes no settings makes no version; one that does tells which, and all are told it at a sign of life,
-/// at a start, and when they ask.
+/// A commit that changes no settings makes no version; one that does tells which, and all are told it at a sign of
+/// life, at a start, and when they ask.
 pub async fn each_change_makes_a_version_that_all_read(place: &impl SharedPlace) {
     let (a, b) = (place.open("a").await, place.open("b").await);
     let (seat, parts) = seat_and_parts(&a).await;

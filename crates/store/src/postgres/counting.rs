@@ -1,9 +1,10 @@
 //! How many cases there are, for a node that holds all of them. A mark that each commit raises would be a row of each
-//! report; so the mark `cases` counts those up to the number in `counted_to`, and what is new waits until supervisor time
-//! is kept (`statement.rs`). The others are counted when somebody asks: an index has those of a second.
+//! report; so the mark `cases` counts those up to the number in `counted_to`, and what is new waits until supervisor
+//! time is kept (`statement.rs`). The others are counted when somebody asks: an index has those of a second.
 //!
-//! INVARIANT: as long as `counted_to` is there, all cases above it are in none of the marks, and all below in one. Versions
-//! before this one count with each commit and know nothing of it. So it goes when the node gives its leases back; and
+//! INVARIANT: as long as `counted_to` is there, all cases above it are in none of the marks, and all below in one.
+//! Versions before this one count with each commit and know nothing of it. So it goes when the node gives its leases
+//! back; and
 //! `counted_by` says in which epoch somebody who knows of it held them last. If that is not the one before, all cases
 //! are counted anew.
 

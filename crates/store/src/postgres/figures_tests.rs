@@ -74,7 +74,8 @@ async fn cost(server: &PostgresServer, together: u64) -> (f64, i64) {
     (rows, bytes)
 }
 
-/// Three rows and two for each step, whether it comes alone or with many: what a commit costs besides is not of a report.
+/// Three rows and two for each step, whether it comes alone or with many: what a commit costs besides is not of a
+/// report.
 #[tokio::test]
 async fn a_report_costs_at_most_ten_rows_and_five_kilobytes_of_log() {
     // The log is the server's.

@@ -12,8 +12,8 @@ use crate::{Lease, Partition, StoreError};
 use std::time::Duration;
 
 /// What may be claimed: what nobody owns; what this node owns by its row and does not know of, from an earlier process
-/// or a claim of unknown end; and, once it has lived for long enough, what a dead one owns. Nothing in a store that is not
-/// shared: whoever holds that as a whole looks at the seat's lease alone.
+/// or a claim of unknown end; and, once it has lived for long enough, what a dead one owns. Nothing in a store that is
+/// not shared: whoever holds that as a whole looks at the seat's lease alone.
 macro_rules! claimable {
     () => {
         "WITH me AS MATERIALIZED (

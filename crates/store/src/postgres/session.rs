@@ -69,7 +69,8 @@ pub(crate) const MOVING: Kind = Kind {
     ],
     limit: Duration::from_secs(16 * 60),
 };
-/// To bring the tables up to date: an index takes as long as there is much, and each wait says itself how long it may be.
+/// To bring the tables up to date: an index takes as long as there is much, and each wait says itself how long it may
+/// be.
 pub(crate) const MIGRATING: Kind = Kind {
     settings: &[
         ("search_path", "amends,pg_catalog"),

@@ -41,8 +41,9 @@ impl Shares {
     }
 }
 
-/// The seat's lease stands for all: as long as nodes don't share the store, all of them are claimed, raised and given back
-/// together (`lease.rs`), so whoever would take one has to wait for the seat's. Each lock costs a line of the log.
+/// The seat's lease stands for all: as long as nodes don't share the store, all of them are claimed, raised and given
+/// back together (`lease.rs`), so whoever would take one has to wait for the seat's. Each lock costs a line of the
+/// log.
 const WHOLE_FENCE: &str = "
     WITH fence AS MATERIALIZED (
       SELECT l.partition FROM lease l
@@ -197,8 +198,8 @@ fn count_now(cases: &str) -> String {
     )
 }
 
-/// New cases are counted when supervisor time is kept, those of other commits among them (`counting.rs`); only one whose
-/// number is below what was counted is so at once.
+/// New cases are counted when supervisor time is kept, those of other commits among them (`counting.rs`); only one
+/// whose number is below what was counted is so at once.
 fn count_later(cases: &str, clock: usize) -> String {
     format!(
         "counted AS MATERIALIZED (

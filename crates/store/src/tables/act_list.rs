@@ -1,5 +1,5 @@
-//! The audit as a list, page by page. A page begins where the one before it ended, by its place in the order: entries that
-//! come in meanwhile move nothing.
+//! The audit as a list, page by page. A page begins where the one before it ended, by its place in the order: entries
+//! that come in meanwhile move nothing.
 
 use super::{
     Tables, Value,

@@ -26,7 +26,8 @@ const COUNT_UP: [&str; 2] = [
 pub(crate) const LAST_CASE: &str = "last_case";
 /// Name of the mark that tells the version of what belongs to no saga, in a store that nodes share.
 pub(crate) const SETTINGS: &str = "settings";
-/// Writes the mark of the last case. Numbers are never given out again, or an old audit entry would speak of the wrong case.
+/// Writes the mark of the last case. Numbers are never given out again, or an old audit entry would speak of the wrong
+/// case.
 pub(crate) const KEEP_LAST_CASE: &str =
     "INSERT INTO marks (name, value) SELECT ?1, max(id) FROM cases HAVING max(id) IS NOT NULL
     ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE excluded.value > marks.value";

@@ -1,5 +1,5 @@
-//! What a list is narrowed to by name, each with the place of its case in the order of lists: a page looks at those that
-//! come next, some at a time, until it is full.
+//! What a list is narrowed to by name, each with the place of its case in the order of lists: a page looks at those
+//! that come next, some at a time, until it is full.
 
 use super::order::{CaseKey, Span};
 use crate::CaseOrder;
@@ -33,8 +33,8 @@ impl<T: Copy> Members<T> {
         Self { left: members.into_iter(), budget, looked_at: 0, stop: None }
     }
 
-    /// The next of them, whole cases: for a page with so many rows, and twice as many each time, since few fit what else
-    /// is asked. None when all have been looked at, or this page may look at no more.
+    /// The next of them, whole cases: for a page with so many rows, and twice as many each time, since few fit what
+    /// else is asked. None when all have been looked at, or this page may look at no more.
     pub(crate) fn next(&mut self, rows: usize) -> Option<Vec<(CaseKey, T)>> {
         let (first, _) = *self.left.as_slice().first()?;
         if self.budget == 0 {

@@ -1,5 +1,5 @@
-//! The list of steps, by whatever filter, in bounded time: newest case first, as the list of cases, and within a case the
-//! last step first. One page looks at the steps of a bounded number of cases, and says how far it came.
+//! The list of steps, by whatever filter, in bounded time: newest case first, as the list of cases, and within a case
+//! the last step first. One page looks at the steps of a bounded number of cases, and says how far it came.
 
 use super::{
     Columns, Dialect, Tables, Value,

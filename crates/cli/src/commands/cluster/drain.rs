@@ -1,5 +1,5 @@
-//! `amends cluster drain` and `resume`: a node gives what it holds to the others, and may take its share again. The node
-//! does it itself, as soon as it finds the word in the database; here it is waited for.
+//! `amends cluster drain` and `resume`: a node gives what it holds to the others, and may take its share again. The
+//! node does it itself, as soon as it finds the word in the database; here it is waited for.
 
 use super::{cluster, has_seat, look, parts};
 use crate::commands::config::ConfigArguments;

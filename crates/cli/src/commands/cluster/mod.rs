@@ -1,5 +1,5 @@
-//! `amends cluster`: the nodes that have a store in PostgreSQL open, and what each of them holds; to tell one to give it
-//! back. It asks the database, not a supervisor.
+//! `amends cluster`: the nodes that have a store in PostgreSQL open, and what each of them holds; to tell one to give
+//! it back. It asks the database, not a supervisor.
 
 mod drain;
 
