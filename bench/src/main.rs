@@ -164,8 +164,8 @@ enum Role {
         #[arg(long, default_value_t = 50)]
         accepted: u64,
     },
-    /// Nodes that share a PostgreSQL, under load, while one after another is killed, stopped or drained and the database is
-    /// killed twice: what was acknowledged and lost, what took effect twice, how long anything waited.
+    /// Nodes that share a PostgreSQL, under load, while one after another is killed, stopped or drained and the
+    /// database is killed twice: what was acknowledged and lost, what took effect twice, how long anything waited.
     Nodes {
         /// How many.
         #[arg(long, default_value_t = 3)]
@@ -238,76 +238,49 @@ enum Role {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
-    match &cli.command {
+    let result = match &cli.command {
+        None => return throughput(&cli).await,
         Some(Role::Supervisor { store, data, first, others }) => {
-            supervisor::run(store, data, first, others).await
+            return supervisor::run(store, data, first, others).await;
         }
-        Some(Role::Shipped { data, services }) => supervisor::run_shipped(data, services).await,
-        Some(Role::Addresses { rounds }) => addresses(&cli, *rounds).await,
-        Some(Role::Guarded { data, guard }) => access::serve(data, *guard).await,
-        Some(Role::Reading { data }) => ways::serve(data).await,
-        Some(Role::Ways { reports, rounds }) => {
-            let result = ways::run(*reports, *rounds).await?;
-            println!("{}", serde_json::to_string_pretty(&result)?);
-            Ok(())
+        Some(Role::Shipped { data, services }) => {
+            return supervisor::run_shipped(data, services).await;
         }
-        Some(Role::Access { reports, rounds }) => {
-            let result = access::run(*reports, *rounds).await?;
-            println!("{}", serde_json::to_string_pretty(&result)?);
-            Ok(())
-        }
+        Some(Role::Addresses { rounds }) => return addresses(&cli, *rounds).await,
+        Some(Role::Guarded { data, guard }) => return access::serve(data, *guard).await,
+        Some(Role::Reading { data }) => return ways::serve(data).await,
+        Some(Role::Ways { reports, rounds }) => ways::run(*reports, *rounds).await?,
+        Some(Role::Access { reports, rounds }) => access::run(*reports, *rounds).await?,
         Some(Role::Outage { cases, away }) => {
-            let result = outage::run(*cases, Duration::from_secs(*away)).await?;
-            println!("{}", serde_json::to_string_pretty(&result)?);
-            Ok(())
+            outage::run(*cases, Duration::from_secs(*away)).await?
         }
-        Some(Role::Engine) => {
-            println!("{}", serde_json::to_string_pretty(&engine::run()?)?);
-            Ok(())
-        }
+        Some(Role::Engine) => engine::run()?,
         Some(Role::StoreFill { to, settled, open }) => {
-            store_fill::run(to, Past::of(*settled, *open, store_fill::NOBODY)).await
+            return store_fill::run(to, Past::of(*settled, *open, store_fill::NOBODY)).await;
         }
-        Some(Role::Stores { rate }) => {
-            println!("{}", serde_json::to_string_pretty(&stores::run(&cli, *rate).await?)?);
-            Ok(())
-        }
+        Some(Role::Stores { rate }) => stores::run(&cli, *rate).await?,
         Some(Role::Nodes { nodes, rate, seconds, every, seed }) => {
             let (nodes, rate, seconds, every, seed) = (*nodes, *rate, *seconds, *every, *seed);
-            let result = nodes::run(nodes::Options { nodes, rate, seconds, every, seed }).await?;
-            println!("{}", serde_json::to_string_pretty(&result)?);
-            Ok(())
+            nodes::run(nodes::Options { nodes, rate, seconds, every, seed }).await?
         }
         Some(Role::Migration { settled, open, in_flight, accepted }) => {
             let (settled, open, in_flight, accepted) = (*settled, *open, *in_flight, *accepted);
             let options = migration::Options { settled, open, in_flight, accepted };
-            println!("{}", serde_json::to_string_pretty(&migration::run(options).await?)?);
-            Ok(())
+            migration::run(options).await?
         }
         Some(Role::Queries { settled, open, rate, data, stores }) => {
             let (settled, open, rate) = (*settled, *open, *rate);
             let (data, stores) = (data.clone(), stores.clone());
-            let result =
-                queries::run(queries::Options { settled, open, rate, data, stores }).await?;
-            println!("{}", serde_json::to_string_pretty(&result)?);
-            Ok(())
+            queries::run(queries::Options { settled, open, rate, data, stores }).await?
         }
         Some(Role::Kit { store, url, seconds }) => {
-            let result = kit::run(store, url.as_deref(), *seconds).await?;
-            println!("{}", serde_json::to_string_pretty(&result)?);
-            Ok(())
+            kit::run(store, url.as_deref(), *seconds).await?
         }
-        Some(Role::Memory { cases }) => {
-            let result = memory::run(*cases).await?;
-            println!("{}", serde_json::to_string_pretty(&result)?);
-            Ok(())
-        }
-        Some(Role::Rules) => {
-            println!("{}", serde_json::to_string_pretty(&rules::run()?)?);
-            Ok(())
-        }
-        None => throughput(&cli).await,
-    }
+        Some(Role::Memory { cases }) => memory::run(*cases).await?,
+        Some(Role::Rules) => rules::run()?,
+    };
+    println!("{}", serde_json::to_string_pretty(&result)?);
+    Ok(())
 }
 
 /// Connections kept per address must follow what is in use, or services that share one are slow.

@@ -1,6 +1,6 @@
-//! Nodes that share one database, under a steady load, while every some seconds one of them is killed, stopped or drained
-//! and the database is killed twice: what was acknowledged and lost, what took effect twice, how long anything waited,
-//! and whether the database's restarts moved partitions.
+//! Nodes that share one database, under a steady load, while every some seconds one of them is killed, stopped or
+//! drained and the database is killed twice: what was acknowledged and lost, what took effect twice, how long anything
+//! waited, and whether the database's restarts moved partitions.
 
 use crate::nodes_books::{Books, serve};
 use crate::postgres::Database;
@@ -198,8 +198,8 @@ fn held<T>(of: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Sends each report at its time, again and again until a node has acknowledged it, as an outbox does. Says how often one
-/// was sent again.
+/// Sends each report at its time, again and again until a node has acknowledged it, as an outbox does. Says how often
+/// one was sent again.
 async fn send_all(nodes: Arc<[Node]>, books: Arc<Books>, options: Options) -> anyhow::Result<u64> {
     let (again, room) = (Arc::new(AtomicU64::new(0)), Arc::new(Semaphore::new(UNDER_WAY)));
     let began = tokio::time::Instant::now();

@@ -1,5 +1,5 @@
-//! The services of a run on several nodes, and their books: what was asked of them when, under which keys, and what took
-//! effect more than once.
+//! The services of a run on several nodes, and their books: what was asked of them when, under which keys, and what
+//! took effect more than once.
 
 use crate::participant::{ANSWER, saga_number};
 use crate::supervisor::SERVICES;
