@@ -27,6 +27,8 @@ pub(crate) struct Shares {
     pub(crate) leaving: BTreeSet<Partition>,
     /// The life in which they were taken.
     pub(crate) life: u64,
+    /// Something could not be given back: by the store it is ours, and nobody works on it.
+    pub(crate) is_unsure: bool,
     /// The life in which the commit was asked for whose effects are released next.
     pub(crate) asked_in: Option<u64>,
     /// The partitions for which that commit has left letters.
@@ -56,6 +58,7 @@ impl Shares {
             held: BTreeSet::new(),
             leaving: BTreeSet::new(),
             life: shared.life.current(),
+            is_unsure: false,
             asked_in: None,
             posted: BTreeSet::new(),
             was_ready: false,

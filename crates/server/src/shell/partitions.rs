@@ -58,8 +58,10 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         }
         let takes = !self.stopped && !self.shared.life.is_leaving();
         let mut leases = self.store.claim(0).await?;
-        if leases.is_empty() && !shares.held.is_empty() {
-            leases = self.store.raise().await?; // its connection broke
+        let connection_broke = leases.is_empty() && !shares.held.is_empty();
+        if connection_broke || shares.is_unsure {
+            leases = self.store.raise().await?;
+            shares.is_unsure = false;
         }
         let most = share.saturating_sub(leases.len());
         if takes && most > 0 && self.shared.life.all_are_back(self.clock.boot()) {
@@ -96,8 +98,10 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         let count = partitions.len();
         match self.store.release(partitions).await {
             Ok(()) => tracing::info!(count, "partitions were given back"),
-            // They are ours by the store alone, and so are taken up again or raised.
-            Err(error) => tracing::warn!(%error, count, "partitions can't be given back"),
+            Err(error) => {
+                shares.is_unsure = true;
+                tracing::warn!(%error, count, "partitions can't be given back; they are taken up again");
+            }
         }
         self.store.call(Call::Leases);
     }
