@@ -30,6 +30,7 @@ mod line;
 mod need;
 mod node;
 mod queue;
+mod refused;
 
 pub use effect::{EffectId, EffectResult, LaunchedEffect};
 pub use line::{JUMP_MS, Jump, Line, STRIDE_MS};

@@ -11,6 +11,7 @@ use crate::holdings::Holdings;
 use crate::need::{Done, Need, StoreFault, TurnedAway};
 use crate::node::settings::SettingsSeen;
 use crate::queue::{NotTaken, Queue, tickets};
+use crate::refused::RefusedLetters;
 use amends_engine::{
     Answer, Engine, Epoch, Input, Lease, Letter, LetterId, Loaded, LookupRequest, LookupResult,
     Moment, OpenPage, OpenPlace, Output, Partition, Ticket,
@@ -94,8 +95,7 @@ pub struct Node {
     early: Vec<(Partition, Timestamp, Input)>,
     /// Those that have waited so.
     waited: BTreeSet<Ticket>,
-    /// How often the store has refused what a letter alone brought.
-    refused_letters: BTreeMap<LetterId, u32>,
+    refused_letters: RefusedLetters,
 }
 
 #[derive(Debug)]
@@ -185,7 +185,7 @@ impl Node {
             letters_taken: 0,
             early: Vec::new(),
             waited: BTreeSet::new(),
-            refused_letters: BTreeMap::new(),
+            refused_letters: RefusedLetters::default(),
         }
     }
 

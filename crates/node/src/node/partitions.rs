@@ -13,9 +13,6 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Letters of one partition that are read at once.
 const LETTERS: usize = 200;
 
-/// How often the store may refuse what a letter alone brings before it is left there.
-const LETTER_TRIES: u32 = 2;
-
 /// Tickets of letters have this bit, and those of whoever waits have not.
 const OF_LETTERS: Ticket = 1 << 63;
 
@@ -160,8 +157,8 @@ impl Node {
 
     pub(super) fn letters_came(&mut self, partition: Partition, read: LettersRead) {
         self.has_read = true;
-        let refused = &self.refused_letters;
-        let is_left = |id: LetterId| refused.get(&id).is_some_and(|times| *times >= LETTER_TRIES);
+        let (refused, now) = (&self.refused_letters, self.moment.now);
+        let is_left = |id: LetterId| refused.is_left(id, now);
         if let Some(held) = self.holdings.as_mut().and_then(|holdings| holdings.get_mut(partition))
         {
             held.inbox.take(read, is_left);
@@ -182,7 +179,7 @@ impl Node {
                     Ok(input) => input,
                     Err(why) => {
                         held.inbox.done_with(letter.id);
-                        self.refused_letters.insert(letter.id, LETTER_TRIES);
+                        self.refused_letters.leave(letter.id);
                         let tickets = Vec::new();
                         let fault = Fault::Unreadable(why);
                         let told = TurnedAway { fault, tickets, refused: true };
@@ -242,7 +239,10 @@ impl Node {
     ) -> (Vec<(Ticket, Answer)>, Vec<(LetterId, Answer)>) {
         let answers = std::mem::take(&mut turn.output.answers);
         for (partition, letters) in std::mem::take(&mut turn.taken) {
-            letters.into_iter().for_each(|id| self.done_with(partition, id));
+            for id in letters {
+                self.done_with(partition, id);
+                self.refused_letters.forget(id);
+            }
         }
         if self.holdings.is_none() {
             return (answers, Vec::new());
@@ -260,7 +260,7 @@ impl Node {
         if turn.inputs == 1
             && let Some(id) = turn.taken.values().flatten().next()
         {
-            *self.refused_letters.entry(*id).or_default() += 1;
+            self.refused_letters.refuse(*id, self.moment.now);
         }
     }
 

@@ -118,6 +118,23 @@ impl World<'_> {
         shells.all(|shell| is_at_rest(shell) && goes_by_it(shell))
     }
 
+    /// What keeps several nodes from their rest, for people.
+    pub(super) fn restless(&self) -> String {
+        let Some(nodes) = &self.nodes else { return String::new() };
+        let mut told = String::new();
+        for (partition, kind) in nodes.waiting() {
+            told.push_str(&format!("; a letter `{}` waits for {partition}", kind.as_str()));
+        }
+        let version = self.store.rows.settings_version();
+        for shell in self.others.iter().chain([&self.shell]) {
+            let seen = shell.node.as_ref().map(|node| (node.settings_seen(), node.is_ready()));
+            if seen != Some((version, true)) {
+                told.push_str(&format!("; node {} is at {seen:?} of {version}", shell.number));
+            }
+        }
+        told
+    }
+
     fn beat(&mut self, node: usize, now: i64, until: i64) {
         let highest = self.store.rows.highest_sequence();
         let Some(nodes) = &mut self.nodes else { return };

@@ -2,8 +2,8 @@
 //! It does at one moment what a database does in one statement.
 
 use amends_engine::{
-    Batch, Epoch, Lease, Letter, LetterId, LetterMark, LettersRead, Partition, Share, SharedStore,
-    Ticket,
+    Batch, Epoch, Lease, Letter, LetterId, LetterKind, LetterMark, LettersRead, Partition, Share,
+    SharedStore, Ticket,
 };
 use amends_simulate::SeededRng;
 use std::collections::BTreeMap;
@@ -228,6 +228,12 @@ impl Nodes {
     pub(super) fn with_letters(&self) -> impl Iterator<Item = Partition> {
         let some = self.letters.iter().filter(|(_, letters)| !letters.is_empty());
         some.map(|(partition, _)| *partition)
+    }
+
+    /// Letters that wait, and for whom.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = (Partition, LetterKind)> {
+        let all = self.letters.values().flat_map(BTreeMap::values);
+        all.map(|letter| (letter.partition, letter.kind))
     }
 
     /// What whoever has left a letter is told, if it still waits.

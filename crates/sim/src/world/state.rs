@@ -134,8 +134,9 @@ impl<'s> World<'s> {
             self.events += 1;
             self.story.set_time(self.queue.now());
             if self.events > EVENTS_LIMIT || self.queue.now() > LONGEST_MS {
+                let (events, restless) = (self.events, self.restless());
                 let last =
-                    format!("after {} events something still goes on: {event:?}", self.events);
+                    format!("after {events} events something still goes on: {event:?}{restless}");
                 self.checks.fail("ends", self.queue.now(), last);
             }
             if self.checks.failed() {
