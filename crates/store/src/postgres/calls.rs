@@ -199,7 +199,7 @@ mod tests {
         answers.iter().for_each(|call| due.add(call.clone()));
         [7, 9, 8].map(Call::Settings).into_iter().for_each(|call| due.add(call));
         let payloads = due.payloads();
-        assert!(payloads.len() == 3 && payloads.iter().all(|text| text.len() < 8_000));
+        assert!(payloads.len() == 2 && payloads.iter().all(|text| text.len() < 8_000));
         let back: Vec<Call> =
             payloads.iter().flat_map(|text| text.split(' ').filter_map(read)).collect();
         let of_parts = [Call::Letters(Partition(3)), Call::Letters(Partition(12))];
