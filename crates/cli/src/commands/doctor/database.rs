@@ -264,6 +264,7 @@ mod tests {
             version: 4,
             parts: parts.map(Partition).collect(),
             offset_ms: Some(offset_ms),
+            settings: 0,
         };
         let of = |nodes| of_nodes(&ClusterSeen { nodes, ..ClusterSeen::default() });
         let line = |nodes| super::super::line(&of(nodes).expect("it is told"));
