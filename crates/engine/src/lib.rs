@@ -43,6 +43,7 @@ mod questions;
 mod record;
 mod residence;
 mod rule_holds;
+mod rulebook_row;
 mod same_answer;
 mod service_queue;
 mod settings;
@@ -79,7 +80,7 @@ pub use input::{
 pub use letter::{LETTER_BYTES, Letter, LetterId, LetterKind, LetterMark, LettersRead};
 pub use lookup::{
     BrokenCase, EARLIER_VERSIONS, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace,
-    Quarantined, RawCase, RawRow, RawValue, RulebookRow, UnreadableRow, UnreadableRulebook,
+    Quarantined, RawCase, RawRow, RawValue,
 };
 pub use memory::{Memory, MemoryConflict};
 pub use moment::{Moment, Trust};
@@ -97,6 +98,7 @@ pub use record::{
     StrangerDecisionRow, Subject, Write,
 };
 pub use residence::MemoryUse;
+pub use rulebook_row::{RulebookRow, UnreadableRow, UnreadableRulebook};
 pub use same_answer::SameAnswer;
 pub use settings::Settings;
 pub use survey::{

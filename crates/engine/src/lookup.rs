@@ -1,8 +1,8 @@
 //! What a loop asks a store before it steps the engine, and what it gets.
 
-use crate::{Epoch, SagaRow, Settings, SharedStore, StoredCase};
+use crate::{Epoch, RulebookRow, SagaRow, Settings, SharedStore, StoredCase, UnreadableRow};
 use amends_protocol::{CaseId, ReportKey, SagaId, Salt, Timestamp};
-use amends_rulebook::{Rulebook, SourceFile, StillNeeded, load_sources};
+use amends_rulebook::StillNeeded;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -92,15 +92,6 @@ impl Default for OpenPlace {
     }
 }
 
-/// A row that doesn't read back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnreadableRow {
-    /// Which, e.g. ``step `s-1-2-…` ``.
-    pub row: String,
-    /// What is wrong with it.
-    pub why: String,
-}
-
 /// What is left of a case of which a row doesn't read back: enough to know what belongs to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrokenCase {
@@ -155,66 +146,4 @@ pub enum RawValue {
     Text(String),
     /// Nothing.
     Nothing,
-}
-
-/// One version of a rulebook.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RulebookRow {
-    /// Its name.
-    pub name: Arc<str>,
-    /// Its content hash; the key.
-    pub hash: Arc<str>,
-    /// Path and text of its files, root first; empty in lists.
-    pub sources: Vec<(String, String)>,
-    /// When it was stored.
-    pub stored_at: Timestamp,
-    /// Whether new cases are planned with it.
-    pub active: bool,
-    /// Whether it is the version of its name that was last taken from a file.
-    pub from_file: bool,
-}
-
-/// A stored version of a rulebook that can't be understood any more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnreadableRulebook {
-    /// Its name.
-    pub name: Arc<str>,
-    /// Its content hash.
-    pub hash: Arc<str>,
-    /// The first mistake.
-    pub why: String,
-}
-
-impl UnreadableRulebook {
-    pub(crate) fn into_row(self, active: bool) -> UnreadableRow {
-        let Self { name, hash, why } = self;
-        let row = format!("rulebook `{name}` ({hash})");
-        if !active {
-            return UnreadableRow { row, why };
-        }
-        let mend = "no version of it is active now; activate one that can be read";
-        UnreadableRow { row, why: format!("{why}; {mend}") }
-    }
-}
-
-impl RulebookRow {
-    /// Understands its sources.
-    ///
-    /// # Errors
-    /// With the first mistake: it was written by another version of this program, or by nobody.
-    pub fn read(&self) -> Result<Arc<Rulebook>, UnreadableRulebook> {
-        let files = self.sources.iter();
-        let files =
-            files.map(|(path, text)| SourceFile { path: path.clone(), text: text.as_str().into() });
-        let read = load_sources(files.collect());
-        read.rulebook.ok_or_else(|| UnreadableRulebook {
-            name: Arc::clone(&self.name),
-            hash: Arc::clone(&self.hash),
-            why: read
-                .diagnostics
-                .into_iter()
-                .next()
-                .map_or_else(|| "it is empty".to_owned(), |d| d.message),
-        })
-    }
 }

@@ -31,6 +31,7 @@ mod need;
 mod node;
 mod queue;
 mod refused;
+mod settings_seen;
 
 pub use effect::{EffectId, EffectResult, LaunchedEffect};
 pub use line::{JUMP_MS, Jump, Line, STRIDE_MS};

@@ -9,9 +9,9 @@ mod turns;
 use crate::effect::{EffectId, EffectResult, UnderWay};
 use crate::holdings::Holdings;
 use crate::need::{Done, Need, StoreFault, TurnedAway};
-use crate::node::settings::SettingsSeen;
 use crate::queue::{NotTaken, Queue, tickets};
 use crate::refused::RefusedLetters;
+use crate::settings_seen::SettingsSeen;
 use amends_engine::{
     Answer, Engine, Epoch, Input, Lease, Letter, LetterId, Loaded, LookupRequest, LookupResult,
     Moment, OpenPage, OpenPlace, Output, Partition, Ticket,

@@ -4,39 +4,18 @@
 use super::{Node, Phase, Turn};
 use amends_engine::{Answer, Input, Partition, Settings};
 
-/// The version of the settings that is known here.
-#[derive(Debug, Default)]
-pub(super) struct SettingsSeen {
-    seen: u64,
-    /// What the store has is said to be this.
-    stands: u64,
-    /// The seat is about to be held here: whoever held it before may have changed what nobody has told of yet.
-    unsure: bool,
-}
-
-impl SettingsSeen {
-    /// It was read with everything else.
-    pub(super) fn loaded(&mut self, version: u64) {
-        *self = Self { seen: version, stands: self.stands.max(version), unsure: false };
-    }
-
-    fn is_due(&self) -> bool {
-        self.unsure || self.stands > self.seen
-    }
-}
-
 impl Node {
     // What the driver says and asks, at any time.
 
     /// The settings of the store have this version, or a later one: they are read if that is news.
     pub fn settings_stand(&mut self, version: u64) {
-        self.settings.stands = self.settings.stands.max(version);
+        self.settings.stand(version);
     }
 
     /// The version of the settings that this node goes by: to be said along with its signs of life.
     #[must_use]
     pub fn settings_seen(&self) -> u64 {
-        self.settings.seen
+        self.settings.seen()
     }
 
     // What is made of it.
@@ -52,7 +31,7 @@ impl Node {
 
     /// Before the seat is adopted, whatever was set before is learned.
     pub(super) fn read_settings_again(&mut self) {
-        self.settings.unsure = true;
+        self.settings.doubt();
     }
 
     /// Nothing that is in flight, or waits, is touched by it.
@@ -79,7 +58,7 @@ impl Node {
 
     /// A commit has made a version of the settings: whoever has set something is told which.
     pub(super) fn have_set(&mut self, version: u64, turn: &mut Turn) {
-        self.settings.seen = self.settings.seen.max(version);
+        self.settings.made(version);
         turn.made = Some(version);
         for (ticket, answer) in &mut turn.output.answers {
             if *answer == Answer::Done && turn.sets.contains(ticket) {
