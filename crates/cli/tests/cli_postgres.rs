@@ -76,6 +76,9 @@ fn a_second_supervisor_waits_and_takes_over_what_the_first_had_acknowledged() {
     let parts = |node: &serde_json::Value| node["parts"].as_array().map(Vec::len);
     assert_eq!((parts(&nodes[0]), parts(&nodes[1])), (Some(64), Some(0)), "{nodes}");
     assert!(nodes.as_array().expect("a list").iter().all(|node| node["state"] == "alive"));
+    let drain = ["cluster", "drain", "first"];
+    let said = finish(command().args(drain).env("AMENDS_CLUSTER_DATABASE", &database));
+    assert!(said.exits(4).stderr.contains("`first` has all of it"));
     first.kill();
     let second = second.join().expect("it takes over");
     assert!(second.log().contains("this one waits until it is gone"), "{}", second.log());

@@ -90,6 +90,12 @@ impl Nodes {
     ) -> Result<NodeView, Problem> {
         let view = self.view().await.map_err(store_problem)?;
         let state = living(&view, node).map_err(refused)?.state;
+        if self.one_of_several().is_none() {
+            let detail = format!(
+                "nodes don't share this store (`cluster.share`): `{node}` has all of it or waits for it. Stop the one that works, and another that waits takes over"
+            );
+            return Err(Problem::new(ProblemCode::Conflict, detail));
+        }
         if state == NodeState::Alive && !last && is_last(&view, node) {
             let detail = format!(
                 "`{node}` is the last node that works: nothing would be asked of services until another one is there. Start one, or say `last: true`"
@@ -236,7 +242,8 @@ pub(crate) mod tests {
         let mut a = node("a", 0..32);
         a.parts.push(Partition::SEAT);
         let c = NodeSeen { is_alive: false, silent_ms: 90_000, ..node("c", 0..0) };
-        ClusterSeen { nodes: vec![a, node("b", 32..64), c], letters: 2, oldest_letter_ms: Some(70) }
+        let nodes = vec![a, node("b", 32..64), c];
+        ClusterSeen { nodes, is_shared: true, letters: 2, oldest_letter_ms: Some(70) }
     }
 
     #[test]

@@ -46,6 +46,8 @@ impl NodeSeen {
 pub struct ClusterSeen {
     /// Those that have shown themselves within the last day, by name.
     pub nodes: Vec<NodeSeen>,
+    /// They hold it in partitions, each by itself; else one holds it as a whole, and others wait for it to go.
+    pub is_shared: bool,
     /// Letters that wait for the nodes whose they are.
     pub letters: u64,
     /// For how long the oldest of them has waited, in milliseconds by the clock of the database; none without letters.

@@ -59,7 +59,7 @@ pub use status::{LeasesSeen, PostgresSeen, TableSeen};
 
 use crate::closing::Closing;
 use crate::{
-    Call, Calls, Hearing, LetterMark, Letters, LettersRead, NodeSeen, Nodes,
+    Call, Calls, ClusterSeen, Hearing, LetterMark, Letters, LettersRead, NodeSeen, Nodes,
     roles::{names::*, roles},
     threads::{Reading, Writing},
 };
@@ -251,6 +251,24 @@ impl PostgresStore {
             })
             .map_err(|error| thread_failed(&self.shared.place, &error))?;
         done.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+impl PostgresStore {
+    /// Looks at the nodes that share it, and at what waits between them.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn cluster(&self) -> Result<ClusterSeen, StoreError> {
+        self.reading().ask(nodes::cluster).await
+    }
+
+    /// As [`set_leaving`](Self::set_leaving), by a node that has the store open.
+    ///
+    /// # Errors
+    /// When the store can't be written.
+    pub async fn tell_leaving(&self, node: String, leaving: bool) -> Result<bool, StoreError> {
+        self.writing().order(move |writer| writer.set_leaving(&node, leaving)).await
     }
 }
 

@@ -1,7 +1,8 @@
 //! The nodes that share a store, as their rows tell.
 
 use super::{
-    PostgresStore, letters,
+    letters,
+    parts::IS_SHARED,
     session::{Session, database, get},
 };
 use crate::{ClusterSeen, NodeSeen, Partition, StoreError};
@@ -44,27 +45,10 @@ fn node(row: &PgRow) -> sqlx::Result<NodeSeen> {
 /// The nodes, and what waits between them.
 pub(super) fn cluster(session: &Session) -> Result<ClusterSeen, StoreError> {
     let nodes = all(session)?;
+    let is_shared = session.text(IS_SHARED).map_err(database(DOING))? == "true";
     let letters: u64 = letters::waiting(session)?.iter().map(|(_, count)| count).sum();
     let oldest_letter_ms = if letters == 0 { None } else { letters::oldest_ms(session)? };
-    Ok(ClusterSeen { nodes, letters, oldest_letter_ms })
-}
-
-impl PostgresStore {
-    /// Looks at the nodes that share it, and at what waits between them.
-    ///
-    /// # Errors
-    /// When the store can't be read.
-    pub async fn cluster(&self) -> Result<ClusterSeen, StoreError> {
-        self.reading().ask(cluster).await
-    }
-
-    /// As [`set_leaving`](Self::set_leaving), by a node that has the store open.
-    ///
-    /// # Errors
-    /// When the store can't be written.
-    pub async fn tell_leaving(&self, node: String, leaving: bool) -> Result<bool, StoreError> {
-        self.writing().order(move |writer| writer.set_leaving(&node, leaving)).await
-    }
+    Ok(ClusterSeen { nodes, is_shared, letters, oldest_letter_ms })
 }
 
 /// The highest sequence of all case numbers.

@@ -57,7 +57,8 @@ const ADOPTED: &str = "
     SELECT greatest(last_seq, (SELECT value / 64 - 1 FROM marks WHERE name = 'first_number')), orderly
     FROM lease WHERE partition = $1 AND owner = $2 AND epoch = $3";
 
-const IS_SHARED: &str = "SELECT EXISTS (SELECT FROM marks WHERE name = 'first_number')::text";
+pub(super) const IS_SHARED: &str =
+    "SELECT EXISTS (SELECT FROM marks WHERE name = 'first_number')::text";
 /// From now on nodes share the parts. No node that holds everything lives, and whatever one of before may still have
 /// under way is refused. Numbers of cases tell their part from the next multiple of 64 on.
 const SHARE: &str = "

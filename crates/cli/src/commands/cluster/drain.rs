@@ -55,6 +55,9 @@ pub(super) fn drain(options: &DrainOptions) -> Outcome {
     let (cluster, name) = (cluster(&options.config)?, &options.node);
     let seen = look(&cluster)?;
     let node = living(&seen, name)?;
+    if !seen.is_shared {
+        return refuse(ProblemCode::Conflict, whole(name));
+    }
     if !options.yes && !node.leaving && seen.is_last(name) {
         let what = format!(
             "drain `{name}`, the last node that works: nothing is asked of services until another one is there, or it is resumed"
@@ -103,6 +106,12 @@ fn silent(node: &NodeSeen) -> String {
     let (name, seconds) = (&node.name, node.silent_ms / 1_000);
     format!(
         "`{name}` does not live: it showed itself last {seconds} s ago, and the others take what it held without being told"
+    )
+}
+
+fn whole(name: &str) -> String {
+    format!(
+        "nodes don't share this store (`cluster.share`): `{name}` has all of it or waits for it. Stop the one that works, and another that waits takes over"
     )
 }
 

@@ -148,7 +148,7 @@ pub(super) mod tests {
     }
 
     pub(super) fn seen(nodes: Vec<NodeSeen>) -> ClusterSeen {
-        ClusterSeen { nodes, letters: 3, oldest_letter_ms: Some(4_000) }
+        ClusterSeen { nodes, is_shared: true, letters: 3, oldest_letter_ms: Some(4_000) }
     }
 
     #[test]

@@ -147,3 +147,16 @@ async fn one_that_keeps_its_cases_in_a_file_is_alone() {
     let drain = post("/v1/nodes/a/drain", &json!({"reason": "x"}));
     assert_eq!(desk.send(drain).await.problem(), "not-found");
 }
+
+#[tokio::test]
+async fn one_that_holds_all_is_stopped_and_not_drained() {
+    let shared = Arc::new(Mutex::new(three()));
+    let desk = Desk::open().await.among(Nodes::of(Pretended(Arc::clone(&shared)), "a", false));
+    let refused = desk.send(post("/v1/nodes/a/drain", &json!({"reason": "x"}))).await;
+    assert!(refused.problem() == "conflict" && refused.detail().contains("`cluster.share`"));
+    assert!(!is_leaving(&shared, "a"));
+    let page = desk.get("/nodes").await;
+    let page = page.body.as_str().expect("a page");
+    assert!(page.contains("One node holds all") && !page.contains("/acts\""), "{page}");
+    assert!(desk.get("/v1/overview").await.body["node"].is_null());
+}
