@@ -233,16 +233,6 @@ pub async fn read_cases(client: &Client, url: &str) -> anyhow::Result<Cases> {
     }
 }
 
-/// Counts open cases by their list, which is that of the store: at most a page of them.
-///
-/// # Errors
-/// As [`read_overview`].
-pub async fn count_open(client: &Client, url: &str) -> anyhow::Result<u64> {
-    let page: Page<CaseSummary> =
-        ask(client, &format!("{url}/v1/cases?state=open&limit={PAGE}")).await?;
-    Ok(page.items.len() as u64)
-}
-
 /// Asks for the numbers of everything.
 ///
 /// # Errors

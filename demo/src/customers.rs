@@ -6,6 +6,7 @@ use crate::faults::By;
 use crate::options::DemoOptions;
 use crate::progress::Progress;
 use crate::shop::{Ending, Shop};
+use crate::supervisor::AWAY_FOR;
 use crate::workload::PlannedOrder;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -61,8 +62,13 @@ fn pause(shop: &Shop, options: &DemoOptions, orders: usize) -> Option<Duration> 
     }
     let each = u32::try_from(orders).unwrap_or(u32::MAX).div_ceil(options.clients).max(1);
     let services = shop.business().services.len();
-    let all = deploys::time_of_all(services, Duration::from_secs(options.deploy_seconds));
-    options.gateways.then(|| (all / each).max(Duration::from_millis(1)))
+    let all = match (options.gateways, options.chaos && options.nodes > 1) {
+        (true, _) => deploys::time_of_all(services, Duration::from_secs(options.deploy_seconds)),
+        // Each is away twice, and drained.
+        (false, true) => 3 * AWAY_FOR * options.nodes,
+        (false, false) => return None,
+    };
+    Some((all / each).max(Duration::from_millis(1)))
 }
 
 /// Places one order, with the faults that are done to a service from outside.

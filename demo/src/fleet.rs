@@ -14,6 +14,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How often it is looked who holds what, and how long the answer may take.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
@@ -53,6 +54,7 @@ pub struct Fleet {
     nodes: Vec<Arc<SupervisorProcess>>,
     balancer: Option<Balancer>,
     held: Mutex<Held>,
+    turn: Arc<Semaphore>,
 }
 
 /// Who was seen to hold what, and how often that has changed.
@@ -93,7 +95,12 @@ impl Fleet {
         };
         if nodes <= 1 {
             let nodes = vec![start("supervisor", false).await?];
-            return Ok(Self { nodes, balancer: None, held: Mutex::default() });
+            return Ok(Self {
+                nodes,
+                balancer: None,
+                held: Mutex::default(),
+                turn: one_at_a_time(),
+            });
         }
         // The first makes the tables and the rulebook's version; the others find them.
         let mut all = vec![start("node-1", true).await?];
@@ -101,7 +108,7 @@ impl Fleet {
         all.extend(try_join_all(names.iter().map(|name| start(name, true))).await?);
         let urls: Vec<String> = all.iter().map(|node| node.url()).collect();
         let balancer = Some(Balancer::before(&urls).await?);
-        Ok(Self { nodes: all, balancer, held: Mutex::default() })
+        Ok(Self { nodes: all, balancer, held: Mutex::default(), turn: one_at_a_time() })
     }
 
     /// Where services report and people look: stays the same over restarts.
@@ -125,6 +132,11 @@ impl Fleet {
         self.balancer.is_some()
     }
 
+    /// The turn of whoever strikes one of them; dropping it gives it back.
+    pub(crate) async fn turn(&self) -> anyhow::Result<OwnedSemaphorePermit> {
+        Ok(Arc::clone(&self.turn).acquire_owned().await?)
+    }
+
     /// Asks all to end, and kills those that don't.
     pub async fn end(&self) {
         futures_util::future::join_all(self.nodes.iter().map(|node| node.end())).await;
@@ -145,22 +157,37 @@ impl Fleet {
         })
     }
 
+    /// Letters that wait between nodes; one if nobody says.
+    pub(crate) async fn letters(&self, client: &Client) -> u64 {
+        match self.is_shared() {
+            true => self.look(client).await.map_or(1, |view| view.letters_waiting),
+            false => 0,
+        }
+    }
+
+    async fn look(&self, client: &Client) -> Option<NodesView> {
+        let told = client.get(&format!("{}/v1/nodes", self.url()), LOOK_LIMIT).await.ok()?;
+        let told = told.status.is_success().then_some(told.body)?;
+        serde_json::from_value(told).ok()
+    }
+
     /// Looks who holds what until it is dropped, if there are several.
     pub(crate) async fn watch(&self, client: &Client) -> Infallible {
         if !self.is_shared() {
             return std::future::pending().await;
         }
         loop {
-            let told = client.get(&format!("{}/v1/nodes", self.url()), LOOK_LIMIT).await;
             // Whoever was asked may just have been killed.
-            if let Ok(view) = told.map(|said| serde_json::from_value::<NodesView>(said.body))
-                && let Ok(view) = view
-            {
+            if let Some(view) = self.look(client).await {
                 self.held.lock().unwrap_or_else(PoisonError::into_inner).look(&view);
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
+}
+
+fn one_at_a_time() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(1))
 }
 
 impl Held {

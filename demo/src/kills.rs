@@ -181,21 +181,14 @@ async fn strike(
                 returning.spawn(async move { service.let_up().await });
                 met
             }
-            Victim::Supervisor => kill_supervisor(shop, 0, returning).await?,
-            Victim::Node(n) => kill_supervisor(shop, n, returning).await?,
-            Victim::Frozen(n) => {
-                let node = node(shop, n)?;
-                let met = node.freeze().await;
-                returning.spawn(async move {
-                    node.thaw().await;
-                    Ok(())
-                });
+            Victim::Supervisor => {
+                let supervisor = node(shop, 0)?;
+                let met = supervisor.kill().await;
+                returning.spawn(async move { supervisor.revive().await });
                 met
             }
-            Victim::Drained(n) => {
-                let node = node(shop, n)?;
-                returning.spawn(async move { node.drain().await });
-                true
+            Victim::Node(n) | Victim::Frozen(n) | Victim::Drained(n) => {
+                strike_node(shop, (victim, n), returning).await?
             }
             Victim::Database => {
                 let database = Arc::clone(shop.database().context("there is no database")?);
@@ -226,14 +219,32 @@ fn node(shop: &Shop, n: usize) -> anyhow::Result<Arc<SupervisorProcess>> {
     shop.supervisors().nodes().get(n).cloned().context("there are fewer nodes")
 }
 
-async fn kill_supervisor(
+/// Strikes one of several supervisors, which is away for so long that others take its place. One at a time: else nobody
+/// would be there to do so.
+async fn strike_node(
     shop: &Shop,
-    n: usize,
+    (blow, n): (Victim, usize),
     returning: &mut JoinSet<anyhow::Result<()>>,
 ) -> anyhow::Result<bool> {
-    let supervisor = node(shop, n)?;
-    let met = supervisor.kill().await;
-    returning.spawn(async move { supervisor.revive().await });
+    let node = node(shop, n)?;
+    let turn = shop.supervisors().turn().await?;
+    let met = match blow {
+        Victim::Node(_) => node.kill().await,
+        Victim::Frozen(_) => node.freeze().await,
+        _ => true,
+    };
+    returning.spawn(async move {
+        let back = match blow {
+            Victim::Node(_) => node.revive_later().await,
+            Victim::Frozen(_) => {
+                node.thaw_later().await;
+                Ok(())
+            }
+            _ => node.drain().await,
+        };
+        drop(turn);
+        back
+    });
     Ok(met)
 }
 

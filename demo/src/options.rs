@@ -78,7 +78,8 @@ pub struct DemoOptions {
     pub store: StoreKind,
     /// How many supervisors share the work, each on a part of the orders: nodes on one PostgreSQL of the run's own,
     /// which needs a build with the feature `postgres`. Services report to any of them, through a balancer. With
-    /// `--chaos` nodes are killed, stopped (SIGSTOP) until others have taken their place, and drained.
+    /// `--chaos` nodes are killed, stopped (SIGSTOP) until others have taken their place, and drained, one at a time;
+    /// the orders are spread over all of that.
     #[arg(long, default_value_t = 1, value_name = "NUMBER", conflicts_with_all = ["secure", "kill_supervisor"], value_parser = clap::value_parser!(u32).range(1..=9))]
     pub nodes: u32,
     /// How long to wait for all cases to settle once the orders are placed, in seconds.

@@ -89,7 +89,7 @@ pub struct Unrest {
     /// Cases that are open.
     pub open_cases: u64,
     /// Requests that are neither done nor given up, reports in outboxes, and errands, by service; messages that wait at
-    /// a broker.
+    /// a broker, and letters between nodes.
     pub busy: BTreeMap<String, u64>,
 }
 
@@ -299,12 +299,16 @@ impl Shop {
     pub async fn rest(&self, patience: Duration) -> anyhow::Result<Result<(), Unrest>> {
         let deadline = Instant::now() + patience;
         loop {
-            // In this order: a report leaves its outbox only when its case is open, or when it is at the broker, which
-            // it leaves only when its case is open. Looked at twice, because a case that has just settled may have put
-            // an action back to work.
+            // In this order: a report leaves its outbox only when its case is open, or when it is at the broker or a
+            // letter between nodes, which it leaves only when its case is open. Looked at twice, because a case that
+            // has just settled may have put an action back to work.
             let mut unrest = self.look()?;
             if unrest.busy.is_empty() {
                 unrest.busy.extend(self.at_the_broker().await);
+            }
+            if unrest.busy.is_empty() {
+                let letters = self.supervisors.letters(&self.reader).await;
+                unrest.busy.extend((letters > 0).then(|| ("letters".to_owned(), letters)));
             }
             if unrest.busy.is_empty() {
                 unrest.open_cases = self.open_cases().await?;
@@ -323,16 +327,11 @@ impl Shop {
         }
     }
 
-    /// How many cases go on by themselves; of several supervisors, 200 at most are counted.
+    /// How many cases go on by themselves.
     ///
     /// # Errors
     /// When the supervisor can't be asked.
     pub async fn open_cases(&self) -> anyhow::Result<u64> {
-        let url = self.supervisors.url();
-        if self.supervisors.is_shared() {
-            // The overview of a node is of its own part.
-            return cases::count_open(&self.reader, &url).await;
-        }
         Ok(self.case_states().await?.get(&CaseState::Open).copied().unwrap_or(0))
     }
 
@@ -341,15 +340,7 @@ impl Shop {
     /// # Errors
     /// When the supervisor can't be asked.
     pub async fn case_states(&self) -> anyhow::Result<BTreeMap<CaseState, u64>> {
-        let mut states = BTreeMap::new();
-        for node in self.supervisors.nodes() {
-            for (state, count) in cases::read_overview(&self.reader, &node.url()).await?.cases {
-                // Settled ones are counted in the store, all others by whoever works on them.
-                let known = states.entry(state).or_default();
-                *known = if state == CaseState::Settled { count } else { *known + count };
-            }
-        }
-        Ok(states)
+        Ok(cases::read_overview(&self.reader, &self.supervisors.url()).await?.cases)
     }
 
     /// Every case, from the supervisor's API.

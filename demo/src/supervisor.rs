@@ -18,9 +18,9 @@ use tokio::time::Instant;
 /// The pause before it is started again while its database is away.
 const AGAIN: Duration = Duration::from_millis(200);
 
-/// How long a frozen one stays so: longer than a node that does not show itself counts as alive, so that others have
-/// taken its place when it goes on.
-const FROZEN_FOR: Duration = Duration::from_secs(8);
+/// How long one of several is away, killed or frozen: longer than a node that does not show itself counts as alive, so
+/// that others have taken its place when it comes back.
+pub(crate) const AWAY_FOR: Duration = Duration::from_secs(8);
 /// How long a drained one is left without work.
 const DRAINED_FOR: Duration = Duration::from_secs(2);
 /// How long draining may take: longer than another node needs to come back.
@@ -94,8 +94,8 @@ impl SupervisorProcess {
         true
     }
 
-    /// Stops it with SIGSTOP, as a machine that hangs does; it goes on after [`Self::thaw`]. Says whether there was a
-    /// process to stop.
+    /// Stops it with SIGSTOP, as a machine that hangs does; it goes on after [`Self::thaw_later`]. Says whether there
+    /// was a process to stop.
     pub async fn freeze(&self) -> bool {
         let stopped = self.signal("STOP").await;
         self.stopped.fetch_add(u32::from(stopped), Ordering::Relaxed);
@@ -103,8 +103,8 @@ impl SupervisorProcess {
     }
 
     /// Lets it go on after a while, unless it was killed meanwhile.
-    pub async fn thaw(&self) {
-        tokio::time::sleep(FROZEN_FOR).await;
+    pub async fn thaw_later(&self) {
+        tokio::time::sleep(AWAY_FOR).await;
         self.signal("CONT").await;
     }
 
@@ -190,6 +190,15 @@ impl SupervisorProcess {
             });
         }
         Ok(())
+    }
+
+    /// The same after a while.
+    ///
+    /// # Errors
+    /// As [`Self::revive`].
+    pub async fn revive_later(&self) -> anyhow::Result<()> {
+        tokio::time::sleep(AWAY_FOR).await;
+        self.revive().await
     }
 
     /// Whether it keeps its cases in a database, which may be away.

@@ -19,7 +19,8 @@ fn three_nodes_that_are_killed_stopped_and_drained_lose_nothing() {
     assert_eq!(states, [CaseState::Settled], "{:?}", summary.cases);
     let nodes = summary.nodes.expect("there were several");
     assert_eq!((nodes.nodes, nodes.killed, nodes.stopped), (3, 3, 3), "{nodes}");
-    assert!(nodes.moved > 0, "{nodes}");
+    // Unless its process ends meanwhile; and whatever was held there moves.
+    assert!(nodes.drained > 0 && nodes.moved > 65, "{nodes}");
     let chaos = summary.chaos.expect("the run was one with chaos");
     let killed = ["database", "connections", "node-1", "node-2", "node-3"];
     let killed = killed.map(|name| chaos.kills_by_process.get(name));
