@@ -1,5 +1,5 @@
-//! Who is killed when: a plan made from the seed, and its execution while the customers order. "When" is how many orders
-//! have been answered, not a point in time, so that a slow machine meets the same plan. It judges nothing.
+//! Who is killed when: a plan made from the seed, and its execution while the customers order. "When" is how many
+//! orders have been answered, not a point in time, so that a slow machine meets the same plan. It judges nothing.
 
 use crate::process::START_LIMIT;
 use crate::progress::Progress;
