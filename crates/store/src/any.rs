@@ -5,9 +5,10 @@ use crate::{
     CaseFilter, CaseRecord, ClusterSeen, Committed, CredentialKind, CredentialRow, Credentials,
     FieldValue, Hearing, HoldingPage, HoldingPlace, Lease, Leases, Ledger, LetterMark, Letters,
     LettersRead, ListedCase, ListedErasure, ListedRejected, ListedStep, Loaded, LookupRequest,
-    LookupResult, NodeSeen, Nodes, OpenPage, OpenPlace, PageRequest, Partition, RawCase, Rejected,
-    RejectedFilter, RejectedKept, RejectedLimits, RejectedRow, RowPage, RulebookRow, Settings,
-    SettledBefore, Settlements, SqliteStore, StepFilter, StepRecord, StoreError, Upkeep,
+    LookupResult, NodeSeen, Nodes, OpenPage, OpenPlace, PageRequest, Partition, PermitsHeld,
+    PermitsWanted, RawCase, Rejected, RejectedFilter, RejectedKept, RejectedLimits, RejectedRow,
+    RowPage, RulebookRow, Settings, SettledBefore, Settlements, SqliteStore, StepFilter,
+    StepRecord, StoreError, Upkeep,
 };
 use amends_api::{CaseState, RejectedId};
 use amends_engine::{ErasedRow, ErasureRow, SagaRow, StoredCase};
@@ -297,6 +298,10 @@ impl Nodes for AnyStore {
 
     async fn highest_sequence(&self) -> Result<u64, StoreError> {
         ask!(self.highest_sequence())
+    }
+
+    async fn permits(&self, wanted: Vec<PermitsWanted>) -> Result<Vec<PermitsHeld>, StoreError> {
+        ask!(self.permits(wanted))
     }
 }
 

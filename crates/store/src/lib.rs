@@ -30,6 +30,7 @@ mod moving;
 mod nodes;
 #[cfg(feature = "postgres")]
 mod partitions;
+mod permits;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod rejected;
@@ -57,6 +58,7 @@ pub use letters::{LETTERS_LIMIT, Letters};
 #[cfg(feature = "postgres")]
 pub use moving::{Moving, StoreMoved, TableMoved, move_store};
 pub use nodes::{ClusterSeen, NodeSeen, Nodes, fair_share};
+pub use permits::{PERMIT_TIME, PermitsHeld, PermitsWanted};
 #[cfg(feature = "postgres")]
 pub use postgres::{
     LeasesSeen, PostgresOptions, PostgresSeen, PostgresStore, PostgresTls, ServerSeen, TableSeen,

@@ -1,6 +1,6 @@
 //! Who shares a store: which nodes live, what each of them holds, and how much is its due.
 
-use crate::{Partition, StoreError};
+use crate::{Partition, PermitsHeld, PermitsWanted, StoreError};
 use amends_api::NodeState;
 use amends_protocol::Timestamp;
 use std::future::Future;
@@ -98,6 +98,28 @@ pub trait Nodes: Clone + Send + Sync + 'static {
     /// When the store can't be read.
     fn highest_sequence(&self) -> impl Future<Output = Result<u64, StoreError>> + Send {
         async { Ok(0) }
+    }
+
+    /// Keeps the permits that this process has for another [`PERMIT_TIME`](crate::PERMIT_TIME), takes what is free,
+    /// and gives back what is above what it wants; each service once, answered in the order in which they were asked
+    /// for. To be asked again well before that time is over: a request keeps its permit until it has ended. Whoever
+    /// has a store to itself has all.
+    ///
+    /// Never waits for another node. What a node that hangs or dies has is free once its time is over; of a request
+    /// that it left under way by then nobody knows whether its service still works on it.
+    ///
+    /// # Errors
+    /// When the store can't be written: then nobody knows what became of it. What was held before is so until its
+    /// time is over, and nothing more.
+    fn permits(
+        &self,
+        wanted: Vec<PermitsWanted>,
+    ) -> impl Future<Output = Result<Vec<PermitsHeld>, StoreError>> + Send {
+        let all = |one: PermitsWanted| PermitsHeld {
+            held: one.wanted.min(one.slots),
+            service: one.service,
+        };
+        async move { Ok(wanted.into_iter().map(all).collect()) }
     }
 }
 

@@ -32,6 +32,9 @@ mod outage_tests;
 mod parts;
 #[cfg(test)]
 mod parts_tests;
+mod permits;
+#[cfg(test)]
+mod permits_tests;
 #[cfg(test)]
 mod plans_tests;
 #[cfg(test)]
@@ -60,6 +63,7 @@ pub use status::{LeasesSeen, PostgresSeen, TableSeen};
 use crate::closing::Closing;
 use crate::{
     Call, Calls, ClusterSeen, Hearing, LetterMark, Letters, LettersRead, NodeSeen, Nodes,
+    PermitsHeld, PermitsWanted,
     roles::{names::*, roles},
     threads::{Reading, Writing},
 };
@@ -295,6 +299,10 @@ impl Nodes for PostgresStore {
 
     async fn highest_sequence(&self) -> Result<u64, StoreError> {
         self.reading().ask(nodes::highest_sequence).await
+    }
+
+    async fn permits(&self, wanted: Vec<PermitsWanted>) -> Result<Vec<PermitsHeld>, StoreError> {
+        self.writing().order(move |writer| writer.permits(&wanted)).await
     }
 }
 

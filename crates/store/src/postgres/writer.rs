@@ -7,12 +7,13 @@ use super::{
     leased::Leased,
     letters, nodes,
     options::{PostgresOptions, Taking},
-    parts, schema,
+    parts, permits, schema,
     session::{self, Session, breaks, database},
 };
 use crate::{
     Adopted, Batch, Committed, Epoch, Lease, LetterMark, LettersRead, Loaded, LookupRequest,
-    LookupResult, OpenPage, OpenPlace, Partition, Settings, SettledBefore, StoreError,
+    LookupResult, OpenPage, OpenPlace, PERMIT_TIME, Partition, PermitsHeld, PermitsWanted,
+    Settings, SettledBefore, StoreError,
     tables::{
         Tables, lookup,
         prune::{self, Lent, Partitions, PrunePlace},
@@ -303,6 +304,13 @@ impl PgWriter {
         self.on_line(|session, lease, me| lease.release(session, me, partitions))
     }
 
+    pub(super) fn permits(
+        &mut self,
+        wanted: &[PermitsWanted],
+    ) -> Result<Vec<PermitsHeld>, StoreError> {
+        self.on_line(|session, _, me| permits::ask(session, me, wanted, PERMIT_TIME))
+    }
+
     pub(super) fn letters(
         &mut self,
         partition: Partition,
@@ -328,6 +336,7 @@ impl Writer for PgWriter {
     fn finish(mut self) {
         let left = self.on_line(|session, lease, me| {
             lease.release_all(session, me)?;
+            permits::give_all_back(session, me)?;
             me.leave(session)
         });
         if let Err(error) = left {
