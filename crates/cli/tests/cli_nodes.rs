@@ -125,6 +125,25 @@ fn sagas(of: &str, count: usize) -> Vec<String> {
     (0..count).map(|n| format!("{of}-{n}")).collect()
 }
 
+/// Whichever of them asks: a service that bears one request at a time gets one at a time, and each node has its turn.
+#[test]
+fn the_concurrency_of_a_service_is_one_for_all_nodes() {
+    let shop = Shop::open(PostgresServer::shared());
+    let text = std::fs::read_to_string(&shop.rules).expect("written");
+    let text = text.replace("    url: ", "    concurrency: 1\n    url: ");
+    std::fs::write(&shop.rules, text).expect("ours");
+    shop.billing.takes(Duration::from_millis(20));
+    let nodes = shop.three();
+    let sagas = sagas("narrow", 36);
+    for (n, saga) in sagas.iter().enumerate() {
+        deliver(&nodes[n % 3], saga);
+    }
+    shop.settle(sagas.len());
+    assert_eq!(shop.asked(), (sagas.len(), sagas.len()), "each once");
+    assert_eq!(shop.billing.most_at_once(), 1);
+    nodes.into_iter().for_each(Supervisor::stop);
+}
+
 #[test]
 fn a_report_may_come_to_any_node_and_has_one_case_and_one_effect() {
     let shop = Shop::open(PostgresServer::shared());

@@ -9,6 +9,7 @@ mod homes;
 mod loading;
 mod partitions;
 mod people;
+mod permits;
 mod quarantine;
 mod reports;
 mod rule_holds;
@@ -85,6 +86,19 @@ pub struct Engine {
     needed: Vec<(Arc<str>, StillNeeded)>,
     /// Nothing more is sent: the process is about to stop.
     halted: bool,
+}
+
+/// What a service would be asked for now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceDemand {
+    /// The service.
+    pub service: Arc<str>,
+    /// Most requests at once, from all nodes together.
+    pub concurrency: u32,
+    /// Requests of this node that are under way.
+    pub in_flight: u32,
+    /// Requests of this node that nothing but a missing permit keeps back.
+    pub ready: u32,
 }
 
 /// How a service's queue stands, for people.

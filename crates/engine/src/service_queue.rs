@@ -12,6 +12,7 @@ mod breaker;
 mod forgotten;
 mod histories;
 mod kept_back;
+mod permits;
 mod rejection;
 
 use crate::ServiceSettings;
@@ -93,6 +94,8 @@ pub(crate) struct ServiceQueue {
     /// The rulebook's.
     pub(crate) limit: u32,
     pub(crate) in_flight: u32,
+    /// How many may be under way from this node, where nodes share the concurrency of a service.
+    pub(crate) permits: Option<u32>,
     pub(crate) settings: ServiceSettings,
     /// When the next request would be on time by the limit per second, in microseconds.
     on_time_us: i64,
@@ -129,6 +132,7 @@ impl ServiceQueue {
         Self {
             limit: limit.max(1),
             in_flight: 0,
+            permits: None,
             settings: ServiceSettings::default(),
             on_time_us: i64::MIN,
             slot_at: None,
@@ -203,8 +207,7 @@ impl ServiceQueue {
 
     /// The next key that may go now. It stays where it is until [`ServiceQueue::take_out`].
     pub(crate) fn next(&self, now: Timestamp) -> Option<EffectKey> {
-        let full = self.in_flight >= self.concurrency();
-        if self.paused() || full || now < self.hold_until || !self.is_on_time(now) {
+        if self.in_flight >= self.allowed() || self.is_kept_back(now) {
             return None;
         }
         match self.breaker {
@@ -216,7 +219,7 @@ impl ServiceQueue {
     }
 
     fn next_ready(&self, now: Timestamp) -> Option<EffectKey> {
-        let histories = self.histories.may_go(now, self.concurrency());
+        let histories = self.histories.may_go(now, self.allowed());
         let most = if histories { EffectKey::RANKS } else { EffectKey::RANKS - 1 };
         self.ready[..most].iter().find_map(|keys| keys.front().copied())
     }
@@ -275,10 +278,6 @@ impl ServiceQueue {
 
     pub(crate) fn per_second(&self) -> Option<u32> {
         self.settings.limits.as_ref().and_then(|l| l.per_second)
-    }
-
-    fn is_on_time(&self, now: Timestamp) -> bool {
-        self.per_second().is_none() || self.on_time_us <= now.0.saturating_mul(1_000) + AHEAD_US
     }
 
     /// When the queue must be looked at again because only the limit per second keeps its queue back; told once.

@@ -14,15 +14,20 @@ const DEFAULT_CONCURRENCY: u32 = 16;
 pub(crate) struct Traffic {
     pub(crate) timers: Timers,
     pub(crate) queues: FxHashMap<Arc<str>, ServiceQueue>,
+    /// Nothing goes to a service without a permit.
+    pub(crate) by_permits: bool,
     /// Queues in which something may now go.
     stirred: BTreeSet<Arc<str>>,
 }
 
 impl Traffic {
     pub(crate) fn queue(&mut self, service: &Arc<str>) -> &mut ServiceQueue {
-        self.queues
-            .entry(Arc::clone(service))
-            .or_insert_with(|| ServiceQueue::new(DEFAULT_CONCURRENCY))
+        let permits = self.by_permits.then_some(0);
+        self.queues.entry(Arc::clone(service)).or_insert_with(|| {
+            let mut queue = ServiceQueue::new(DEFAULT_CONCURRENCY);
+            queue.permits = permits;
+            queue
+        })
     }
 
     /// Something wants to go to a service.

@@ -456,6 +456,42 @@ fn a_limit_per_second_spreads_the_work_and_loses_none() {
     assert_eq!(sent(&world), 12);
 }
 
+/// Where nodes share a service's concurrency, nothing goes without a permit, and what is under way stays.
+#[test]
+fn requests_go_as_far_as_there_are_permits() {
+    let mut world = World::food_order();
+    let coupon: std::sync::Arc<str> = "coupon".into();
+    let sent =
+        |world: &World| world.sent.iter().filter(|s| *s == "compensate coupon.redeem").count();
+    let demand = |world: &World| {
+        let found = world.engine.demands(world.now).find(|one| *one.service == *"coupon");
+        found.map(|one| (one.concurrency, one.in_flight, one.ready))
+    };
+    world.replies.insert("coupon".into(), Reply::Silent);
+    world.engine.go_by_permits();
+    for n in 0..5 {
+        world.report(payment_report_1(&format!("s-{n}")));
+    }
+    world.pass_ms(1_000);
+    assert_eq!((sent(&world), demand(&world)), (0, Some((16, 0, 5))));
+    let permit = |world: &mut World, permits| {
+        world.engine.permit(&coupon, permits, world.now);
+        world.pass_ms(1);
+    };
+    permit(&mut world, 2);
+    assert_eq!((sent(&world), demand(&world)), (2, Some((16, 2, 3))));
+    permit(&mut world, 1);
+    world.answer("compensate coupon.redeem", StepReading::Done(Outcome::Compensated));
+    assert_eq!((sent(&world), demand(&world)), (2, Some((16, 1, 3))), "one is under way still");
+    world.answer("compensate coupon.redeem", StepReading::Done(Outcome::Compensated));
+    assert_eq!((sent(&world), demand(&world)), (3, Some((16, 1, 2))), "then the next");
+    permit(&mut world, 100);
+    assert_eq!((sent(&world), demand(&world)), (5, Some((16, 3, 0))));
+    world.pause("coupon", true);
+    world.report(payment_report_1("s-5"));
+    assert_eq!(demand(&world), Some((16, 3, 0)), "a pause keeps it back, not a permit");
+}
+
 #[test]
 fn limits_that_make_no_sense_change_nothing() {
     let mut world = World::food_order();

@@ -14,7 +14,7 @@ use crate::refused::RefusedLetters;
 use crate::settings_seen::SettingsSeen;
 use amends_engine::{
     Answer, Engine, Epoch, Input, Lease, Letter, LetterId, Loaded, LookupRequest, LookupResult,
-    Moment, OpenPage, OpenPlace, Output, Partition, Ticket,
+    Moment, OpenPage, OpenPlace, Output, Partition, ServiceDemand, Ticket,
 };
 use amends_protocol::{CaseId, Timestamp};
 use rustc_hash::FxHashMap;
@@ -66,6 +66,7 @@ pub struct Node {
     moment: Moment,
     /// Supervisor time of the last commit.
     kept: Timestamp,
+    by_permits: bool,
     /// Where the next page of open cases begins, of each partition of which not all have been read.
     reading: BTreeMap<Partition, OpenPlace>,
     /// The last thing that was done was to read: a turn comes first, if one is due.
@@ -169,6 +170,7 @@ impl Node {
             next: VecDeque::new(),
             moment: Moment::from(Timestamp(i64::MIN)),
             kept: Timestamp(i64::MAX),
+            by_permits: false,
             reading: BTreeMap::new(),
             has_read: false,
             tick: false,
@@ -272,6 +274,23 @@ impl Node {
             _ => input,
         };
         self.queue.push_result(input);
+    }
+
+    /// Of a store that nodes share: from now on nothing goes to a service without a permit.
+    pub fn go_by_permits(&mut self) {
+        self.by_permits = true;
+        self.engine.go_by_permits();
+    }
+
+    /// How much would go to each service now, between two turns.
+    pub fn demands(&self) -> Option<impl Iterator<Item = ServiceDemand> + '_> {
+        self.engine().map(|engine| engine.demands(self.moment.now))
+    }
+
+    /// From now on at most so many requests of this node are under way at a service. Those that are stay. To be said
+    /// again after a loading.
+    pub fn permit(&mut self, service: &Arc<str>, permits: u32) {
+        self.engine.permit(service, permits, self.moment.now);
     }
 
     /// An orderly end: nothing more is sent; what is in the queue is made durable and answered, and what is under way
@@ -501,6 +520,9 @@ impl Node {
         self.kept = self.moment.now.minus_ms(turns::CLOCK_APART_MS);
         self.settings.loaded(loaded.settings.version);
         self.engine = Engine::load(loaded, &mut self.engine, self.moment);
+        if self.by_permits {
+            self.engine.go_by_permits();
+        }
         for (case, why) in &self.refused_cases {
             self.engine.refuse(*case, why);
         }

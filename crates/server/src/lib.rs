@@ -39,6 +39,7 @@ mod open_files;
 mod outbound;
 mod overview;
 mod part;
+mod permits;
 mod random;
 mod rejected;
 mod renewed;

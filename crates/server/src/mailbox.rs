@@ -14,8 +14,9 @@ use amends_engine::{Engine, Partition, Quarantined, RuleHold, ServiceQueueStatus
 use amends_protocol::CaseId;
 use amends_rulebook::Rulebook;
 use std::collections::BTreeSet;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 /// The loop's inlets: inputs (bounded, in fair turns), read-only questions, stop.
@@ -56,6 +57,8 @@ pub(crate) struct Shared {
     pub(crate) clock: ClockFace,
     pub(crate) rejected: RejectedShown,
     pub(crate) life: Life,
+    /// Until when the permits last that the loop holds, in milliseconds of the boot-time clock.
+    pub(crate) permits_until_ms: AtomicU64,
     pub(crate) doors: Doors,
     /// What this node holds of a store that nodes share.
     pub(crate) held: Mutex<Arc<BTreeSet<Partition>>>,
@@ -85,6 +88,13 @@ impl Quarantine {
 }
 
 impl Shared {
+    /// Whether what was decided in this life may be sent now: nobody can have taken over meanwhile, and what was
+    /// permitted is so still.
+    pub(crate) fn may_send(&self, life: u64, now: Duration) -> bool {
+        let until = Duration::from_millis(self.permits_until_ms.load(Ordering::Acquire));
+        self.life.goes_on(life, now) && now < until
+    }
+
     /// Shows what can't be worked on.
     pub(crate) fn show_quarantine(&self, engine: &Engine) {
         let mut shown = self.quarantine.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,6 +3,7 @@
 use crate::clock::{Clock, ms};
 use crate::leases;
 use crate::mailbox::Shared;
+use crate::permits::ServicePermits;
 use crate::sharing::{self, Sharing, Told};
 use crate::store_line::StoreLine;
 use amends_engine::{Lease, Moment, Partition};
@@ -37,6 +38,8 @@ pub(crate) struct Shares {
     pub(crate) was_ready: bool,
     /// The version of the settings that others know this node to go by.
     pub(crate) settings_seen: u64,
+    /// What it has of the concurrency of services.
+    pub(crate) permits: ServicePermits,
 }
 
 impl Shares {
@@ -63,6 +66,7 @@ impl Shares {
             posted: BTreeSet::new(),
             was_ready: false,
             settings_seen: 0,
+            permits: ServicePermits::default(),
         };
         shares.trust(look.since);
         shares.hold(partitions(&held), shared);

@@ -6,6 +6,7 @@
 //! before its commit.
 
 mod partitions;
+mod permits;
 
 use crate::arrivals::Arrival;
 use crate::clock::{Clock, ms};
@@ -166,7 +167,10 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             None => line.read(ms(clock.boot()), now),
         };
         shared.clock.show(moment);
-        let node = Node::loaded(options_of_node, loaded, moment);
+        let mut node = Node::loaded(options_of_node, loaded, moment);
+        if shares.is_some() {
+            node.go_by_permits();
+        }
         let mut driver = Self {
             store,
             outbound,
@@ -215,6 +219,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         loop {
             self.fill();
             self.heed_the_others().await;
+            self.ask_for_permits().await;
             let moment = self.moment();
             match self.node.need(moment) {
                 Need::Sleep { until } => {
@@ -449,7 +454,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             let observed = shared.observers.effect_begins(&effect, &clock);
             let may = life.map(|life| {
                 let (shared, clock) = (Arc::clone(&shared), clock.clone());
-                Permit::while_true(move || shared.life.goes_on(life, clock.boot()))
+                Permit::while_true(move || shared.may_send(life, clock.boot()))
             });
             let result = outbound.perform(effect, may.unwrap_or_default()).await;
             shared.observers.effect_ended(observed, &result, &clock);
@@ -496,7 +501,9 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
     async fn wait(&mut self, now: Timestamp, until: Option<Timestamp>) {
         let pause = until.map_or(CLOCK_LOOK, |at| Duration::from_millis(at.ms_since(now)));
         let clock = self.clock.clone();
-        let timer = clock.sleep(pause.min(CLOCK_LOOK));
+        let permits =
+            self.shares.as_ref().and_then(|shares| shares.permits.look_again(self.clock.boot()));
+        let timer = clock.sleep(pause.min(CLOCK_LOOK).min(permits.unwrap_or(CLOCK_LOOK)));
         let (has_room, has_engine) = (self.node.room() > 0, self.may_be_asked());
         let told = self.shares.as_ref().map(Shares::told);
         let others = async {

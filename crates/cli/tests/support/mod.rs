@@ -15,7 +15,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -236,7 +236,16 @@ pub struct Legacy {
     pub address: String,
     pub status: Arc<AtomicU16>,
     requests: Arc<Mutex<Vec<Heard>>>,
+    work: Arc<Work>,
     _runtime: tokio::runtime::Runtime,
+}
+
+/// What a service has to do for each request.
+#[derive(Default)]
+struct Work {
+    takes_ms: AtomicU64,
+    under_way: AtomicU32,
+    most_at_once: AtomicU32,
 }
 
 impl Legacy {
@@ -252,10 +261,22 @@ impl Legacy {
         let listener =
             runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a port");
         let address = listener.local_addr().expect("bound").to_string();
-        let app =
-            Router::new().fallback(answer).with_state((Arc::clone(&status), Arc::clone(&requests)));
+        let work = Arc::new(Work::default());
+        let state = (Arc::clone(&status), Arc::clone(&requests), Arc::clone(&work));
+        let app = Router::new().fallback(answer).with_state(state);
         runtime.spawn(async move { axum::serve(listener, app).await });
-        Self { address, status, requests, _runtime: runtime }
+        Self { address, status, requests, work, _runtime: runtime }
+    }
+
+    /// From now on each request takes so long.
+    pub fn takes(&self, each: Duration) {
+        let ms = u64::try_from(each.as_millis()).expect("short");
+        self.work.takes_ms.store(ms, Ordering::SeqCst);
+    }
+
+    /// Most requests that were under way at one moment.
+    pub fn most_at_once(&self) -> u32 {
+        self.work.most_at_once.load(Ordering::SeqCst)
     }
 
     /// From now on every answer has this status.
@@ -274,10 +295,10 @@ impl Legacy {
     }
 }
 
-type Shared = (Arc<AtomicU16>, Arc<Mutex<Vec<Heard>>>);
+type Shared = (Arc<AtomicU16>, Arc<Mutex<Vec<Heard>>>, Arc<Work>);
 
 async fn answer(
-    State((status, requests)): State<Shared>,
+    State((status, requests, work)): State<Shared>,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
@@ -289,6 +310,13 @@ async fn answer(
         body: serde_json::from_slice(&body).unwrap_or_default(),
         text: String::from_utf8_lossy(&body).into_owned(),
     });
+    let at_once = work.under_way.fetch_add(1, Ordering::SeqCst) + 1;
+    work.most_at_once.fetch_max(at_once, Ordering::SeqCst);
+    let takes = Duration::from_millis(work.takes_ms.load(Ordering::SeqCst));
+    if !takes.is_zero() {
+        tokio::time::sleep(takes).await;
+    }
+    work.under_way.fetch_sub(1, Ordering::SeqCst);
     StatusCode::from_u16(status.load(Ordering::SeqCst)).expect("a status")
 }
 

@@ -1,0 +1,35 @@
+//! The concurrency of a service is one for all nodes that share a store: each sends there as far as it has permits.
+//! Who gives them out is the store's affair, and how many are asked for that of whoever drives the loop.
+
+use crate::timer::Timer;
+use crate::{Engine, ServiceDemand};
+use amends_protocol::Timestamp;
+use std::sync::Arc;
+
+impl Engine {
+    /// From now on nothing goes to a service without a permit.
+    pub fn go_by_permits(&mut self) {
+        self.turn.traffic.by_permits = true;
+        for queue in self.turn.traffic.queues.values_mut() {
+            queue.permits.get_or_insert(0);
+        }
+    }
+
+    /// From now on at most so many requests are under way at a service. Those that are stay.
+    pub fn permit(&mut self, service: &Arc<str>, permits: u32, now: Timestamp) {
+        let traffic = &mut self.turn.traffic;
+        if traffic.queue(service).permits.replace(permits).is_none_or(|before| before < permits) {
+            traffic.timers.set(now, Timer::Probe(Arc::clone(service)));
+        }
+    }
+
+    /// How much would go to each service now, if there were a permit for each request.
+    pub fn demands(&self, now: Timestamp) -> impl Iterator<Item = ServiceDemand> + '_ {
+        self.turn.traffic.queues.iter().map(move |(service, queue)| ServiceDemand {
+            service: Arc::clone(service),
+            concurrency: queue.concurrency(),
+            in_flight: queue.in_flight,
+            ready: queue.ready_to_go(now),
+        })
+    }
+}

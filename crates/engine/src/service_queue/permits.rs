@@ -1,0 +1,34 @@
+//! How many requests may go to a service now: as far as nothing keeps them back, and as there are permits where nodes
+//! share its concurrency.
+
+use super::{AHEAD_US, Breaker, ServiceQueue};
+use amends_protocol::Timestamp;
+use std::collections::VecDeque;
+
+impl ServiceQueue {
+    /// Most effects of this node at once.
+    pub(super) fn allowed(&self) -> u32 {
+        self.permits.map_or(self.concurrency(), |permits| permits.min(self.concurrency()))
+    }
+
+    /// How many more would go now, if nothing limited how many are under way.
+    pub(crate) fn ready_to_go(&self, now: Timestamp) -> u32 {
+        let ready: usize = self.ready.iter().map(VecDeque::len).sum();
+        let ready = match self.breaker {
+            _ if self.is_kept_back(now) => 0,
+            Breaker::Closed => ready,
+            Breaker::Open { probe_at } if probe_at <= now => self.queued().min(1),
+            Breaker::Open { .. } | Breaker::Probing => 0,
+        };
+        u32::try_from(ready).unwrap_or(u32::MAX)
+    }
+
+    /// Whether the service, a person or a limit per second keeps everything back.
+    pub(super) fn is_kept_back(&self, now: Timestamp) -> bool {
+        self.paused() || now < self.hold_until || !self.is_on_time(now)
+    }
+
+    pub(super) fn is_on_time(&self, now: Timestamp) -> bool {
+        self.per_second().is_none() || self.on_time_us <= now.0.saturating_mul(1_000) + AHEAD_US
+    }
+}
