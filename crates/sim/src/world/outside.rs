@@ -64,6 +64,7 @@ impl World<'_> {
                 let (step, said, answer) = (callback.step, &callback.said, &Answer::Kept);
                 self.seen(&Seen::CalledBack { step, said, answer });
             }
+            Waiter::Announce { saga } => drop(self.outside.announced.insert(saga)),
             Waiter::Ended { saga } => self.was_told_of_end(saga),
             _ => {}
         }
@@ -82,6 +83,7 @@ impl World<'_> {
         let Some((_, waiter)) = self.outside.waiters.remove(&ticket) else { return };
         self.count(ticket);
         match (&waiter, &answer) {
+            (Waiter::Announce { saga }, _) => drop(self.outside.announced.insert(*saga)),
             (Waiter::Ended { saga }, Answer::Done) if self.nodes.is_some() => {
                 self.was_told_of_end(*saga);
             }
@@ -177,6 +179,10 @@ impl World<'_> {
     }
 
     pub(super) fn ended(&mut self, saga: usize) {
+        // At two nodes the second word could overtake the first, so nobody says it before that is answered.
+        if self.nodes.is_some() && !self.outside.announced.contains(&saga) {
+            return self.queue.after(AGAIN_MS, WorldEvent::Ended { saga });
+        }
         let id = self.services.sagas[saga].plan.id.clone();
         self.offer(Waiter::Ended { saga }, |ticket| Input::SagaEnded { saga: id, ticket });
     }

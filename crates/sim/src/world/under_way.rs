@@ -4,7 +4,7 @@
 use crate::event::{Callback, Letter, Undo};
 use amends_engine::{Effect, Ticket};
 use amends_node::EffectId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Who waits for an answer.
 #[derive(Clone, Debug)]
@@ -41,5 +41,7 @@ pub(super) struct Outside {
     /// With the node that they wait at.
     pub(super) waiters: BTreeMap<Ticket, (usize, Waiter)>,
     pub(super) effects: u64,
+    /// Sagas whose announcement was answered.
+    pub(super) announced: BTreeSet<usize>,
     pub(super) under_way: BTreeMap<u64, UnderWay>,
 }
