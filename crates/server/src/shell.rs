@@ -149,17 +149,6 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         let hour_ago = Timestamp(now.0.saturating_sub(WINDOW_MS));
         let settled = store.settlements(hour_ago, MOST_CASES_AT_START).await?;
         shared.observers.throughput.begin(now, &settled);
-        let options_of_node = NodeOptions {
-            // What waits longer waits in the mailbox.
-            queue: options.batch,
-            batch: options.batch,
-            resident_bytes: options
-                .resident_bytes
-                .unwrap_or_else(|| memory::resident_bytes(memory)),
-            open_page: OPEN_PAGE,
-            grace_ms: ms(options.grace),
-            letters_from: u128::from_le_bytes(random::bytes()?),
-        };
         let loaded = store.load().await?;
         let mut line = Line::begin(loaded.clock, ms(clock.boot()), now, ms(options.trust_after));
         let (moment, _) = match &mut shares {
@@ -167,7 +156,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             None => line.read(ms(clock.boot()), now),
         };
         shared.clock.show(moment);
-        let mut node = Node::loaded(options_of_node, loaded, moment);
+        let mut node = Node::loaded(options_of_node(&options, memory)?, loaded, moment);
         if shares.is_some() {
             node.go_by_permits();
         }
@@ -529,6 +518,21 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             Came::Time => {}
         }
     }
+}
+
+/// What waits longer than a turn waits in the mailbox.
+fn options_of_node(
+    options: &DriverOptions,
+    memory: Option<usize>,
+) -> Result<NodeOptions, NoRandomness> {
+    Ok(NodeOptions {
+        queue: options.batch,
+        batch: options.batch,
+        resident_bytes: options.resident_bytes.unwrap_or_else(|| memory::resident_bytes(memory)),
+        open_page: OPEN_PAGE,
+        grace_ms: ms(options.grace),
+        letters_from: u128::from_le_bytes(random::bytes()?),
+    })
 }
 
 /// What ended a wait.
