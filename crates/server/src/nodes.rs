@@ -47,6 +47,7 @@ struct Among {
 impl Nodes {
     /// Of a store that several have open, of which we are the one with this name; each works on a part of it, or one on
     /// all of it.
+    #[cfg(any(test, feature = "postgres"))]
     pub(crate) fn of(store: impl SharedStore + 'static, me: &str, is_by_part: bool) -> Self {
         Self(Some(Among { store: Arc::new(store), me: me.into(), is_by_part }))
     }
