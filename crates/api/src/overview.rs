@@ -47,7 +47,8 @@ pub struct Overview {
     /// What operators hold of rulebooks.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub holds: Vec<RuleHoldView>,
-    /// Cases that can't be worked on; `GET /v1/quarantine` lists them. They are in no other number here.
+    /// Cases that can't be worked on; `GET /v1/quarantine` lists them. In `cases` they count by their stored
+    /// state, if that can be read; they are in no other number here.
     pub quarantined: u64,
     /// Stored rows of no case that can't be read.
     pub unreadable_rows: u64,

@@ -58,7 +58,13 @@ async fn a_broken_row_of_any_table_stops_its_own_case_alone() {
         assert_eq!((&found[0]["caseId"], &found[0]["sagaId"]), (&json!(broken), &json!("o-1")));
         assert!(found[0]["row"].as_str().expect("text").starts_with(row), "{sql}: {found}");
         let overview = desk.get("/v1/overview").await.body;
-        assert_eq!((&overview["quarantined"], &overview["cases"]["stuck"]), (&json!(1), &json!(1)));
+        // It counts by its state as well, as long as that can be read.
+        let stuck = if sql.contains("state = 77") { 1 } else { 2 };
+        assert_eq!(
+            (&overview["quarantined"], &overview["cases"]["stuck"]),
+            (&json!(1), &json!(stuck)),
+            "{sql}"
+        );
         let metrics = desk.get("/metrics").await;
         let metrics = metrics.body.as_str().expect("text");
         assert!(metrics.contains("\namends_quarantined_cases 1\n"), "{metrics}");
