@@ -316,6 +316,14 @@ impl ProducerContext for Heard {
     }
 }
 
+/// Whether one of the two does not believe the other who it is. A certificate that is not believed comes under several
+/// codes, by how far the connection was.
+fn is_about_trust(code: RDKafkaErrorCode, said: &str) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(code, Code::Authentication | Code::SaslAuthenticationFailed | Code::SSL)
+        || said.contains("certificate")
+}
+
 /// What an error means for the report, and whether the producer is of no use any more.
 fn judge(
     error: &KafkaError,
@@ -356,7 +364,7 @@ fn judge(
         // Nothing more goes by a producer that has had one.
         Some(Code::Fatal) => (Delivery::away(format!("Kafka's library gave up: {error}")), true),
         _ => match heard {
-            Some((Code::Authentication | Code::SaslAuthenticationFailed | Code::SSL, said)) => {
+            Some((code, said)) if is_about_trust(*code, said) => {
                 (Delivery::denied(format!("Kafka at {brokers}: {said}")), true)
             }
             Some((_, said)) => {
@@ -431,5 +439,7 @@ mod tests {
             }
         }
         assert!(matches!(judged(Code::MessageSizeTooLarge, None), (Delivery::Refused(_), false)));
+        let (fails, said) = (Code::BrokerTransportFailure, "SSL: certificate verify failed");
+        assert!(is_about_trust(fails, said) && !is_about_trust(fails, "connection refused"));
     }
 }

@@ -26,11 +26,11 @@ impl Standing {
         match code {
             Code::AllBrokersDown => (self.up, self.away) = (false, true),
             Code::Authentication | Code::SaslAuthenticationFailed | Code::SSL => {
-                // How long it took is new each time.
-                let why = reason.split(" (after ").next().unwrap_or_default();
-                self.refusal = Some(why.to_owned());
+                self.refused(reason);
             }
             Code::TopicAuthorizationFailed => self.denied = true,
+            // By how far the connection was, it comes under several codes.
+            _ if reason.contains("certificate") => self.refused(reason),
             _ => {}
         }
         let is_new = !self.told.contains(&code);
@@ -38,6 +38,12 @@ impl Standing {
             self.told.push(code);
         }
         is_new
+    }
+
+    fn refused(&mut self, reason: &str) {
+        // How long it took is new each time.
+        let why = reason.split(" (after ").next().unwrap_or_default();
+        self.refusal = Some(why.to_owned());
     }
 
     /// Our group is reached, or is not.
