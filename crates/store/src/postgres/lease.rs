@@ -88,7 +88,7 @@ impl Me {
                 .bind(&self.node)
                 .bind(&self.incarnation)
                 .bind(self.lease_time.as_secs_f64())
-                .bind(i32::try_from(super::schema::SCHEMA).unwrap_or(i32::MAX))
+                .bind(i32::try_from(super::schema::known()).unwrap_or(i32::MAX))
                 .bind(offset_ms)
                 .bind(settings_seen.cast_signed())
                 .fetch_optional(line)

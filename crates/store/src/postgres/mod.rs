@@ -40,6 +40,7 @@ mod plans_tests;
 #[cfg(test)]
 mod races_tests;
 mod reader;
+mod rehearsal;
 pub(crate) mod schema;
 #[cfg(test)]
 mod schema_tests;

@@ -1,6 +1,9 @@
 //! Brings the tables up to date, and refuses a database in which they can't be kept. It reads and writes no rows.
 
-use super::session::{self, Session, database, has_code, tells};
+use super::{
+    rehearsal,
+    session::{self, Session, database, has_code, tells},
+};
 use crate::StoreError;
 use sqlx::{Row, postgres::PgConnectOptions};
 use std::{
@@ -49,6 +52,11 @@ const MIGRATIONS: &[Migration] = &[
 ];
 /// The version that this program writes.
 pub(crate) const SCHEMA: i64 = MIGRATIONS.len() as i64;
+
+/// The version that this process writes: the next one where the upgrade to that is rehearsed.
+pub(crate) fn known() -> i64 {
+    SCHEMA + i64::from(rehearsal::next().is_some())
+}
 
 /// The oldest server that has what is used here, as it tells its version.
 const OLDEST_SERVER: i64 = 14_00_00;
@@ -109,7 +117,7 @@ pub(crate) fn migrate(options: &PgConnectOptions, place: &str) -> Result<(), Sto
     let session = session::reach(options, place, session::MIGRATING)?;
     greet(&session, place)?;
     match version(&session)? {
-        Some(found) if found >= SCHEMA => refuse_newer(&session, found)?,
+        Some(found) if found >= known() => refuse_newer(&session, found)?,
         _ => {
             wait_for_turn(&session)?;
             migrate_in_turn(&session, place)?;
@@ -139,28 +147,39 @@ fn wait_for_turn(session: &Session) -> Result<(), StoreError> {
 }
 
 fn migrate_in_turn(session: &Session, place: &str) -> Result<(), StoreError> {
+    let found = match version(session)? {
+        Some(found) => found,
+        None => {
+            begin(session, place, MIGRATIONS)?;
+            SCHEMA
+        }
+    };
     // Another node may have been first.
-    let Some(found) = version(session)? else { return begin(session, place, MIGRATIONS) };
-    if found >= SCHEMA {
+    if found >= known() {
         return refuse_newer(session, found);
     }
     for (migration, version) in MIGRATIONS.iter().zip(1..).skip_while(|(_, v)| *v <= found) {
         match migration {
-            Migration::Tables(sql) => patiently(|| {
-                session.transact(|| {
-                    let run = |sql: &str| session.batch(sql).map_err(database(DOING));
-                    run(WAIT_FOR_TABLES)?;
-                    run(sql)?;
-                    run(&reached(version))
-                })
-            })?,
+            Migration::Tables(sql) => change_tables(session, sql, version)?,
             Migration::Indexes(indexes) => {
                 indexes.iter().try_for_each(|index| index.make(session))?;
                 session.batch(&reached(version)).map_err(database(DOING))?;
             }
         }
     }
-    Ok(())
+    rehearsal::next().map_or(Ok(()), |sql| change_tables(session, sql, known()))
+}
+
+/// Between what nodes do that work on them.
+fn change_tables(session: &Session, sql: &str, version: i64) -> Result<(), StoreError> {
+    patiently(|| {
+        session.transact(|| {
+            let run = |sql: &str| session.batch(sql).map_err(database(DOING));
+            run(WAIT_FOR_TABLES)?;
+            run(sql)?;
+            run(&reached(version))
+        })
+    })
 }
 
 fn reached(version: i64) -> String {
@@ -236,7 +255,7 @@ impl Index {
 
 /// Tables of a newer version say which is the oldest that can work on them; nodes are renewed one after the other.
 fn refuse_newer(session: &Session, found: i64) -> Result<(), StoreError> {
-    let known = SCHEMA;
+    let known = known();
     if found == known {
         return Ok(());
     }
@@ -248,14 +267,13 @@ fn refuse_newer(session: &Session, found: i64) -> Result<(), StoreError> {
     }
 }
 
-/// Refuses tables of another version, for whoever may not bring them up to date.
+/// Refuses tables that this version can't work on, for whoever may not bring them up to date. False if there are none.
 pub(crate) fn refuse_other(session: &Session) -> Result<bool, StoreError> {
-    let known = SCHEMA;
+    let known = known();
     match version(session)? {
         None => Ok(false),
-        Some(found) if found == known => Ok(true),
-        Some(found) if found > known => Err(StoreError::NewerSchema { found, known }),
-        Some(found) => Err(StoreError::OlderSchema { found, known }),
+        Some(found) if found < known => Err(StoreError::OlderSchema { found, known }),
+        Some(found) => refuse_newer(session, found).map(|()| true),
     }
 }
 

@@ -66,6 +66,7 @@ pub(super) fn look(session: &Session) -> Result<Option<PostgresSeen>, StoreError
     if !schema::refuse_other(session)? {
         return Ok(None);
     }
+    let schema = schema::version(session)?.unwrap_or_default();
     let cluster = nodes::cluster(session)?;
     let cases = marks::count_cases(session)?.cast_unsigned();
     let seen = session.run(async |line| {
@@ -92,7 +93,6 @@ pub(super) fn look(session: &Session) -> Result<Option<PostgresSeen>, StoreError
         });
         let tables = tables.collect::<sqlx::Result<Vec<TableSeen>>>()?;
         let bytes = tables.iter().map(|table| table.bytes).sum();
-        let schema = schema::SCHEMA;
         Ok(PostgresSeen { server, schema, cases, bytes, leases, cluster, tables })
     });
     seen.map(Some).map_err(database("look at the store"))
