@@ -10,7 +10,6 @@ mod load;
 mod memory;
 mod migration;
 mod nodes;
-mod nodes_books;
 mod null_store;
 mod outage;
 mod participant;
@@ -165,7 +164,8 @@ enum Role {
         accepted: u64,
     },
     /// Nodes that share a PostgreSQL, under load, while one after another is killed, stopped or drained and the
-    /// database is killed twice: what was acknowledged and lost, what took effect twice, how long anything waited.
+    /// database is killed twice: what was acknowledged and lost, what took effect twice, which limits were passed, how
+    /// long anything waited. Fails if a promise is broken.
     Nodes {
         /// How many.
         #[arg(long, default_value_t = 3)]
@@ -182,6 +182,30 @@ enum Role {
         /// Says who is struck how.
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        /// Seconds that a report may wait until all that it asks for has been asked for.
+        #[arg(long, default_value_t = 45)]
+        longest: u64,
+        /// In place of blows, one node after another is stopped and comes back as a newer version, whose first start
+        /// changes the tables.
+        #[arg(long)]
+        upgrade: bool,
+    },
+    /// Two nodes against one: how many reports a second a core of PostgreSQL does, where half of them are left as letters
+    /// for the other node; and one of two killed, after how long all that was acknowledged is done. Fails if two lose
+    /// more than 15 %, or if that takes longer than 10 s.
+    Pair {
+        /// Reports of each measurement.
+        #[arg(long, default_value_t = 20_000)]
+        reports: usize,
+        /// Measurements of each, by turns.
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+        /// Reports a second at which one is killed.
+        #[arg(long, default_value_t = 1_000)]
+        rate: u64,
+        /// Seconds of that load; the kill is in its middle.
+        #[arg(long, default_value_t = 30)]
+        seconds: u64,
     },
     /// Fills the store of a folder with settled and open cases.
     StoreFill {
@@ -259,9 +283,15 @@ async fn main() -> anyhow::Result<()> {
             return store_fill::run(to, Past::of(*settled, *open, store_fill::NOBODY)).await;
         }
         Some(Role::Stores { rate }) => stores::run(&cli, *rate).await?,
-        Some(Role::Nodes { nodes, rate, seconds, every, seed }) => {
-            let (nodes, rate, seconds, every, seed) = (*nodes, *rate, *seconds, *every, *seed);
-            nodes::run(nodes::Options { nodes, rate, seconds, every, seed }).await?
+        Some(Role::Nodes { nodes, rate, seconds, every, seed, longest, upgrade }) => {
+            let (nodes, rate, seconds, every) = (*nodes, *rate, *seconds, *every);
+            let (seed, longest) = (*seed, *longest);
+            let options = nodes::Options { nodes, rate, seconds, every, seed, longest };
+            if *upgrade { nodes::upgrade(options).await? } else { nodes::run(options).await? }
+        }
+        Some(Role::Pair { reports, rounds, rate, seconds }) => {
+            let (reports, rounds, rate, seconds) = (*reports, *rounds, *rate, *seconds);
+            nodes::run_pair(nodes::PairOptions { reports, rounds, rate, seconds }).await?
         }
         Some(Role::Migration { settled, open, in_flight, accepted }) => {
             let (settled, open, in_flight, accepted) = (*settled, *open, *in_flight, *accepted);
@@ -280,6 +310,8 @@ async fn main() -> anyhow::Result<()> {
         Some(Role::Rules) => rules::run()?,
     };
     println!("{}", serde_json::to_string_pretty(&result)?);
+    let broken = result["broken"].as_array().map(Vec::as_slice).unwrap_or_default();
+    ensure!(broken.is_empty(), "broken: {}", json!(broken));
     Ok(())
 }
 
@@ -441,8 +473,18 @@ async fn start_supervisor(
 
 /// This program once more, in a role that prints its address.
 async fn start(data: &std::path::Path, arguments: &[&str]) -> anyhow::Result<(Child, String)> {
+    start_in(data, arguments, &[]).await
+}
+
+/// The same, with these variables in its environment.
+async fn start_in(
+    data: &std::path::Path,
+    arguments: &[&str],
+    environment: &[(&str, &std::path::Path)],
+) -> anyhow::Result<(Child, String)> {
     let mut child = Command::new(std::env::current_exe()?)
         .args(arguments)
+        .envs(environment.iter().copied())
         .arg("--data")
         .arg(data)
         .stdin(Stdio::piped())

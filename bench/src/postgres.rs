@@ -14,6 +14,8 @@ checkpoint_timeout = 15min
 wal_compression = on
 random_page_cost = 1.1";
 
+const LOG_BYTES: &str = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint";
+
 /// A server with an empty database. It is gone with this.
 pub struct Database {
     server: PostgresServer,
@@ -47,9 +49,14 @@ impl Database {
         self.server.sql(&self.address, "SHOW server_version")
     }
 
-    /// Bytes of its log so far.
+    /// Bytes of its log so far, once all have hung up.
     pub fn log_bytes(&self) -> anyhow::Result<u64> {
-        self.number("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint")
+        self.number(LOG_BYTES)
+    }
+
+    /// The same, whoever works on it.
+    pub fn log_bytes_now(&self) -> anyhow::Result<u64> {
+        self.ask(LOG_BYTES)
     }
 
     /// Rows that were written in the database so far, by those who have hung up.
@@ -59,9 +66,33 @@ impl Database {
         )
     }
 
+    /// Cases of a report by their opening: when, in milliseconds, and the number of the saga `bench-…`.
+    pub fn cases_of(&self, report: &str) -> anyhow::Result<Vec<(i64, usize)>> {
+        let sql = format!(
+            "SELECT opened_at, substr(saga, 7) FROM amends.cases WHERE report = '{report}' ORDER BY opened_at, id"
+        );
+        let rows = self.server.sql(&self.address, &sql);
+        let row = |line: &str| -> anyhow::Result<(i64, usize)> {
+            let (at, saga) = line.split_once('|').context("two columns")?;
+            Ok((at.parse()?, saga.parse()?))
+        };
+        rows.lines().map(row).collect()
+    }
+
+    /// The version of its tables, and those of the nodes that live.
+    pub fn versions(&self) -> (String, String) {
+        let ask = |sql| self.server.sql(&self.address, sql);
+        let nodes = "SELECT string_agg(DISTINCT version::text, ', ') FROM amends.node WHERE alive_until > clock_timestamp()";
+        (ask("SELECT version FROM amends.schema"), ask(nodes))
+    }
+
     fn number(&self, sql: &str) -> anyhow::Result<u64> {
         let alone = "SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = current_database()";
         self.server.until(&self.address, alone);
+        self.ask(sql)
+    }
+
+    fn ask(&self, sql: &str) -> anyhow::Result<u64> {
         self.server.sql(&self.address, sql).parse().with_context(|| sql.to_owned())
     }
 
