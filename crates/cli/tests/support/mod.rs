@@ -4,6 +4,10 @@
 pub mod brokers;
 pub mod page;
 pub mod process;
+#[cfg(unix)]
+pub mod relay;
+#[cfg(feature = "postgres")]
+pub mod shop;
 
 use axum::Router;
 use axum::body::Bytes;
