@@ -25,6 +25,8 @@ pub(super) struct Nodes {
     seed: u64,
     leases: BTreeMap<Partition, LeaseRow>,
     rows: Vec<NodeRow>,
+    /// In which order each node takes partitions; it gives them back from the end.
+    orders: Vec<Vec<Partition>>,
     letters: BTreeMap<Partition, BTreeMap<i64, Letter>>,
     last_letter: i64,
     /// Who waits for what becomes of a letter.
@@ -49,6 +51,15 @@ struct NodeRow {
     lives: u64,
 }
 
+/// Another one for each node, so that no two want the same.
+fn order_of(node: usize) -> Vec<Partition> {
+    let mut order: Vec<Partition> = Partition::parts().chain([Partition::SEAT]).collect();
+    order.sort_by_cached_key(|partition| {
+        amends_protocol::digest(&[&node.to_string(), &partition.0.to_string()])
+    });
+    order
+}
+
 /// What a node is told when it shows itself.
 pub(super) struct Beaten {
     pub(super) leases: Vec<Lease>,
@@ -66,6 +77,7 @@ impl Nodes {
             seed,
             leases: leases.map(|partition| (partition, LeaseRow::default())).collect(),
             rows: vec![dead; count],
+            orders: (0..count).map(order_of).collect(),
             letters: BTreeMap::new(),
             last_letter: 0,
             doors: BTreeMap::new(),
@@ -108,29 +120,25 @@ impl Nodes {
             false => PARTITIONS.div_ceil(takers.count().max(1)),
         };
         let settled = self.rows[node].since <= now - LEASE_MS;
-        let mut order: Vec<Partition> = self.leases.keys().copied().collect();
-        order.sort_by_key(|partition| self.rank(node, *partition));
-        for partition in &order {
+        let mut held = self.held_by(node).count();
+        for partition in &self.orders[node] {
             let row = self.leases[partition];
             let is_free = row.owner.is_none_or(|owner| settled && !self.is_alive(owner, now));
-            if is_free && self.held_by(node).count() < share {
+            if is_free && held < share {
                 let epoch = Epoch(row.epoch.0 + 1);
                 let orderly = row.owner.is_none();
                 self.leases.insert(*partition, LeaseRow { owner: Some(node), epoch, orderly });
+                held += 1;
             }
         }
         let leases: Vec<Lease> = self.held_by(node).collect();
         let mut above = Vec::new();
         if leases.len() > share {
             let held = |one: &&Partition| self.leases[*one].owner == Some(node);
-            let last = order.iter().rev().filter(held).copied();
+            let last = self.orders[node].iter().rev().filter(held).copied();
             above.extend(last.take(if share == 0 { PARTITIONS } else { 1 }));
         }
         Beaten { leases, above, lives: self.rows[node].lives }
-    }
-
-    fn rank(&self, node: usize, partition: Partition) -> u64 {
-        amends_protocol::digest(&[&node.to_string(), &partition.0.to_string()])
     }
 
     fn held_by(&self, node: usize) -> impl Iterator<Item = Lease> {
