@@ -228,6 +228,12 @@ impl Node {
         self.queue.room()
     }
 
+    /// Whether a partition is here, in the very epoch.
+    #[must_use]
+    pub fn holds(&self, lease: Lease) -> bool {
+        self.holdings.as_ref().is_some_and(|holdings| holdings.holds(lease))
+    }
+
     /// Effects whose results have not come.
     #[must_use]
     pub fn under_way(&self) -> usize {
@@ -268,9 +274,8 @@ impl Node {
     /// A result counts for its case as long as its partition is held as it was when the effect was let out.
     fn end(&mut self, effect: EffectId, result: Option<EffectResult>) {
         let Some((input, lease)) = self.under_way.end(effect, result) else { return };
-        let is_held = |lease| self.holdings.as_ref().is_some_and(|holdings| holdings.holds(lease));
         let input = match lease {
-            Some(lease) if !is_held(lease) => Input::Unheld(Box::new(input)),
+            Some(lease) if !self.holds(lease) => Input::Unheld(Box::new(input)),
             _ => input,
         };
         self.queue.push_result(input);

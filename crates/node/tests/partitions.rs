@@ -75,6 +75,9 @@ fn a_lost_partition_takes_nothing_along_of_the_others() {
     assert!(!one.under_way.is_empty() && !one.under_way.iter().any(|e| of_other(&e)));
     one.settle(&mut store);
     assert_eq!(store.state_of(ONE), Some(CaseState::Settled));
+    let engine = one.node.engine().expect("at rest");
+    let is_free = engine.queues().iter().all(|queue| queue.in_flight == 0);
+    assert!(is_free, "what was not sent takes no place");
 }
 
 #[test]

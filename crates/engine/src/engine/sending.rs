@@ -8,7 +8,7 @@ use crate::service_queue::{Breaker, BreakerChange, EffectKey, Health};
 use crate::timer::Timer;
 use crate::transition::StepEvent;
 use crate::{
-    Answer, DomainEvent, HistoryResult, Input, StepReading, StepResult, StepState, Ticket,
+    Answer, DomainEvent, Effect, HistoryResult, Input, StepReading, StepResult, StepState, Ticket,
 };
 use amends_api::BreakerState;
 use amends_protocol::{CaseId, OutcomeCallback, StepId, Timestamp};
@@ -142,6 +142,20 @@ impl Engine {
                 self.history_ended(now, &service, result);
             }
             _ => {}
+        }
+    }
+
+    /// Effects that this engine has let out are not performed after all, since their partitions have gone elsewhere:
+    /// others may go in their places.
+    pub fn not_performed(&mut self, effects: impl IntoIterator<Item = Effect>) {
+        let now = self.turn.moment.now;
+        for effect in effects {
+            let (service, is_history) = (effect.service(), effect.step().is_none());
+            let change = self.turn.traffic.queue(service).taken_back(now, is_history);
+            if let BreakerChange::Opened { probe_at } = change {
+                self.turn.traffic.timers.set(probe_at, Timer::Probe(Arc::clone(service)));
+            }
+            self.turn.traffic.stir(service);
         }
     }
 

@@ -72,6 +72,17 @@ impl Histories {
         }
     }
 
+    /// A reading is not done after all. When the probe is repeated, if it was one.
+    pub(super) fn taken_back(&mut self, now: Timestamp) -> Option<Timestamp> {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        let probe_at = now.plus_ms(PROBE_EVERY_MS);
+        let was_probe = self.breaker == Breaker::Probing;
+        was_probe.then(|| {
+            self.breaker = Breaker::Open { probe_at };
+            probe_at
+        })
+    }
+
     /// `failure`: what it said, if it failed; `own`: the moment on the service's own line of time.
     pub(super) fn ended(&mut self, now: Timestamp, own: Timestamp, failure: Option<&str>) -> After {
         self.in_flight = self.in_flight.saturating_sub(1);

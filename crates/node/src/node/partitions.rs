@@ -367,7 +367,7 @@ impl Node {
     }
 
     /// Leaves out of a turn what rests on partitions that are lost. Gives who waits for it.
-    pub(super) fn leave_out(&self, lost: &[Partition], turn: &mut Turn) -> Option<TurnedAway> {
+    pub(super) fn leave_out(&mut self, lost: &[Partition], turn: &mut Turn) -> Option<TurnedAway> {
         let fault = Fault::Lost(*lost.first()?);
         let is_lost = |partition: Partition| lost.contains(&partition);
         let is_of_lost = |(ticket, _): &(Ticket, Answer)| {
@@ -375,14 +375,19 @@ impl Node {
             letter.or_else(|| turn.homes.get(ticket).copied()).is_some_and(is_lost)
         };
         let output = &mut turn.output;
-        let (gone, stays): (Vec<_>, Vec<_>) =
+        let (turned_away, stay): (Vec<_>, Vec<_>) =
             std::mem::take(&mut output.answers).into_iter().partition(is_of_lost);
-        output.answers = stays;
-        output.effects.retain(|effect| !is_lost(Partition::of(effect.saga())));
+        output.answers = stay;
+        let (gone, stay): (Vec<_>, Vec<_>) = std::mem::take(&mut output.effects)
+            .into_iter()
+            .partition(|effect| is_lost(Partition::of(effect.saga())));
+        output.effects = stay;
+        self.tick |= !gone.is_empty(); // others may go in their places
+        self.engine.not_performed(gone);
         let engine = &self.engine;
         output.events.retain(|event| !engine.partition_of_event(&event.what).is_some_and(is_lost));
         turn.taken.retain(|partition, _| !is_lost(*partition));
-        let waits = gone.into_iter().map(|(ticket, _)| ticket);
+        let waits = turned_away.into_iter().map(|(ticket, _)| ticket);
         let tickets = waits.filter(|ticket| ticket & OF_LETTERS == 0).collect();
         Some(TurnedAway { fault, tickets, refused: false })
     }
