@@ -41,10 +41,14 @@ pub(crate) enum WorldEvent {
     Beats,
     /// Something happens to a node.
     Node { node: usize, fault: NodeFault },
-    /// A store that nodes share does what a process has asked of it.
-    Works { process: u64, node: usize, asked: Box<Asked> },
+    /// A store that nodes share does what a process has asked of it. `commit`: the number of a commit.
+    Works { process: u64, node: usize, asked: Box<Asked>, commit: Option<i64> },
     /// A commit of which nobody knows whether it has landed lands.
-    Lands { node: usize, batch: Box<Batch> },
+    Lands { node: usize, batch: Box<Batch>, commit: Option<i64> },
+    /// A person pauses a service for so many milliseconds.
+    Pause { service: Arc<str>, for_ms: u64 },
+    /// Somebody makes a version of a rulebook active.
+    Activate { version: usize },
     /// Something was left for a partition.
     Notify { partition: Partition },
     /// A node hears that what belongs to no saga has this version.

@@ -21,6 +21,12 @@ pub(crate) enum Asked {
 pub(crate) enum NodeFault {
     /// Its process stands still for so many milliseconds.
     Stops(u64),
+    /// Its process stands still for so many milliseconds from its next commit on, before it hears of its end.
+    StopsInACommit(u64),
+    /// It does not reach the store for so many milliseconds, and everybody else reaches it.
+    IsCutOff(u64),
+    /// The store is away for so many milliseconds, for all nodes.
+    StoreIsAway(u64),
     /// Its process dies, and is started again after so many milliseconds.
     Dies(u64),
     /// It gives all back, and takes part again after so many milliseconds.

@@ -46,25 +46,24 @@ impl Check for SameAsStored {
                 })?;
                 for id in std::mem::take(&mut self.changed).difference(&store.quarantined).copied()
                 {
-                    if engine.is_spilled(id) {
-                        let stored = store.rows.case(id);
-                        let open = stored.filter(|s| s.case.state != CaseState::Settled);
-                        let same = open.is_some_and(|stored| engine.keeps_as_stored(&stored));
-                        when(!same, || format!("what is kept of {id} is not as stored"))?;
-                        continue;
-                    }
-                    let held = engine.held(id).map(comparable);
-                    let stored = store.rows.case(id).filter(|s| s.case.state != CaseState::Settled);
-                    let stored = stored.map(comparable);
-                    when(held != stored, || {
-                        format!("{id} in memory is not as stored:\n{held:#?}\n{stored:#?}")
-                    })?;
+                    is_as_stored(engine, id, store)?;
                 }
                 Ok(())
             }
             _ => Ok(()),
         }
     }
+}
+
+/// A case is in memory as it is in the store, or only in the store if it is settled.
+pub(super) fn is_as_stored(engine: &Engine, id: CaseId, store: &Stored) -> Result<(), String> {
+    let stored = store.rows.case(id).filter(|s| s.case.state != CaseState::Settled);
+    if engine.is_spilled(id) {
+        let same = stored.is_some_and(|stored| engine.keeps_as_stored(&stored));
+        return when(!same, || format!("what is kept of {id} is not as stored"));
+    }
+    let (held, stored) = (engine.held(id).map(comparable), stored.map(comparable));
+    when(held != stored, || format!("{id} in memory is not as stored:\n{held:#?}\n{stored:#?}"))
 }
 
 /// When to look after an accepted step next is kept in memory only: after a restart it is looked after at once.

@@ -10,6 +10,7 @@ mod callbacks;
 mod ending;
 mod fences;
 mod first;
+mod letters;
 mod limits;
 mod memory;
 mod nodes;
@@ -66,6 +67,9 @@ impl Checks {
             all.push(Box::new(nodes::NoRestart::default()));
             all.push(Box::new(nodes::OwnersAlone::default()));
             all.push(Box::new(settings::Obeyed::default()));
+            all.push(Box::new(nodes::MemoryOfNodes::default()));
+            all.push(Box::new(letters::Letters::default()));
+            all.push(Box::new(settings::KnownFirst));
             all.push(Box::new(settings::Active));
         }
         Self { all, violation: None }

@@ -1,10 +1,12 @@
 //! What holds where several nodes share a store.
 
+use super::memory::is_as_stored;
 use super::seen::{Check, Seen, when};
 use crate::stored::Stored;
-use amends_engine::{SUPERVISOR, Write};
-use amends_protocol::{SagaId, Timestamp};
-use std::collections::BTreeSet;
+use amends_engine::{Engine, SUPERVISOR, Write};
+use amends_protocol::{CaseId, SagaId, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// A saga of which it was taken that it has ended misses no deadline, whichever node was told.
 #[derive(Default)]
@@ -50,6 +52,9 @@ impl Check for NoRestart {
     fn see(&mut self, _now: Timestamp, seen: &Seen<'_>, _store: &Stored) -> Result<(), String> {
         match seen {
             Seen::Died | Seen::Suspended | Seen::Loaded => self.broken = true,
+            Seen::GivenBack { is_under_way: true } if !self.broken => {
+                return Err("a partition is given back of which something is under way".to_owned());
+            }
             Seen::Committed { writes, .. } if !self.broken => {
                 let is_counted = writes.iter().find_map(|write| match write {
                     Write::Attempt(row) if row.message.as_deref() == Some(INTERRUPTED) => {
@@ -90,6 +95,67 @@ impl Check for OwnersAlone {
         }
         Ok(())
     }
+}
+
+/// At its rest a node has of what it holds what is stored of it, and counts as under way at each service what is.
+#[derive(Default)]
+pub(super) struct MemoryOfNodes {
+    changed: BTreeMap<usize, BTreeSet<CaseId>>,
+    nodes: BTreeSet<usize>,
+}
+
+impl Check for MemoryOfNodes {
+    fn name(&self) -> &'static str {
+        "memory of nodes"
+    }
+
+    fn see(&mut self, _now: Timestamp, seen: &Seen<'_>, store: &Stored) -> Result<(), String> {
+        match seen {
+            Seen::Committed { writes, .. } => {
+                let cases = writes.iter().filter_map(|write| match write {
+                    Write::Case(row) => Some(row.id),
+                    _ => None,
+                });
+                let cases: BTreeSet<CaseId> = cases.collect();
+                for node in &self.nodes {
+                    self.changed.entry(*node).or_default().extend(&cases);
+                }
+                Ok(())
+            }
+            Seen::NodeRests { node, engine, held, under_way } => {
+                self.nodes.insert(*node);
+                is_counted(*node, engine, under_way)?;
+                let is_here = |id: &CaseId| {
+                    engine.partition_of_case(*id).is_some_and(|partition| held.contains(&partition))
+                };
+                let changed = self.changed.entry(*node).or_default();
+                let looked_at: BTreeSet<CaseId> = changed.iter().copied().filter(is_here).collect();
+                changed.retain(|id| !looked_at.contains(id));
+                let quarantined: BTreeSet<CaseId> =
+                    engine.quarantined().iter().map(|q| q.case.id).collect();
+                looked_at
+                    .difference(&quarantined)
+                    .try_for_each(|id| is_as_stored(engine, *id, store))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What is under way of an earlier loading counts, too.
+fn is_counted(
+    node: usize,
+    engine: &Engine,
+    under_way: &BTreeMap<Arc<str>, u32>,
+) -> Result<(), String> {
+    for queue in engine.queues() {
+        let is = under_way.get(&queue.service).copied().unwrap_or(0);
+        let (counted, service) = (queue.in_flight, &queue.service);
+        when(counted != is, || {
+            format!("node {node} counts {counted} requests under way at {service}, and has {is}")
+        })?;
+    }
+    Ok(())
 }
 
 /// What the engine says of a try whose end it does not know.

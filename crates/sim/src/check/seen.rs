@@ -4,9 +4,10 @@ use crate::scenario::Scenario;
 use crate::services::Services;
 use crate::stored::Stored;
 use crate::switches::Switches;
-use amends_engine::{Answer, Effect, Engine, Ticket, Write};
+use amends_engine::{Answer, Effect, Engine, Letter, LetterId, Partition, Ticket, Write};
 use amends_node::EffectResult;
 use amends_protocol::{CaseId, OutcomeCallback, Report, SagaId, StepId, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -21,6 +22,59 @@ pub enum Seen<'a> {
     Beats {
         /// The version of the settings that it says it goes by.
         settings: u64,
+    },
+    /// Of several nodes: these letters are durable, and those have been taken.
+    Letters {
+        /// New ones.
+        left: &'a [Letter],
+        /// Those that are gone with what they have brought.
+        taken: &'a [LetterId],
+    },
+    /// Somebody was told that what was brought is another node's and was left for it.
+    Posted {
+        /// The name of the letter.
+        letter: LetterId,
+    },
+    /// It is told what has become of a letter.
+    LetterAnswered {
+        /// Its name.
+        letter: LetterId,
+    },
+    /// A node has read of an inbox.
+    InboxRead {
+        /// Which process.
+        process: u64,
+        /// Whose inbox.
+        partition: Partition,
+        /// It reads from the beginning.
+        is_anew: bool,
+        /// What it was told.
+        told: &'a [LetterId],
+        /// It was told that there is no more.
+        ended: bool,
+        /// All that is there.
+        there: &'a BTreeSet<LetterId>,
+    },
+    /// Partitions were given back.
+    GivenBack {
+        /// Something of theirs was under way.
+        is_under_way: bool,
+    },
+    /// What belongs to no saga is about to be changed.
+    Sets {
+        /// The version that whoever changes it goes by.
+        version: u64,
+    },
+    /// One of several nodes has nothing to do before a moment.
+    NodeRests {
+        /// Which.
+        node: usize,
+        /// What is in memory.
+        engine: &'a Engine,
+        /// The partitions that it holds as the store has it.
+        held: &'a BTreeSet<Partition>,
+        /// The effects that it has under way, by service.
+        under_way: &'a BTreeMap<Arc<str>, u32>,
     },
     /// A request is about to go out.
     Writes {

@@ -76,6 +76,23 @@ impl Obeyed {
     }
 }
 
+/// Whoever changes what belongs to no saga knows how it stands: nothing that another has set is overwritten unseen.
+pub(super) struct KnownFirst;
+
+impl Check for KnownFirst {
+    fn name(&self) -> &'static str {
+        "settings known first"
+    }
+
+    fn see(&mut self, _now: Timestamp, seen: &Seen<'_>, store: &Stored) -> Result<(), String> {
+        let Seen::Sets { version, .. } = seen else { return Ok(()) };
+        let stands = store.rows.settings_version();
+        when(*version != stands, || {
+            format!("settings are changed by whoever knows version {version}, and it is {stands}")
+        })
+    }
+}
+
 /// What a commit plans is planned with a version of a rulebook that was active when it became durable, or becomes so
 /// with it; what began before keeps its own.
 pub(super) struct Active;

@@ -6,34 +6,24 @@ use super::process::Shell;
 use super::state::World;
 use crate::check::Seen;
 use crate::event::WorldEvent;
-use crate::node_event::{Asked, NodeFault, Word};
-use crate::scenario::{CrashPoint, HEALED_MS, StoreTrouble};
-use amends_engine::{
-    Answer, Batch, Committed, HistoryResult, LetterId, Partition, StepReading, StepResult, Ticket,
-    Write,
-};
-use amends_node::{Done, EffectResult, LaunchedEffect, StoreFault};
+use crate::node_event::NodeFault;
+use crate::scenario::HEALED_MS;
+use amends_engine::{HistoryResult, Lease, Partition, StepReading, StepResult};
+use amends_node::{EffectResult, LaunchedEffect};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Time between two signs of life, in milliseconds.
 const BEAT_MS: i64 = 1_000;
 
-/// How long whoever came to the wrong node waits for the right one's word, in milliseconds.
-const DOOR_MS: u64 = 1_000;
-
-/// How long a word takes from one node to another, in milliseconds.
-const WORD_MS: u64 = 3;
-
-/// Of 100 words so many get lost.
-const WORDS_LOST: usize = 30;
-
 /// Of 100 signs of life so many come with a look into the inboxes, whether or not a word has come.
 const LOOKS: usize = 12;
 
-/// Of 100 moments with commits so many meet a line that breaks.
-const LINES_BREAK: usize = 2;
+/// Of 100 signs of life so many do not come through.
+const BEATS_LOST: usize = 5;
 
-/// A commit of unknown end lands so much later at most, in milliseconds.
-const LATEST_MS: u64 = 1_500;
+/// One rest of so many is looked at in full.
+const RESTS: u64 = 8;
 
 impl World<'_> {
     /// What happens to the nodes of this run.
@@ -48,13 +38,41 @@ impl World<'_> {
         }
         for _ in 0..rng.below(7) {
             let at = rng.between(2_000, HEALED_MS.unsigned_abs() / 3).cast_signed();
-            let fault = match rng.below(3) {
+            let fault = match rng.below(5) {
                 _ if are_calm => NodeFault::IsDrained(rng.between(1_000, 60_000)),
                 0 => NodeFault::Stops(rng.between(500, 40_000)),
                 1 => NodeFault::Dies(rng.between(100, 30_000)),
+                2 => NodeFault::StopsInACommit(rng.between(500, 40_000)),
+                3 => NodeFault::IsCutOff(rng.between(500, 30_000)),
                 _ => NodeFault::IsDrained(rng.between(1_000, 60_000)),
             };
             self.queue.at(at, WorldEvent::Node { node: rng.below(count), fault });
+        }
+        if !are_calm && rng.chance(30) {
+            let at = rng.between(2_000, 120_000).cast_signed();
+            let fault = NodeFault::StoreIsAway(rng.between(500, 25_000));
+            self.queue.at(at, WorldEvent::Node { node: 0, fault });
+        }
+        self.plan_settings();
+    }
+
+    /// What belongs to no saga changes while much goes on.
+    fn plan_settings(&mut self) {
+        let Some(nodes) = &self.nodes else { return };
+        let mut rng = nodes.draw(&[8]);
+        let services: Vec<Arc<str>> =
+            self.services.book.services().iter().map(|s| Arc::clone(&s.name)).collect();
+        let busy_ms = if rng.chance(60) { 20_000 } else { 300_000 };
+        for _ in 0..rng.below(5) {
+            let at = rng.between(0, busy_ms).cast_signed();
+            let Some(service) = rng.pick(&services).cloned() else { return };
+            let for_ms = rng.between(500, 30_000);
+            self.queue.at(at, WorldEvent::Pause { service, for_ms });
+        }
+        let versions = self.scenario.versions.len();
+        for _ in 0..if versions > 1 { rng.below(5) } else { 0 } {
+            let at = rng.between(0, busy_ms).cast_signed();
+            self.queue.at(at, WorldEvent::Activate { version: rng.below(versions) });
         }
     }
 
@@ -63,6 +81,15 @@ impl World<'_> {
         self.story.tell(|| format!("node {node}: {fault:?}"));
         match fault {
             NodeFault::Stops(ms) => self.suspend(ms),
+            NodeFault::StopsInACommit(ms) => self.shell.stops_in_a_commit = Some(ms),
+            NodeFault::IsCutOff(ms) => {
+                let until = self.queue.now().saturating_add_unsigned(ms);
+                self.nodes.iter_mut().for_each(|nodes| nodes.cut_off(node, until));
+            }
+            NodeFault::StoreIsAway(ms) => {
+                let until = self.queue.now().saturating_add_unsigned(ms);
+                self.nodes.iter_mut().for_each(|nodes| nodes.go_away(until));
+            }
             NodeFault::Dies(ms) if self.shell.node.is_some() => self.die("as it is killed", ms),
             NodeFault::Dies(_) => {}
             NodeFault::IsDrained(ms) => {
@@ -93,13 +120,23 @@ impl World<'_> {
         };
         for node in 0..count {
             self.look_at(node);
-            if self.shell.node.is_some() && self.shell.suspended(now).is_none() {
+            let runs = self.shell.node.is_some() && self.shell.suspended(now).is_none();
+            if runs && self.comes_through(node, now) {
                 self.beat(node, now, next.unwrap_or(now));
             }
         }
         if let Some(at) = next {
             self.queue.at(at, WorldEvent::Beats);
         }
+    }
+
+    /// Whether a sign of life comes to the store.
+    fn comes_through(&self, node: usize, now: i64) -> bool {
+        let Some(nodes) = &self.nodes else { return false };
+        let is_lost = now < HEALED_MS
+            && !nodes.are_calm()
+            && nodes.draw(&[10, node as u64, now.unsigned_abs()]).chance(BEATS_LOST);
+        nodes.reaches(node, now) && !is_lost
     }
 
     fn is_calm(&mut self, now: i64) -> bool {
@@ -154,226 +191,30 @@ impl World<'_> {
         self.turn();
     }
 
-    /// The store does what a process has asked of it, whether or not that still lives.
-    pub(super) fn works(&mut self, process: u64, node: usize, asked: Asked) {
-        self.look_at(node);
-        let is_there = self.shell.process == process && self.shell.node.is_some();
-        let done = match asked {
-            Asked::Commit(batch) => match self.commit_of(node, batch, is_there) {
-                Some(result) => Done::Committed(result),
-                None => return,
-            },
-            _ if !is_there => return,
-            Asked::Load => {
-                let fails = self.store_trouble(|t| t == StoreTrouble::LoadFails).is_some();
-                if std::mem::replace(&mut self.shell.has_loaded, true) {
-                    self.seen(&Seen::Loaded);
-                }
-                let shared = self.nodes.as_mut().map(|nodes| nodes.raise(node)).unwrap_or_default();
-                match fails {
-                    true => Done::Loaded(Err(is_away())),
-                    false => Done::Loaded(Ok(self.store.rows.load_shared(shared))),
-                }
-            }
-            Asked::Settings => {
-                let fails = self.store_trouble(|t| t == StoreTrouble::LoadFails).is_some();
-                let settings = self.store.rows.settings();
-                Done::Settings(if fails { Err(is_away()) } else { Ok(settings) })
-            }
-            Asked::Adopt(lease) => {
-                let orderly =
-                    self.nodes.as_ref().is_some_and(|nodes| nodes.is_orderly(lease.partition));
-                Done::Adopted(Ok(self.store.rows.adopt(lease.partition, orderly)))
-            }
-            Asked::Letters(partition, after, most) => {
-                let read = self.nodes.as_ref().map(|nodes| nodes.letters(partition, after, most));
-                Done::Letters(read.ok_or_else(is_away))
-            }
-            Asked::Open(partition, after, most) => {
-                Done::Open(Ok(self.store.rows.open(partition, after, most)))
-            }
-            Asked::Lookup(request) => {
-                let fails = self.store_trouble(|t| t == StoreTrouble::LookupFails).is_some();
-                let found = self.store.rows.find(&request);
-                Done::Found(if fails { Err(is_away()) } else { Ok(found) })
-            }
-        };
-        if self.shell.process == process {
-            self.shell.told = Some(done);
-            self.queue.after(0, WorldEvent::StoreDone { process });
-        }
-    }
-
-    /// A commit of which nobody knew the end lands now, if its partitions are still held as they were.
-    pub(super) fn lands(&mut self, node: usize, batch: Batch) {
-        self.story.tell(|| format!("a commit of node {node} lands late"));
-        let _ = self.put(node, batch);
-    }
-
-    /// None if the process dies of it.
-    fn commit_of(
-        &mut self,
-        node: usize,
-        batch: Batch,
-        is_there: bool,
-    ) -> Option<Result<Committed, StoreFault>> {
-        let crash = if is_there { self.crash() } else { None };
-        if let Some((CrashPoint::BeforeCommit, down_ms)) = crash {
-            self.die("before the commit", down_ms);
-            return None;
-        }
-        let fails = |t| {
-            matches!(
-                t,
-                StoreTrouble::CommitFails | StoreTrouble::CommitEndUnknown | StoreTrouble::Conflict
-            )
-        };
-        let trouble = self.store_trouble(fails).or_else(|| self.line_breaks(node));
-        let result = match trouble {
-            None => self.put(node, batch),
-            Some(StoreTrouble::Conflict) => {
-                Err(StoreFault::Conflict { why: "by mistake".to_owned(), case: None })
-            }
-            Some(StoreTrouble::CommitEndUnknown) => {
-                let at = self.queue.now().unsigned_abs();
-                let late = self.nodes.as_ref().map(|nodes| nodes.draw(&[2, node as u64, at]));
-                let late = late.map_or(0, |mut rng| rng.between(0, LATEST_MS));
-                self.queue.after(late, WorldEvent::Lands { node, batch: Box::new(batch) });
-                Err(is_away())
-            }
-            Some(_) => Err(is_away()),
-        };
-        if let Some((CrashPoint::AfterCommit, down_ms)) = crash {
-            self.die("after the commit", down_ms);
-            return None;
-        }
-        self.shell.crash = crash.filter(|_| result.is_ok());
-        Some(result)
-    }
-
-    /// A line may break while a commit is under way.
-    fn line_breaks(&self, node: usize) -> Option<StoreTrouble> {
-        let now = self.queue.now();
-        let nodes = self.nodes.as_ref().filter(|nodes| now < HEALED_MS / 3 && !nodes.are_calm())?;
-        let breaks = nodes.draw(&[5, node as u64, now.unsigned_abs()]).chance(LINES_BREAK);
-        breaks.then_some(StoreTrouble::CommitEndUnknown)
-    }
-
-    /// What is held becomes durable.
-    fn put(&mut self, node: usize, batch: Batch) -> Result<Committed, StoreFault> {
-        let Some(nodes) = &self.nodes else { return Err(is_away()) };
-        let (held, lost) = nodes.judge(node, &batch);
-        if !lost.is_empty() {
-            self.story.tell(|| format!("node {node} has lost {lost:?}"));
-        }
-        if self.store.rows.is_outdated(&batch) || lost.contains(&Partition::SEAT) {
-            self.story.tell(|| format!("node {node}: what it has planned is outdated"));
-            return Err(StoreFault::Outdated);
-        }
-        let writes: Vec<Write> = held.iter().flat_map(|share| &share.writes).cloned().collect();
-        self.seen(&Seen::Commit { writes: &writes });
-        let rest = Batch { shares: held.clone(), letters: Vec::new(), ..batch.clone() };
-        let done = match self.store.rows.commit(rest) {
-            Ok(done) => done,
-            Err(conflict) => {
-                return Err(StoreFault::Conflict { why: conflict.row, case: conflict.case });
-            }
-        };
-        self.count(writes.len() as u64);
-        self.note_settled(&writes);
-        if let Some(nodes) = &mut self.nodes {
-            nodes.post(&held, &batch.letters);
-        }
-        for letter in &batch.letters {
-            self.send_word(letter.id, WorldEvent::Notify { partition: letter.partition });
-        }
-        let at = self.queue.now();
-        self.seen(&Seen::Committed { writes: &writes, at });
-        if let Some(version) = done.settings {
-            self.tell_settings(version);
-        }
-        Ok(Committed { lost, ..done })
-    }
-
-    /// Every node may hear of it.
-    fn tell_settings(&mut self, version: u64) {
-        let count = self.nodes.as_ref().map_or(0, Nodes::count);
-        for node in 0..count {
-            let word = LetterId(u128::from(version) << 8 | node as u128);
-            self.send_word(word, WorldEvent::SettingsStand { node, version });
-        }
-    }
-
-    pub(super) fn settings_stand(&mut self, node: usize, version: u64) {
-        self.look_at(node);
-        if self.shell.suspended(self.queue.now()).is_some() {
-            return;
-        }
-        if let Some(of_node) = &mut self.shell.node {
-            of_node.settings_stand(version);
-            self.turn();
-        }
-    }
-
-    /// A word from node to node may get lost.
-    fn send_word(&mut self, letter: LetterId, event: WorldEvent) {
+    /// A node has nothing to do for the moment.
+    pub(super) fn node_rests(&mut self) {
+        let (now, node) = (self.queue.now(), self.shell.number);
+        let moment = self.shell.moment(now).now;
         let Some(nodes) = &self.nodes else { return };
-        let at = self.queue.now().unsigned_abs();
-        if !nodes.draw(&[3, letter.0 as u64, at]).chance(WORDS_LOST) {
-            self.queue.after(WORD_MS, event);
+        if nodes.draw(&[12, node as u64, now.unsigned_abs()]).number() % RESTS != 0 {
+            return;
         }
-    }
-
-    pub(super) fn notify(&mut self, partition: Partition) {
-        let Some(node) = self.nodes.as_ref().and_then(|nodes| nodes.owner(partition)) else {
+        let Some(of_node) = self.shell.node.as_ref().filter(|node| !node.is_reading()) else {
             return;
         };
-        self.look_at(node);
-        if self.shell.suspended(self.queue.now()).is_some() {
-            return;
+        let Some(engine) = of_node.engine() else { return };
+        let lease = |partition| nodes.lease_of(node, partition);
+        let is_held = |lease: &Lease| of_node.holds(*lease);
+        let held: Vec<Partition> = engine.partitions();
+        let held = held.into_iter().filter_map(lease).filter(is_held).map(|lease| lease.partition);
+        let mut under_way: BTreeMap<Arc<str>, u32> = BTreeMap::new();
+        let process = self.shell.process;
+        for one in self.outside.under_way.values().filter(|one| one.process == process) {
+            *under_way.entry(Arc::clone(one.asked.service())).or_default() += 1;
         }
-        if let Some(of_node) = &mut self.shell.node {
-            of_node.mail(partition);
-            self.turn();
-        }
-    }
-
-    pub(super) fn give_back(&mut self, partitions: &[Partition]) {
-        let node = self.shell.number;
-        self.story.tell(|| format!("node {node} gives back {partitions:?}"));
-        if let Some(nodes) = &mut self.nodes {
-            nodes.release(node, partitions);
-        }
-    }
-
-    /// What became of letters is told where they were left.
-    pub(super) fn answered(&mut self, answered: Vec<(LetterId, Answer)>) {
-        for (letter, answer) in answered {
-            self.send_word(letter, WorldEvent::Answered(Box::new(Word { letter, answer })));
-        }
-    }
-
-    /// Somebody waits for what becomes of a letter.
-    pub(super) fn posted(&mut self, ticket: Ticket, letter: LetterId) {
-        if let Some(nodes) = &mut self.nodes {
-            nodes.doors.insert(letter, ticket);
-            self.queue.after(DOOR_MS, WorldEvent::DoorCloses { letter });
-        }
-    }
-
-    pub(super) fn word_came(&mut self, word: Word) {
-        let ticket = self.nodes.as_mut().and_then(|nodes| nodes.answer_to(word.letter));
-        if let Some(ticket) = ticket {
-            self.replied(ticket, word.answer);
-        }
-    }
-
-    /// No word came: what was left is taken all the same, and that is what whoever waits is told.
-    pub(super) fn door_closes(&mut self, letter: LetterId) {
-        let ticket = self.nodes.as_mut().and_then(|nodes| nodes.answer_to(letter));
-        if let Some(ticket) = ticket {
-            self.accepted(ticket);
-        }
+        let (held, under_way) = (&held.collect(), &under_way);
+        let seen = Seen::NodeRests { node, engine, held, under_way };
+        self.checks.see(now, moment, &seen, &self.store);
     }
 
     /// Whether a request may be written now. By the time that a process goes on that stood still, its partitions may be
@@ -418,8 +259,4 @@ impl World<'_> {
         }
         self.shell.process == process
     }
-}
-
-fn is_away() -> StoreFault {
-    StoreFault::Failed("the disk is away".to_owned())
 }

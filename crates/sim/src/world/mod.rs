@@ -7,8 +7,10 @@ mod nodes;
 mod outside;
 mod people;
 mod process;
+mod shared;
 mod shell;
 mod state;
 mod under_way;
+mod words;
 
 pub(crate) use state::World;

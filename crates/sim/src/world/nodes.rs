@@ -6,13 +6,17 @@ use amends_engine::{
     SharedStore, Ticket,
 };
 use amends_simulate::SeededRng;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How long a node counts as alive after it has shown itself, in milliseconds.
 const LEASE_MS: i64 = 5_000;
 
 /// Age of the last sign of life from which on a node sends nothing, in milliseconds.
 const SENDS_MS: i64 = 3_000;
+
+/// By how much a node may be wrong about the store's clock, in milliseconds: half of the longest round trip by which it
+/// measures it.
+pub(super) const CLOCK_OFF_MS: i64 = 100;
 
 /// The first case number that tells its partition.
 const FIRST_NUMBER: u64 = 64;
@@ -27,8 +31,15 @@ pub(super) struct Nodes {
     rows: Vec<NodeRow>,
     /// In which order each node takes partitions; it gives them back from the end.
     orders: Vec<Vec<Partition>>,
-    letters: BTreeMap<Partition, BTreeMap<i64, Letter>>,
+    /// By the commit that has brought them, and in its order.
+    letters: BTreeMap<Partition, BTreeMap<[i64; 2], Letter>>,
     last_letter: i64,
+    last_commit: i64,
+    /// Commits that have begun and not ended: what they bring is not there yet, and has its place already.
+    open: BTreeSet<i64>,
+    /// Until when nobody reaches the store, and until when each node does not.
+    away_until: i64,
+    cut_off_until: Vec<i64>,
     /// Who waits for what becomes of a letter.
     pub(super) doors: BTreeMap<LetterId, Ticket>,
 }
@@ -80,6 +91,10 @@ impl Nodes {
             orders: (0..count).map(order_of).collect(),
             letters: BTreeMap::new(),
             last_letter: 0,
+            last_commit: 0,
+            open: BTreeSet::new(),
+            away_until: 0,
+            cut_off_until: vec![0; count],
             doors: BTreeMap::new(),
         }
     }
@@ -96,6 +111,12 @@ impl Nodes {
     /// Something drawn for this run.
     pub(super) fn draw(&self, of: &[u64]) -> SeededRng {
         SeededRng::of(self.seed, &[&[20], of].concat())
+    }
+
+    /// How far ahead a node takes the store's clock to be, in milliseconds: it has measured it.
+    pub(super) fn clock_off_ms(&self, node: usize) -> i64 {
+        let most = CLOCK_OFF_MS.unsigned_abs();
+        self.draw(&[11, node as u64]).between(0, 2 * most).cast_signed() - CLOCK_OFF_MS
     }
 
     /// A node takes nothing more, or takes again.
@@ -182,6 +203,18 @@ impl Nodes {
         }
     }
 
+    /// Whether a node holds a partition in this epoch.
+    pub(super) fn holds(&self, node: usize, lease: Lease) -> bool {
+        let row = self.leases.get(&lease.partition);
+        row.is_some_and(|row| row.owner == Some(node) && row.epoch == lease.epoch)
+    }
+
+    /// A partition as a node holds it, if it does.
+    pub(super) fn lease_of(&self, node: usize, partition: Partition) -> Option<Lease> {
+        let row = self.leases.get(&partition).filter(|row| row.owner == Some(node))?;
+        Some(Lease { partition, epoch: row.epoch })
+    }
+
     /// Whether a node may write what it was about to write.
     pub(super) fn may_send(now: i64, (last_beat, lives): (i64, u64), asked_in: u64) -> bool {
         now < last_beat + SENDS_MS && lives == asked_in
@@ -190,19 +223,30 @@ impl Nodes {
     /// The shares of a batch that are held by the node in their epochs, and what is lost.
     pub(super) fn judge(&self, node: usize, batch: &Batch) -> (Vec<Share>, Vec<Partition>) {
         let is_held = |share: &Share| {
-            let row = self.leases.get(&share.partition);
             let letters = self.letters.get(&share.partition);
             let has = |id: &LetterId| letters.is_some_and(|all| all.values().any(|l| l.id == *id));
-            row.is_some_and(|row| row.owner == Some(node) && row.epoch == share.epoch)
-                && share.taken.iter().all(has)
+            let lease = Lease { partition: share.partition, epoch: share.epoch };
+            self.holds(node, lease) && share.taken.iter().all(has)
         };
         let (held, lost): (Vec<Share>, Vec<Share>) =
             batch.shares.iter().cloned().partition(is_held);
         (held, lost.into_iter().map(|share| share.partition).collect())
     }
 
+    /// A commit begins: what it leaves for others has its place from now on.
+    pub(super) fn begin_commit(&mut self) -> i64 {
+        self.last_commit += 1;
+        self.open.insert(self.last_commit);
+        self.last_commit
+    }
+
+    /// A commit has ended, whatever became of it.
+    pub(super) fn end_commit(&mut self, commit: i64) {
+        self.open.remove(&commit);
+    }
+
     /// What a batch took is gone, and what it leaves is there.
-    pub(super) fn post(&mut self, held: &[Share], letters: &[Letter]) {
+    pub(super) fn post(&mut self, held: &[Share], letters: &[Letter], commit: i64) {
         for share in held {
             if let Some(all) = self.letters.get_mut(&share.partition) {
                 all.retain(|_, letter| !share.taken.contains(&letter.id));
@@ -211,25 +255,53 @@ impl Nodes {
         for letter in letters {
             self.last_letter += 1;
             let of_it = self.letters.entry(letter.partition).or_default();
-            of_it.insert(self.last_letter, letter.clone());
+            of_it.insert([commit, self.last_letter], letter.clone());
         }
     }
 
+    /// As the store reads them: what lies past the first commit that is still open is told again.
     pub(super) fn letters(
         &self,
         partition: Partition,
         after: Option<LetterMark>,
         most: usize,
     ) -> LettersRead {
-        let after = after.map_or(i64::MIN, |LetterMark([_, seq])| seq);
+        let after = after.map_or([i64::MIN; 2], |LetterMark(place)| place);
         let of_it = self.letters.get(&partition).into_iter().flatten();
-        let mut later = of_it.filter(|(seq, _)| **seq > after);
-        let some: Vec<(i64, Letter)> =
-            later.by_ref().take(most).map(|(seq, letter)| (*seq, letter.clone())).collect();
-        let next = some.last().map_or(after, |(seq, _)| *seq);
-        let ended = later.next().is_none();
+        let later = of_it.filter(|(place, _)| **place > after);
+        let some: Vec<([i64; 2], Letter)> =
+            later.take(most).map(|(place, letter)| (*place, letter.clone())).collect();
+        let ended = some.len() < most;
+        let settled = [self.open.first().copied().unwrap_or(self.last_commit + 1), i64::MIN];
+        let last = some.last().filter(|_| !ended).map(|(place, _)| *place);
+        let next = LetterMark(last.map_or(settled, |last| last.min(settled)));
         let letters = some.into_iter().map(|(_, letter)| letter).collect();
-        LettersRead { letters, next: LetterMark([0, next]), ended }
+        LettersRead { letters, next, ended }
+    }
+
+    /// What lies in an inbox.
+    pub(super) fn inbox(&self, partition: Partition) -> BTreeSet<LetterId> {
+        let of_it = self.letters.get(&partition).into_iter().flatten();
+        of_it.map(|(_, letter)| letter.id).collect()
+    }
+
+    /// Nobody reaches the store until then.
+    pub(super) fn go_away(&mut self, until: i64) {
+        self.away_until = self.away_until.max(until);
+    }
+
+    /// A node does not reach the store until then.
+    pub(super) fn cut_off(&mut self, node: usize, until: i64) {
+        self.cut_off_until[node] = self.cut_off_until[node].max(until);
+    }
+
+    pub(super) fn is_away(&self, now: i64) -> bool {
+        now < self.away_until
+    }
+
+    /// Whether a node reaches the store.
+    pub(super) fn reaches(&self, node: usize, now: i64) -> bool {
+        !self.is_away(now) && now >= self.cut_off_until[node]
     }
 
     /// Partitions for which something was left.

@@ -1,6 +1,7 @@
 //! What goes between the supervisor and everybody else: reports, announcements, callbacks and acts with those who wait
 //! for their answers; effects with their results.
 
+use super::nodes::CLOCK_OFF_MS;
 use super::state::World;
 use super::under_way::{UnderWay, Waiter};
 use crate::check::Seen;
@@ -18,6 +19,9 @@ use std::sync::Arc;
 
 /// When a client that got no answer tries again.
 const AGAIN_MS: u64 = 1_000;
+
+/// So long before its deadline a client says at the earliest that its saga has ended, if it does so late.
+const SAYS_LATE_MS: u64 = 3_000;
 
 /// An effect takes so long to its service.
 const WAY_MS: u64 = 5;
@@ -66,14 +70,19 @@ impl World<'_> {
             }
             Waiter::Announce { saga } => drop(self.outside.announced.insert(saga)),
             Waiter::Ended { saga } => self.was_told_of_end(saga),
-            _ => {}
+            Waiter::Sets { undo, for_ms } => self.undoes_later(undo, for_ms),
+            Waiter::Activate { .. } | Waiter::Person | Waiter::Undo(_) => {}
         }
     }
 
-    /// A saga has said in time that it has ended.
-    fn was_told_of_end(&mut self, saga: usize) {
-        let saga = self.services.sagas[saga].plan.id.clone();
-        self.seen(&Seen::EndTaken { saga: &saga });
+    /// It was taken that a saga has ended. What comes too late to be in time by every clock proves nothing.
+    pub(super) fn was_told_of_end(&mut self, saga: usize) {
+        let plan = &self.services.sagas[saga].plan;
+        let deadline = plan.at.saturating_add_unsigned(plan.deadline_ms.unwrap_or(0));
+        if self.queue.now() + 2 * CLOCK_OFF_MS <= deadline {
+            let saga = plan.id.clone();
+            self.seen(&Seen::EndTaken { saga: &saga });
+        }
     }
 
     pub(super) fn replied(&mut self, ticket: Ticket, answer: Answer) {
@@ -108,10 +117,13 @@ impl World<'_> {
                 self.story
                     .tell(|| format!("the callback for {} is answered {answer:?}", callback.step));
             }
-            (Waiter::Person | Waiter::Undo(_), answer) => {
+            (Waiter::Person | Waiter::Undo(_) | Waiter::Sets { .. }, answer) => {
                 self.story.tell(|| format!("the person is answered {answer:?}"));
             }
             _ => {}
+        }
+        if let Waiter::Sets { undo, for_ms } = waiter {
+            self.undoes_later(undo, for_ms);
         }
         self.seen(&Seen::Replied { ticket, answer: &answer });
     }
@@ -126,6 +138,7 @@ impl World<'_> {
             Waiter::Announce { saga } => WorldEvent::Announce { saga },
             Waiter::Ended { saga } => WorldEvent::Ended { saga },
             Waiter::Undo(undo) => WorldEvent::Undo(undo),
+            Waiter::Sets { undo, for_ms } => return self.undoes_later(undo, for_ms),
             Waiter::Activate { version } => {
                 let wanted = |item: &crate::scenario::Item| matches!(item, crate::scenario::Item::Activate { version: v, .. } if *v == version);
                 match self.scenario.items.iter().position(wanted) {
@@ -135,7 +148,10 @@ impl World<'_> {
             }
             Waiter::Person | Waiter::Callback(_) => return,
         };
-        self.queue.after(AGAIN_MS, again);
+        let tries = self.outside.tickets;
+        let mut rng = self.nodes.as_ref().map(|nodes| nodes.draw(&[14, tries]));
+        let after_ms = rng.as_mut().map_or(AGAIN_MS, |rng| rng.between(AGAIN_MS / 20, AGAIN_MS));
+        self.queue.after(after_ms, again);
     }
 
     /// The process is gone, and with it everybody's connection.
@@ -183,8 +199,22 @@ impl World<'_> {
         if self.nodes.is_some() && !self.outside.announced.contains(&saga) {
             return self.queue.after(AGAIN_MS, WorldEvent::Ended { saga });
         }
+        if let Some(at) = self.says_late(saga) {
+            return self.queue.at(at, WorldEvent::Ended { saga });
+        }
         let id = self.services.sagas[saga].plan.id.clone();
         self.offer(Waiter::Ended { saga }, |ticket| Input::SagaEnded { saga: id, ticket });
+    }
+
+    /// When a client says that its saga has ended if it keeps that to itself until shortly before the deadline: where
+    /// there are several nodes, some do.
+    fn says_late(&mut self, saga: usize) -> Option<i64> {
+        let mut rng = self.nodes.as_ref()?.draw(&[13, saga as u64]);
+        let plan = &self.services.sagas[saga].plan;
+        let deadline = plan.at.saturating_add_unsigned(plan.deadline_ms?);
+        let at = deadline - rng.between(0, SAYS_LATE_MS).cast_signed();
+        let is_first = self.outside.says_late.insert(saga);
+        (is_first && rng.chance(60) && at > self.queue.now()).then_some(at)
     }
 
     pub(super) fn call_back(&mut self, callback: Callback) {

@@ -5,13 +5,16 @@ use super::under_way::Waiter;
 use crate::event::{Callback, Undo, WorldEvent};
 use crate::scenario::{Forgery, PersonAct};
 use amends_api::{CaseAct, StepAct, StuckReason};
-use amends_engine::{Input, Mend, Mending, NewLimits, StepState};
+use amends_engine::{Input, Mend, Mending, NewLimits, Partition, StepState};
 use amends_protocol::{ActionName, CallbackProof, CaseId, Outcome, OutcomeCallback, StepId, Verb};
 use amends_rulebook::{ActionClass, Rulebook};
 use amends_simulate::SeededRng;
 use std::sync::Arc;
 
 const REASON: &str = "because";
+
+/// How long a commit of which nobody knows the end may still land, and more, in milliseconds.
+const STILL_COMES_MS: u64 = 2_000;
 
 impl World<'_> {
     pub(super) fn act(&mut self, act: PersonAct, which: u64, item: usize) {
@@ -21,15 +24,10 @@ impl World<'_> {
         let service = rng.pick(&services).cloned();
         self.story.tell(|| format!("a person: {act:?}"));
         match (act, service) {
-            (PersonAct::Pause(for_ms), Some(service)) => {
-                self.pause(&service, true, Waiter::Person);
-                let after_ms = for_ms + self.undoes_later_ms();
-                self.queue.after(after_ms, WorldEvent::Undo(Undo::Resume(service)));
-            }
+            (PersonAct::Pause(for_ms), Some(service)) => self.pause_for(&service, for_ms),
             (PersonAct::Limit { concurrency, per_second, for_ms }, Some(service)) => {
-                self.limit(&service, NewLimits { concurrency, per_second }, Waiter::Person);
-                let after_ms = for_ms + self.undoes_later_ms();
-                self.queue.after(after_ms, WorldEvent::Undo(Undo::Unlimit(service)));
+                let waiter = self.who_undoes(Undo::Unlimit(Arc::clone(&service)), for_ms);
+                self.limit(&service, NewLimits { concurrency, per_second }, waiter);
             }
             (PersonAct::ApproveAll, _) => {
                 let held = |s: &StepState| *s == StepState::Stuck(StuckReason::AwaitsApproval);
@@ -64,9 +62,23 @@ impl World<'_> {
         }
     }
 
-    /// Of several nodes, who undoes something waits until it must have come to where it is done.
-    fn undoes_later_ms(&self) -> u64 {
-        if self.nodes.is_some() { 10_000 } else { 0 }
+    pub(super) fn pause_for(&mut self, service: &Arc<str>, for_ms: u64) {
+        let waiter = self.who_undoes(Undo::Resume(Arc::clone(service)), for_ms);
+        self.pause(service, true, waiter);
+    }
+
+    /// Who sets something and undoes it so long after; where it may be left for another node, so long after its answer.
+    fn who_undoes(&mut self, undo: Undo, after_ms: u64) -> Waiter {
+        if self.nodes.is_some() {
+            return Waiter::Sets { undo, for_ms: after_ms };
+        }
+        self.queue.after(after_ms, WorldEvent::Undo(undo));
+        Waiter::Person
+    }
+
+    /// Somebody has an answer to what is to be undone. What is still on its way then, comes before the other.
+    pub(super) fn undoes_later(&mut self, undo: Undo, for_ms: u64) {
+        self.queue.after(for_ms + STILL_COMES_MS, WorldEvent::Undo(undo));
     }
 
     fn act_on_some_step(&mut self, act: PersonAct, rng: &mut SeededRng) {
@@ -168,6 +180,10 @@ impl World<'_> {
     }
 
     pub(super) fn undo(&mut self, undo: Undo) {
+        let left = self.nodes.as_ref().map(|nodes| nodes.inbox(Partition::SEAT));
+        if left.is_some_and(|left| !left.is_empty()) {
+            return self.queue.after(STILL_COMES_MS, WorldEvent::Undo(undo));
+        }
         match &undo {
             Undo::Resume(service) => {
                 let service = Arc::clone(service);

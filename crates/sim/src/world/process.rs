@@ -31,9 +31,6 @@ const ABOUT_ONE_CASE: usize = 6_000;
 /// Shorter than the server's, so that it comes into the short runs too.
 pub(super) const TRUST_AFTER_MS: u64 = 20_000;
 
-/// How far the clocks of two nodes are apart, in milliseconds.
-const CLOCKS_APART_MS: i64 = 7;
-
 /// The machine started when the run did.
 fn boot_ms(now: i64) -> u64 {
     now.unsigned_abs()
@@ -59,8 +56,10 @@ pub(super) struct Shell {
     pub(super) asked: Option<Asked>,
     /// The crash of the commit whose effects are about to be let out.
     pub(super) crash: Option<(CrashPoint, u64)>,
-    /// Supervisor time is the clock of the store that it shares with others.
-    has_shared_clock: bool,
+    /// Supervisor time is the clock of the store that it shares with others, and how far ahead it takes that to be.
+    shared_clock_off_ms: Option<i64>,
+    /// It stands still for so long once it has asked for its next commit.
+    pub(super) stops_in_a_commit: Option<u64>,
     /// Until when it has shown that it lives, and how often it was found dead.
     pub(super) last_beat: (i64, u64),
     /// How often it had been found dead when it asked the store what it asks now.
@@ -72,7 +71,7 @@ pub(super) struct Shell {
 }
 
 impl Shell {
-    pub(super) fn new(number: usize, has_shared_clock: bool) -> Self {
+    pub(super) fn new(number: usize, shared_clock_off_ms: Option<i64>) -> Self {
         Self {
             number,
             node: None,
@@ -84,7 +83,8 @@ impl Shell {
             wake_at: None,
             asked: None,
             crash: None,
-            has_shared_clock,
+            shared_clock_off_ms,
+            stops_in_a_commit: None,
             last_beat: (i64::MIN / 2, 0),
             asked_in: 0,
             told: None,
@@ -117,9 +117,7 @@ impl Shell {
 
     /// What the clocks say. The server's shell reads them every few seconds, whether anything happens or not.
     pub(super) fn moment(&mut self, now: i64) -> Moment {
-        if self.has_shared_clock {
-            // As well as each knows it.
-            let off_ms = i64::try_from(self.number).unwrap_or(0) * CLOCKS_APART_MS;
+        if let Some(off_ms) = self.shared_clock_off_ms {
             let now = Timestamp(BEGINNING.0 + now + off_ms);
             return Moment { now, wall: now, trust: Trust::Agreed };
         }

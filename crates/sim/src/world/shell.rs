@@ -1,12 +1,13 @@
 //! The supervisor's process around the node core: a store that fails, a clock that jumps, and crashes at every point.
 //! It does what the server's shell does, with a queue of events in place of a runtime.
 
+use super::nodes::Nodes;
 use super::process::options;
 use super::state::World;
 use crate::check::Seen;
 use crate::event::WorldEvent;
 use crate::node_event::Asked;
-use crate::scenario::{CrashPoint, StoreTrouble};
+use crate::scenario::{CrashPoint, HEALED_MS, StoreTrouble};
 use amends_engine::{Batch, Committed, Input, Write};
 use amends_node::{Done, EffectId, EffectResult, Need, Node, Released, StoreFault};
 use amends_protocol::{CaseId, Timestamp};
@@ -93,13 +94,27 @@ impl World<'_> {
         };
         let process = self.shell.process;
         if self.nodes.is_some() {
-            let (node, told) = (self.shell.number, Box::new(asked));
-            self.shell.asked = Some(Asked::Load);
-            self.shell.asked_in = self.shell.last_beat.1;
-            return self.queue.after(late, WorldEvent::Works { process, node, asked: told });
+            return self.ask_shared(process, asked, late);
         }
         self.shell.asked = Some(asked);
         self.queue.after(late, WorldEvent::StoreDone { process });
+    }
+
+    /// What was asked for is not known any more once it is under way: it goes on without whoever has asked.
+    fn ask_shared(&mut self, process: u64, asked: Asked, late_ms: u64) {
+        let (node, late_ms) = (self.shell.number, late_ms + self.takes_ms());
+        let is_commit = matches!(asked, Asked::Commit(_));
+        let begun = self.nodes.as_mut().filter(|_| is_commit).map(Nodes::begin_commit);
+        self.shell.asked = Some(Asked::Load);
+        self.shell.asked_in = self.shell.last_beat.1;
+        let works = WorldEvent::Works { process, node, asked: Box::new(asked), commit: begun };
+        self.queue.after(late_ms, works);
+        if let Some(ms) = self.shell.stops_in_a_commit.filter(|_| is_commit) {
+            self.shell.stops_in_a_commit = None;
+            if self.queue.now() < HEALED_MS {
+                self.suspend(ms);
+            }
+        }
     }
 
     /// Nothing is to be done before this moment.
@@ -107,7 +122,9 @@ impl World<'_> {
         let now = self.shell.moment(self.queue.now()).now;
         let engine = self.shell.node.as_ref().and_then(Node::engine);
         // What checkers say of memory and time is of one supervisor.
-        if let Some(engine) = engine.filter(|_| self.nodes.is_none()) {
+        if self.nodes.is_some() {
+            self.node_rests();
+        } else if let Some(engine) = engine {
             self.store.quarantined = engine.quarantined().iter().map(|q| q.case.id).collect();
             let at = (self.queue.now(), at);
             let seen = Seen::Rest { engine, at: at.0, next: at.1 };

@@ -57,19 +57,23 @@ impl<'s> World<'s> {
             let services = scenario.world.services().iter();
             store.know(services.map(|service| Arc::clone(&service.name)));
         }
-        let are_many = scenario.nodes > 1;
+        let nodes = (scenario.nodes > 1).then(|| Nodes::new(scenario.nodes, scenario.seed));
+        let shell = |number| {
+            Shell::new(number, nodes.as_ref().map(|nodes: &Nodes| nodes.clock_off_ms(number)))
+        };
+        let (first, others) = (shell(0), (1..scenario.nodes).map(shell).collect());
         let mut world = Self {
             scenario,
             store,
-            others: (1..scenario.nodes).map(|number| Shell::new(number, are_many)).collect(),
-            nodes: are_many.then(|| Nodes::new(scenario.nodes, scenario.seed)),
+            others,
+            nodes,
             processes: 0,
             refused: BTreeSet::new(),
             used: BTreeMap::new(),
             queue: Queue::new(),
             story,
             services: Services::new(scenario),
-            shell: Shell::new(0, are_many),
+            shell: first,
             outside: Outside::default(),
             checks: Checks::new(scenario),
             switches,
@@ -200,8 +204,12 @@ impl<'s> World<'s> {
             WorldEvent::Start { node } => self.start(node),
             WorldEvent::Beats => self.beats(),
             WorldEvent::Node { node, fault } => self.node_fault(node, fault),
-            WorldEvent::Works { process, node, asked } => self.works(process, node, *asked),
-            WorldEvent::Lands { node, batch } => self.lands(node, *batch),
+            WorldEvent::Works { process, node, asked, commit } => {
+                self.works(process, node, *asked, commit);
+            }
+            WorldEvent::Lands { node, batch, commit } => self.lands(node, *batch, commit),
+            WorldEvent::Pause { service, for_ms } => self.pause_for(&service, for_ms),
+            WorldEvent::Activate { version } => self.activate(version),
             WorldEvent::Notify { partition } => self.notify(partition),
             WorldEvent::SettingsStand { node, version } => self.settings_stand(node, version),
             WorldEvent::Answered(word) => self.word_came(*word),

@@ -22,6 +22,11 @@ pub(super) enum Waiter {
     },
     /// A person, who reads the answer and leaves it at that.
     Person,
+    /// A person who undoes what was set so long after the answer.
+    Sets {
+        undo: Undo,
+        for_ms: u64,
+    },
     /// A person who will see to it that it happens.
     Undo(Undo),
 }
@@ -43,5 +48,7 @@ pub(super) struct Outside {
     pub(super) effects: u64,
     /// Sagas whose announcement was answered.
     pub(super) announced: BTreeSet<usize>,
+    /// Sagas of which it has been decided when it is said that they have ended.
+    pub(super) says_late: BTreeSet<usize>,
     pub(super) under_way: BTreeMap<u64, UnderWay>,
 }
