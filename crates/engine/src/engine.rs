@@ -254,10 +254,10 @@ impl Engine {
                 self.hold_queue(now, &service, &result);
                 let health = attempt::health(&result, step, self.definite_after_ms(step));
                 self.queue_ended(now, &service, health, result.message.as_deref());
-                self.with_step(step, |case, index, engine| {
-                    let planning = case.step_ended(index, attempt, result, now, &mut engine.turn);
-                    engine.go_on(case, planning, now);
-                });
+                self.step_ended(now, step, attempt, result);
+            }
+            Input::EndedElsewhere { step, attempt, result, .. } => {
+                self.step_ended(now, step, attempt, result);
             }
             Input::StepCalledBack { step, callback, ticket } => {
                 self.step_called_back(now, step, callback, ticket);

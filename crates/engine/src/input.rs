@@ -34,6 +34,17 @@ pub enum Input {
         /// What it brought.
         result: StepResult,
     },
+    /// An effect of another loop has ended, which does not hold the case any more: it takes no place here.
+    EndedElsewhere {
+        /// The step.
+        step: StepId,
+        /// The try.
+        attempt: u32,
+        /// The service that it went to.
+        service: Arc<str>,
+        /// What it brought.
+        result: StepResult,
+    },
     /// A service told the outcome of a step that it had taken with 202.
     StepCalledBack {
         /// The step.
@@ -301,6 +312,7 @@ impl Input {
             }
             // A late answer or effect may reopen a settled case.
             Self::StepEnded { step, .. }
+            | Self::EndedElsewhere { step, .. }
             | Self::StepCalledBack { step, .. }
             | Self::StepAct { step, .. } => About { case: Some(step.case), ..nothing },
             Self::HistoryEnded { case, .. } | Self::CaseAct { case, .. } => {
@@ -362,9 +374,11 @@ impl Input {
             | Self::Activate { ticket, .. }
             | Self::Erase { ticket, .. }
             | Self::Mend { ticket, .. } => Some(*ticket),
-            Self::StepEnded { .. } | Self::HistoryEnded { .. } | Self::Unheld(_) | Self::Tick => {
-                None
-            }
+            Self::StepEnded { .. }
+            | Self::EndedElsewhere { .. }
+            | Self::HistoryEnded { .. }
+            | Self::Unheld(_)
+            | Self::Tick => None,
         }
     }
 }

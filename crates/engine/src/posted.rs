@@ -108,7 +108,8 @@ impl Letter {
             Input::QuestionAct { question, act, actor, bulk, .. } => {
                 (LetterKind::QuestionAct, written(&Acted::of(*question, act, actor, *bulk))?)
             }
-            Input::StepEnded { step, attempt, service, result } => {
+            Input::StepEnded { step, attempt, service, result }
+            | Input::EndedElsewhere { step, attempt, service, result } => {
                 let ended = EndedStep::of(*step, *attempt, service, result)?;
                 (LetterKind::StepEnded, written(&ended)?)
             }
@@ -233,7 +234,7 @@ impl EndedStep {
         let answer = outcome.map_or(StepReading::Refused, StepReading::Done);
         let history = history.into();
         let result = StepResult { answer, status, message, history, sent_twice };
-        Input::StepEnded { step, attempt, service, result }
+        Input::EndedElsewhere { step, attempt, service, result }
     }
 }
 
@@ -282,7 +283,8 @@ mod tests {
         };
         for answer in [StepReading::Done(Outcome::Compensated), StepReading::Refused] {
             let input = ended(answer);
-            assert_eq!(format!("{:?}", again(&input)), format!("{input:?}"));
+            let told = format!("{:?}", again(&input));
+            assert_eq!(told, format!("{input:?}").replace("StepEnded", "EndedElsewhere"));
         }
         for answer in [StepReading::Unknown, StepReading::NotSent, StepReading::Definite] {
             let letter = Letter::of(&ended(answer), LetterId(1), HERE);

@@ -109,6 +109,26 @@ fn what_comes_of_a_request_after_its_partition_has_gone_is_told_to_its_new_owner
 }
 
 #[test]
+fn what_another_node_has_asked_frees_no_place_here() {
+    let (mut store, mut one, mut two) = two();
+    one.report(ONE, "1", &mut store);
+    let asked = std::mem::take(&mut one.under_way);
+    store.give(HERE, 2);
+    one.learns(&mut store);
+    for effect in &asked {
+        one.end(effect, success(effect), &mut store);
+    }
+    assert_eq!(store.letters.len(), 2, "final outcomes");
+    two.report(OTHER, "2", &mut store);
+    two.learns(&mut store);
+    assert!(store.letters.is_empty());
+    let engine = two.node.engine().expect("at rest");
+    let places: u32 = engine.queues().iter().map(|queue| queue.in_flight).sum();
+    assert_eq!(places as usize, two.under_way.len());
+    assert!(places > 0);
+}
+
+#[test]
 fn a_commit_that_lands_after_a_reload_changes_nothing() {
     let (mut store, mut one, _) = two();
     store.lands_late = Some(None);

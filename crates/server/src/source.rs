@@ -45,6 +45,7 @@ impl Source {
             Input::Erase { erase, .. } => person(&erase.actor),
             // They don't come from outside, and wait in no line.
             Input::StepEnded { .. }
+            | Input::EndedElsewhere { .. }
             | Input::HistoryEnded { .. }
             | Input::Unheld(_)
             | Input::Tick => Self::Outcomes("".into()),

@@ -38,6 +38,7 @@ pub(crate) fn without_secrets(withheld: &Withheld, mut input: Input) -> Input {
         Input::SagaBegan { .. }
         | Input::SagaEnded { .. }
         | Input::StepEnded { .. }
+        | Input::EndedElsewhere { .. }
         | Input::HistoryEnded { .. }
         | Input::Unheld(_)
         | Input::Tick => {}

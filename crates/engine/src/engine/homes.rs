@@ -16,6 +16,7 @@ impl Engine {
             Input::SagaBegan { begin, .. } => Home::Partition(Partition::of(&begin.saga_id)),
             Input::SagaEnded { saga, .. } => Home::Partition(Partition::of(saga)),
             Input::StepEnded { step, .. }
+            | Input::EndedElsewhere { step, .. }
             | Input::StepCalledBack { step, .. }
             | Input::StepAct { step, .. } => self.home_of(step.case),
             Input::HistoryEnded { case, .. } | Input::CaseAct { case, .. } => self.home_of(*case),

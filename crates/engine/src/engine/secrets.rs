@@ -8,7 +8,7 @@ impl Engine {
     /// What a service says for people repeats no secret of its case.
     pub(super) fn without_secrets(&self, mut input: Input) -> Input {
         match &mut input {
-            Input::StepEnded { step, result, .. } => {
+            Input::StepEnded { step, result, .. } | Input::EndedElsewhere { step, result, .. } => {
                 self.hush(step.case, &mut result.message);
             }
             Input::StepCalledBack { step, callback, .. } => {

@@ -90,6 +90,19 @@ impl Engine {
         self.answer(ticket, answer, || format!("there is no step {step}"));
     }
 
+    pub(super) fn step_ended(
+        &mut self,
+        now: Timestamp,
+        step: StepId,
+        attempt: u32,
+        result: StepResult,
+    ) {
+        self.with_step(step, |case, index, engine| {
+            let planning = case.step_ended(index, attempt, result, now, &mut engine.turn);
+            engine.go_on(case, planning, now);
+        });
+    }
+
     fn step_timer(&mut self, now: Timestamp, (at, id): (Timestamp, StepId)) {
         let Some((service, standing)) = self.standing(id) else { return };
         match standing.due(now, self.turn.traffic.queue(&service).paused()) {
