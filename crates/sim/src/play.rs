@@ -1,6 +1,6 @@
 //! Plays a scenario: once, telling it, or twice.
 
-use crate::check::Violation;
+use crate::check::{DETERMINISTIC, Violation};
 use crate::run::Run;
 use crate::scenario::Scenario;
 use crate::story::Story;
@@ -26,7 +26,7 @@ pub fn play_twice(scenario: &Scenario, switches: Switches) -> Run {
     let same = first == second;
     let violation = first.violation.clone().or_else(|| {
         (!same).then(|| Violation {
-            checker: "8 deterministic",
+            checker: DETERMINISTIC,
             at: 0,
             text: format!(
                 "one run has the hash {:016x}, the next {:016x}",

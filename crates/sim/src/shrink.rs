@@ -1,7 +1,8 @@
 //! Makes a failing run smaller: items are left out, first in large parts, then one by one, as long as the same checker
 //! still finds something.
 
-use crate::play::play_twice;
+use crate::check::DETERMINISTIC;
+use crate::play::{play, play_twice};
 use crate::scenario::Scenario;
 use crate::switches::Switches;
 use std::collections::BTreeSet;
@@ -18,8 +19,11 @@ pub fn shrink(scenario: &Scenario, switches: Switches, checker: &str) -> Scenari
     let mut fails = |kept: &BTreeSet<usize>| {
         runs += 1;
         let smaller = Scenario { kept: Some(kept.clone()), ..scenario.clone() };
-        runs <= RUNS_LIMIT
-            && play_twice(&smaller, switches).violation.is_some_and(|v| v.checker == checker)
+        let again = || match checker {
+            DETERMINISTIC => play_twice(&smaller, switches),
+            _ => play(&smaller, switches),
+        };
+        runs <= RUNS_LIMIT && again().violation.is_some_and(|found| found.checker == checker)
     };
     let mut part = kept.len().div_ceil(2).max(1);
     loop {

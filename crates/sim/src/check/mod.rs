@@ -32,6 +32,9 @@ use crate::scenario::Scenario;
 use crate::stored::Stored;
 use amends_protocol::Timestamp;
 
+/// The word that a run is filed under that differs from itself.
+pub const DETERMINISTIC: &str = "8 deterministic";
+
 /// Checkers that know the memory or the time of one supervisor, or limits that nodes do not share yet.
 const OF_ONE: [&str; 13] = [
     "ages",
