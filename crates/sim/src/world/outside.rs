@@ -301,7 +301,7 @@ impl World<'_> {
                 let is_mapped = book.get(action).endpoints.get(verb).is_some();
                 if is_mapped && send.digest().is_none() {
                     let done = EffectResult::Step(unsendable());
-                    return self.result(effect, Some(done));
+                    return self.queue.after(0, WorldEvent::Result { effect, done });
                 }
                 let key = digest_of(send.key.as_deref(), step);
                 let request = asked_about(send).filter(|(of, _)| *of == saga).map(|(_, node)| node);
