@@ -244,8 +244,8 @@ impl Case {
         let step = &self.steps[index];
         let under_way = matches!(step.state, StepState::InFlight | StepState::Accepted { .. });
         if !under_way || attempt != step.attempts {
-            self.late_answer(index, &result, now, turn);
-            return news;
+            let has_ended = self.late_answer(index, &result, now, turn);
+            return news || has_ended && self.may_change_the_plan(index);
         }
         let is_accepted = matches!(step.state, StepState::Accepted { .. });
         self.note_calls(index, result.history.is_whole());
@@ -257,24 +257,40 @@ impl Case {
             self.tried(index, result, now, turn);
             news |= self.take_early(index, early, now, turn);
         }
-        // A retry's end may be what compensations wait for, or add something to undo; whoever calls what puts up no
-        // fence may need one.
-        let step = &self.steps[index];
-        let unfenced = step.extra.fence && step.state == StepState::Done(Outcome::NotFenceable);
-        news || unfenced || step.verb == Verb::Retry
+        news || self.may_change_the_plan(index)
     }
 
-    /// The answer to a try that nobody waits for any more. What a person decided stays; the case says what came.
-    fn late_answer(&mut self, index: usize, result: &StepResult, now: Timestamp, turn: &mut Turn) {
-        let StepReading::Done(outcome) = result.answer else { return };
+    /// Whether the end of a try may: a retry's may be what compensations wait for, or add something to undo; whoever
+    /// calls what puts up no fence may need one.
+    fn may_change_the_plan(&self, index: usize) -> bool {
+        let step = &self.steps[index];
+        let unfenced = step.extra.fence && step.state == StepState::Done(Outcome::NotFenceable);
+        unfenced || step.verb == Verb::Retry
+    }
+
+    /// The answer to a try that nobody waits for any more. What a person decided stays; the case says what came. True if
+    /// it ends the step.
+    fn late_answer(
+        &mut self,
+        index: usize,
+        result: &StepResult,
+        now: Timestamp,
+        turn: &mut Turn,
+    ) -> bool {
+        let StepReading::Done(outcome) = result.answer else { return false };
         let step = &self.steps[index];
         if step.extra.by_hand && step.state.is_terminal() {
             let text = format!("{} answered `{outcome}` after the decision by hand", step.action);
             self.note(text);
-        } else if matches!(step.state, StepState::Waiting | StepState::Due(_) | StepState::Stuck(_))
-        {
+            return false;
+        }
+        let is_open =
+            matches!(step.state, StepState::Waiting | StepState::Due(_) | StepState::Stuck(_));
+        if is_open {
+            self.note_calls(index, result.history.is_whole());
             self.must_change(index, StepEvent::Answer(outcome), now, turn);
         }
+        is_open
     }
 
     fn looked(&mut self, index: usize, result: StepResult, now: Timestamp, turn: &mut Turn) {

@@ -3,7 +3,7 @@
 mod world;
 
 use amends_api::{CaseState, ClosedOn};
-use amends_engine::{HistoryResult, StepReading, StepState};
+use amends_engine::{HistoryResult, Input, StepReading, StepResult, StepState};
 use amends_protocol::{Evidence, HistoryState as H, Outcome};
 use world::{Reply, Says, World, evidence, report, words};
 
@@ -89,6 +89,27 @@ fn a_fence_without_a_word_of_calls_proves_nothing_until_the_history_is_read() {
     let nobody = HistoryResult::Told(vec![].into());
     assert_eq!(closed(nobody), (Some(ClosedOn::Proven), 2, false));
     assert_eq!(closed(HistoryResult::NoHistory), (Some(ClosedOn::Quiet), 2, false));
+}
+
+#[test]
+fn a_fence_that_answers_late_and_without_a_word_of_calls_proves_nothing_either() {
+    let mut world = World::new(SHOP);
+    world.replies.insert("compensate checkout.place".to_owned(), Reply::Silent);
+    let case = world.report(charged("odd"));
+    world.settle_down();
+    let step = world.step(case, "compensate checkout.place").id;
+    world.pause("checkout", true);
+    world.crash(); // who comes after it does not know that it was asked
+    world.settle_down();
+    let read = |world: &World| world.walked.iter().filter(|of| *of == "checkout").count();
+    let before = read(&world);
+    let result = StepResult::new(OUTCOME_ALONE, Some(200));
+    world.input(Input::EndedElsewhere { step, attempt: 1, service: "checkout".into(), result });
+    world.pause("checkout", false);
+    world.settle_down();
+    assert_eq!(world.step(case, "compensate checkout.place").attempts, 1, "it is not asked again");
+    assert_eq!(read(&world), before + 1);
+    assert_eq!(world.case(case).closed_on, Some(ClosedOn::Proven));
 }
 
 #[test]
