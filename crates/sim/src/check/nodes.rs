@@ -8,7 +8,8 @@ use amends_protocol::{CaseId, SagaId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// A saga of which it was taken that it has ended misses no deadline, whichever node was told.
+/// A saga of which it was taken that it has ended misses no deadline, whichever node was told; and nobody is told that
+/// a saga is unknown which any node has taken as announced.
 #[derive(Default)]
 pub(super) struct Deadlines {
     ended: BTreeSet<SagaId>,
@@ -24,6 +25,9 @@ impl Check for Deadlines {
             Seen::EndTaken { saga } => {
                 self.ended.insert((*saga).clone());
                 Ok(())
+            }
+            Seen::EndRefused { saga } => {
+                Err(format!("{saga} is announced, and it is said that nobody knows of it"))
             }
             Seen::Committed { writes, .. } => writes.iter().try_for_each(|write| {
                 let Write::Report(row) = write else { return Ok(()) };
@@ -51,7 +55,7 @@ impl Check for NoRestart {
 
     fn see(&mut self, _now: Timestamp, seen: &Seen<'_>, _store: &Stored) -> Result<(), String> {
         match seen {
-            Seen::Died | Seen::Suspended | Seen::Loaded => self.broken = true,
+            Seen::Died | Seen::Suspended | Seen::CutOff | Seen::Loaded => self.broken = true,
             Seen::GivenBack { is_under_way: true } if !self.broken => {
                 return Err("a partition is given back of which something is under way".to_owned());
             }

@@ -25,7 +25,11 @@ impl Check for Parts {
     fn see(&mut self, _now: Timestamp, seen: &Seen<'_>, store: &Stored) -> Result<(), String> {
         match seen {
             Seen::Committed { writes, .. } => writes.iter().try_for_each(|write| match write {
-                Write::Case(row) => self.look(store, row.id),
+                Write::Case(row) => {
+                    let is_of_it = |write: &&Write| matches!(write, Write::Report(report) if report.case == row.id);
+                    let reports = writes.iter().filter(is_of_it).count();
+                    self.look(store, row.id, reports > 1)
+                }
                 _ => Ok(()),
             }),
             Seen::Effect { effect: Effect::Send(send), .. } => first_try(store, send),
@@ -35,7 +39,8 @@ impl Check for Parts {
 }
 
 impl Parts {
-    fn look(&mut self, store: &Stored, case: CaseId) -> Result<(), String> {
+    /// `of_several`: what one report has let plan, another one that came with it may take back.
+    fn look(&mut self, store: &Stored, case: CaseId, of_several: bool) -> Result<(), String> {
         let Some(book) = store.book_of(case) else { return Ok(()) };
         run_again(store, case, book)?;
         let rows = || store.rows.steps_of(case).filter(|row| is_undone_by_request(row, book));
@@ -51,7 +56,7 @@ impl Parts {
                 let is_new = self.known.insert((row.id, Arc::clone(request)));
                 let state = told.get(request).copied();
                 let is_sure = state.is_some_and(|state| !state.may_have_effect());
-                when(is_new && is_sure, || {
+                when(is_new && is_sure && !of_several, || {
                     format!(
                         "{request} of {} is to be undone, and it surely did not take effect",
                         row.action

@@ -55,6 +55,8 @@ pub enum Seen<'a> {
         /// All that is there.
         there: &'a BTreeSet<LetterId>,
     },
+    /// A node, or all of them, do not reach the store from now on.
+    CutOff,
     /// Partitions were given back.
     GivenBack {
         /// Something of theirs was under way.
@@ -122,6 +124,11 @@ pub enum Seen<'a> {
     },
     /// It was taken that a saga has ended.
     EndTaken {
+        /// Which.
+        saga: &'a SagaId,
+    },
+    /// Whoever says that an announced saga has ended was told that nobody knows of it.
+    EndRefused {
         /// Which.
         saga: &'a SagaId,
     },

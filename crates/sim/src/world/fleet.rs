@@ -85,10 +85,12 @@ impl World<'_> {
             NodeFault::IsCutOff(ms) => {
                 let until = self.queue.now().saturating_add_unsigned(ms);
                 self.nodes.iter_mut().for_each(|nodes| nodes.cut_off(node, until));
+                self.seen(&Seen::CutOff);
             }
             NodeFault::StoreIsAway(ms) => {
                 let until = self.queue.now().saturating_add_unsigned(ms);
                 self.nodes.iter_mut().for_each(|nodes| nodes.go_away(until));
+                self.seen(&Seen::CutOff);
             }
             NodeFault::Dies(ms) if self.shell.node.is_some() => self.die("as it is killed", ms),
             NodeFault::Dies(_) => {}

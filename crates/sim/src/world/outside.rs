@@ -13,7 +13,9 @@ use amends_engine::{
     StepReading, StepResult, Ticket,
 };
 use amends_node::{EffectResult, LaunchedEffect};
-use amends_protocol::{ActionName, CaseId, SagaBegin, StepId, Testimony, Timestamp, digest};
+use amends_protocol::{
+    ActionName, CaseId, SagaBegin, SagaId, StepId, Testimony, Timestamp, digest,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -75,14 +77,25 @@ impl World<'_> {
         }
     }
 
-    /// It was taken that a saga has ended. What comes too late to be in time by every clock proves nothing.
+    /// It was taken that a saga has ended.
     pub(super) fn was_told_of_end(&mut self, saga: usize) {
-        let plan = &self.services.sagas[saga].plan;
-        let deadline = plan.at.saturating_add_unsigned(plan.deadline_ms.unwrap_or(0));
-        if self.queue.now() + 2 * CLOCK_OFF_MS <= deadline {
-            let saga = plan.id.clone();
+        if let Some(saga) = self.in_time(saga) {
             self.seen(&Seen::EndTaken { saga: &saga });
         }
+    }
+
+    /// Whoever says that a saga has ended is told that nobody knows of it.
+    fn end_refused(&mut self, saga: usize) {
+        if let Some(saga) = self.in_time(saga) {
+            self.seen(&Seen::EndRefused { saga: &saga });
+        }
+    }
+
+    /// A saga of which something comes in time by every clock.
+    fn in_time(&self, saga: usize) -> Option<SagaId> {
+        let plan = &self.services.sagas[saga].plan;
+        let deadline = plan.at.saturating_add_unsigned(plan.deadline_ms?);
+        (self.queue.now() + 2 * CLOCK_OFF_MS <= deadline).then(|| plan.id.clone())
     }
 
     pub(super) fn replied(&mut self, ticket: Ticket, answer: Answer) {
@@ -95,6 +108,9 @@ impl World<'_> {
             (Waiter::Announce { saga }, _) => drop(self.outside.announced.insert(*saga)),
             (Waiter::Ended { saga }, Answer::Done) if self.nodes.is_some() => {
                 self.was_told_of_end(*saga);
+            }
+            (Waiter::Ended { saga }, Answer::NotFound(_)) if self.nodes.is_some() => {
+                self.end_refused(*saga);
             }
             (Waiter::Report(letter), Answer::Received { case, duplicate }) => {
                 let report = Arc::clone(&self.services.sagas[letter.saga].reports[letter.report]);
