@@ -13,6 +13,7 @@ pub(crate) fn store_problem(error: StoreError) -> Problem {
         | StoreError::NotHeld { .. }
         | StoreError::Outdated
         | StoreError::NodeInUse { .. }
+        | StoreError::ClockOff { .. }
         | StoreError::Unusable { .. }
         | StoreError::Closed => ProblemCode::Unavailable,
         StoreError::Locked { .. }

@@ -2,6 +2,7 @@
 //! becomes of that word is the loop's.
 
 use crate::faults::store_problem;
+pub(crate) use crate::leases::CLOCK_OFF_LIMIT_MS;
 use crate::supervisor::Supervisor;
 use amends_api::{AuditActName, NodeState, NodeView, NodesView};
 use amends_engine::Actor;
@@ -10,9 +11,6 @@ use amends_store::{AnyStore, ClusterSeen, NodeSeen, Partition, Store, StoreError
 use futures_util::future::BoxFuture;
 use serde_json::json;
 use std::sync::Arc;
-
-/// How far the clock of a node may be off that of the database before people are told, in milliseconds.
-pub(crate) const CLOCK_OFF_LIMIT_MS: u64 = 500;
 
 /// A store that nodes share.
 pub(crate) trait SharedStore: Send + Sync {

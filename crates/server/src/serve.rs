@@ -104,13 +104,13 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     let address = listening.address();
     let insecure = warn(&config, &listening)?;
     let store = open_store(&config).await?;
-    leases::until_ours(&store).await?;
+    let nodes = nodes(&config, &store);
+    leases::until_ours(&store, nodes.me().unwrap_or_default()).await?;
     let (outbound, callbacks) = outbound(&config);
     let mut access = Access::open(&store, &config.access, &listening.all())
         .await?
         .believing(Believed::new(&config.identity, &config.outbound));
     access.insecure = insecure.map(Into::into);
-    let nodes = nodes(&config, &store);
     let (supervisor, driver) = Driver::start(store, outbound, SystemClock, config.driver).await?;
     supervisor.withhold(&config.withheld);
     until_ready(&supervisor, &driver).await;

@@ -23,6 +23,15 @@ pub enum StoreError {
         /// The node's name.
         node: String,
     },
+    /// The clock of this machine is wrong: it is far from the database's, and those of other nodes that live are not.
+    #[error(
+        "the clock of this machine is {} ms {} that of the database, and those of the other nodes are not; set it (NTP does), then start this node again",
+        .ahead_ms.unsigned_abs(), if *.ahead_ms < 0 { "behind" } else { "ahead of" }
+    )]
+    ClockOff {
+        /// Milliseconds that it is ahead.
+        ahead_ms: i64,
+    },
     /// The store of this directory was moved into a database.
     #[error(
         "the store in `{}` was moved into PostgreSQL: start with `cluster.database`; `{}` says where it is, and how to come back to this one", .dir.display(), .mark.display()
