@@ -268,8 +268,8 @@ impl Case {
         unfenced || step.verb == Verb::Retry
     }
 
-    /// The answer to a try that nobody waits for any more. What a person decided stays; the case says what came. True if
-    /// it ends the step.
+    /// The answer to a try that nobody waits for any more. What a person decided stays; the case says what came. True
+    /// if it ends the step.
     fn late_answer(
         &mut self,
         index: usize,

@@ -312,19 +312,6 @@ impl ServiceQueue {
         }
     }
 
-    /// An effect is not performed after all: its place is free, and nothing is learned of the service. When its probe
-    /// is to be repeated, if it was one.
-    pub(crate) fn taken_back(&mut self, now: Timestamp, is_history: bool) -> BreakerChange {
-        let mut change = BreakerChange::None;
-        if is_history && let Some(probe_at) = self.histories.taken_back(now) {
-            change = BreakerChange::Opened { probe_at };
-        }
-        match self.ended(now, Health::NoSign, None) {
-            BreakerChange::None => change,
-            opened => opened,
-        }
-    }
-
     /// An effect has come back.
     pub(crate) fn ended(
         &mut self,
