@@ -23,6 +23,8 @@ pub(crate) enum NodeFault {
     Stops(u64),
     /// Its process stands still for so many milliseconds from its next commit on, before it hears of its end.
     StopsInACommit(u64),
+    /// Its process stands still for so many milliseconds, and meanwhile another one starts under its name.
+    IsReplaced(u64),
     /// It does not reach the store for so many milliseconds, and everybody else reaches it.
     IsCutOff(u64),
     /// The store is away for so many milliseconds, for all nodes.

@@ -1,6 +1,7 @@
 //! Every checker can fail: each is shown a run in which the very thing happens that it is there for, and one like it in
 //! which it does not.
 
+mod nodes;
 mod parts;
 mod waiting;
 

@@ -16,6 +16,10 @@ use std::sync::Arc;
 /// Time between two signs of life, in milliseconds.
 const BEAT_MS: i64 = 1_000;
 
+/// The store takes no sign of life from a process as long as another one of its name counts as alive: so much later it
+/// does, in milliseconds.
+const STARTS_ANEW_MS: u64 = 6_500;
+
 /// Of 100 signs of life so many come with a look into the inboxes, whether or not a word has come.
 const LOOKS: usize = 12;
 
@@ -38,12 +42,13 @@ impl World<'_> {
         }
         for _ in 0..rng.below(7) {
             let at = rng.between(2_000, HEALED_MS.unsigned_abs() / 3).cast_signed();
-            let fault = match rng.below(5) {
+            let fault = match rng.below(6) {
                 _ if are_calm => NodeFault::IsDrained(rng.between(1_000, 60_000)),
                 0 => NodeFault::Stops(rng.between(500, 40_000)),
                 1 => NodeFault::Dies(rng.between(100, 30_000)),
                 2 => NodeFault::StopsInACommit(rng.between(500, 40_000)),
                 3 => NodeFault::IsCutOff(rng.between(500, 30_000)),
+                4 => NodeFault::IsReplaced(rng.between(STARTS_ANEW_MS, 40_000)),
                 _ => NodeFault::IsDrained(rng.between(1_000, 60_000)),
             };
             self.queue.at(at, WorldEvent::Node { node: rng.below(count), fault });
@@ -81,6 +86,7 @@ impl World<'_> {
         self.story.tell(|| format!("node {node}: {fault:?}"));
         match fault {
             NodeFault::Stops(ms) => self.suspend(ms),
+            NodeFault::IsReplaced(ms) => self.replace(ms),
             NodeFault::StopsInACommit(ms) => self.shell.stops_in_a_commit = Some(ms),
             NodeFault::IsCutOff(ms) => {
                 let until = self.queue.now().saturating_add_unsigned(ms);
@@ -101,6 +107,20 @@ impl World<'_> {
             }
             NodeFault::TakesAgain => self.set_leaving(node, false),
         }
+    }
+
+    /// Whoever starts processes takes one for dead that only stands still.
+    fn replace(&mut self, for_ms: u64) {
+        if self.shell.node.is_none() || self.shell.suspended(self.queue.now()).is_some() {
+            return;
+        }
+        self.suspend(for_ms);
+        let node = self.shell.number;
+        let off_ms = self.nodes.as_ref().map(|nodes| nodes.clock_off_ms(node));
+        let mut old = std::mem::replace(&mut self.shell, Shell::new(node, off_ms));
+        old.number = self.nodes.as_ref().map_or(0, Nodes::count) + self.others.len();
+        self.others.push(old);
+        self.queue.after(STARTS_ANEW_MS, WorldEvent::Start { node });
     }
 
     fn set_leaving(&mut self, node: usize, leaving: bool) {
@@ -153,7 +173,8 @@ impl World<'_> {
         let version = self.store.rows.settings_version();
         let goes_by_it =
             |shell: &Shell| shell.node.as_ref().is_some_and(|node| node.settings_seen() == version);
-        let mut shells = self.others.iter().chain([&self.shell]);
+        let shells = self.others.iter().chain([&self.shell]);
+        let mut shells = shells.filter(|shell| !shell.is_replaced());
         shells.all(|shell| is_at_rest(shell) && goes_by_it(shell))
     }
 
@@ -167,7 +188,7 @@ impl World<'_> {
         let version = self.store.rows.settings_version();
         for shell in self.others.iter().chain([&self.shell]) {
             let seen = shell.node.as_ref().map(|node| (node.settings_seen(), node.is_ready()));
-            if seen != Some((version, true)) {
+            if seen != Some((version, true)) && !shell.is_replaced() {
                 told.push_str(&format!("; node {} is at {seen:?} of {version}", shell.number));
             }
         }
@@ -195,7 +216,10 @@ impl World<'_> {
 
     /// A node has nothing to do for the moment.
     pub(super) fn node_rests(&mut self) {
-        let (now, node) = (self.queue.now(), self.shell.number);
+        let (now, node) = (self.queue.now(), self.shell.name);
+        if self.shell.is_replaced() {
+            return;
+        }
         let moment = self.shell.moment(now).now;
         let Some(nodes) = &self.nodes else { return };
         if nodes.draw(&[12, node as u64, now.unsigned_abs()]).number() % RESTS != 0 {

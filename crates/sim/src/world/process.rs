@@ -40,6 +40,8 @@ fn boot_ms(now: i64) -> u64 {
 pub(super) struct Shell {
     /// Which of the machines.
     pub(super) number: usize,
+    /// What the store knows it by, of several.
+    pub(super) name: usize,
     pub(super) node: Option<Node>,
     /// Counts the starts of processes; what an earlier one waited for is of no interest.
     pub(super) process: u64,
@@ -74,6 +76,7 @@ impl Shell {
     pub(super) fn new(number: usize, shared_clock_off_ms: Option<i64>) -> Self {
         Self {
             number,
+            name: number,
             node: None,
             process: 0,
             skew_ms: 0,
@@ -90,6 +93,11 @@ impl Shell {
             told: None,
             has_loaded: false,
         }
+    }
+
+    /// Whether another process has taken its name.
+    pub(super) const fn is_replaced(&self) -> bool {
+        self.number != self.name
     }
 
     /// The supervisor's wall clock.

@@ -32,7 +32,9 @@ impl World<'_> {
 
     /// The store does what a process has asked of it, whether or not that still lives.
     pub(super) fn works(&mut self, process: u64, node: usize, asked: Asked, commit: Option<i64>) {
-        self.look_at(node);
+        if !self.look_at_process(process) {
+            self.look_at(node);
+        }
         let is_there = self.shell.process == process && self.shell.node.is_some();
         let done = match asked {
             Asked::Commit(batch) => match self.commit_of(node, batch, commit, is_there) {
@@ -67,6 +69,11 @@ impl World<'_> {
     /// What is asked for, but for a commit.
     fn read(&mut self, node: usize, asked: Asked) -> Done {
         match asked {
+            // Another process has its name: the store tells it nothing more, and it ends.
+            Asked::Load if self.shell.is_replaced() => {
+                self.end_replaced();
+                failed(&asked)
+            }
             Asked::Load => {
                 if std::mem::replace(&mut self.shell.has_loaded, true) {
                     self.seen(&Seen::Loaded);
@@ -83,6 +90,12 @@ impl World<'_> {
             Asked::Lookup(request) => Done::Found(Ok(self.store.rows.find(&request))),
             Asked::Commit(_) => failed(&asked),
         }
+    }
+
+    fn end_replaced(&mut self) {
+        self.story.tell(|| "a process ends whose name another one has".to_owned());
+        self.shell.node = None;
+        self.shell.process = self.next_process();
     }
 
     fn adopted(&mut self, node: usize, lease: Lease) -> Done {
@@ -238,14 +251,14 @@ impl World<'_> {
     }
 
     pub(super) fn give_back(&mut self, partitions: &[Partition]) {
-        let node = self.shell.number;
+        let node = self.shell.name;
         self.story.tell(|| format!("node {node} gives back {partitions:?}"));
         let process = self.shell.process;
         let is_of_them = |effect: &Effect| partitions.contains(&Partition::of(effect.saga()));
         let mut under_way = self.outside.under_way.values();
         let is_under_way = under_way.any(|one| one.process == process && is_of_them(&one.asked));
         self.seen(&Seen::GivenBack { is_under_way });
-        if let Some(nodes) = &mut self.nodes {
+        if let Some(nodes) = self.nodes.as_mut().filter(|_| !self.shell.is_replaced()) {
             nodes.release(node, partitions);
         }
     }

@@ -102,7 +102,7 @@ impl World<'_> {
 
     /// What was asked for is not known any more once it is under way: it goes on without whoever has asked.
     fn ask_shared(&mut self, process: u64, asked: Asked, late_ms: u64) {
-        let (node, late_ms) = (self.shell.number, late_ms + self.takes_ms());
+        let (node, late_ms) = (self.shell.name, late_ms + self.takes_ms());
         let is_commit = matches!(asked, Asked::Commit(_));
         let begun = self.nodes.as_mut().filter(|_| is_commit).map(Nodes::begin_commit);
         self.shell.asked = Some(Asked::Load);

@@ -58,9 +58,7 @@ impl<'s> World<'s> {
             store.know(services.map(|service| Arc::clone(&service.name)));
         }
         let nodes = (scenario.nodes > 1).then(|| Nodes::new(scenario.nodes, scenario.seed));
-        let shell = |number| {
-            Shell::new(number, nodes.as_ref().map(|nodes: &Nodes| nodes.clock_off_ms(number)))
-        };
+        let shell = |number| Shell::new(number, nodes.as_ref().map(|n| n.clock_off_ms(number)));
         let (first, others) = (shell(0), (1..scenario.nodes).map(shell).collect());
         let mut world = Self {
             scenario,

@@ -22,7 +22,7 @@ impl World<'_> {
     /// Whether words come to the machine that is looked at.
     fn hears(&self) -> bool {
         let now = self.queue.now();
-        let reaches = |nodes: &Nodes| nodes.reaches(self.shell.number, now);
+        let reaches = |nodes: &Nodes| nodes.reaches(self.shell.name, now);
         self.shell.suspended(now).is_none() && self.nodes.as_ref().is_some_and(reaches)
     }
 
