@@ -4,11 +4,11 @@ use crate::{
     ActFilter, Adopted, Archive, AuditEnds, AuditEntry, Batch, Beat, BulkRow, Call, Calls,
     CaseFilter, CaseRecord, ClusterSeen, Committed, CredentialKind, CredentialRow, Credentials,
     FieldValue, Hearing, HoldingPage, HoldingPlace, Lease, Leases, Ledger, LetterMark, Letters,
-    LettersRead, ListedCase, ListedErasure, ListedRejected, ListedStep, Loaded, LookupRequest,
-    LookupResult, NodeSeen, Nodes, OpenPage, OpenPlace, PageRequest, Partition, PermitsHeld,
-    PermitsWanted, RawCase, Rejected, RejectedFilter, RejectedKept, RejectedLimits, RejectedRow,
-    RowPage, RulebookRow, Settings, SettledBefore, Settlements, SqliteStore, StepFilter,
-    StepRecord, StoreError, Upkeep,
+    LettersRead, ListedCase, ListedErasure, ListedRejected, ListedStep, Listening, Loaded,
+    LookupRequest, LookupResult, NodeSeen, Nodes, OpenPage, OpenPlace, PageRequest, Partition,
+    PermitsHeld, PermitsWanted, RawCase, Rejected, RejectedFilter, RejectedKept, RejectedLimits,
+    RejectedRow, RowPage, RulebookRow, Settings, SettledBefore, Settlements, SqliteStore,
+    StepFilter, StepRecord, StoreError, Upkeep,
 };
 use amends_api::{CaseState, RejectedId};
 use amends_engine::{ErasedRow, ErasureRow, SagaRow, StoredCase};
@@ -321,6 +321,30 @@ impl Letters for AnyStore {
 }
 
 impl Calls for AnyStore {
+    fn own_name(&self) -> Option<Arc<str>> {
+        match self {
+            Self::Sqlite(store) => store.own_name(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => store.own_name(),
+        }
+    }
+
+    fn say(&self, text: String) {
+        match self {
+            Self::Sqlite(store) => store.say(text),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => store.say(text),
+        }
+    }
+
+    fn listen(&self) -> Listening {
+        match self {
+            Self::Sqlite(store) => store.listen(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => store.listen(),
+        }
+    }
+
     fn call(&self, call: Call) {
         match self {
             Self::Sqlite(store) => store.call(call),

@@ -45,7 +45,7 @@ pub use archive::{
     Archive, AuditEnds, AuditEntry, CaseRecord, ListedCase, ListedStep, RowPage, Settlements,
     StepRecord,
 };
-pub use calls::{Call, Calls, Hearing, LetterAnswered};
+pub use calls::{Call, Calls, Heard, Hearing, LetterAnswered, Listening, SAID_LIMIT};
 pub use credentials::{CredentialKind, CredentialRow, Credentials};
 pub use error::StoreError;
 pub use filter::{

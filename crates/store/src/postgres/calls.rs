@@ -1,8 +1,11 @@
 //! Calls between nodes by `NOTIFY`, on two connections and a thread of their own: never within a commit, since those
 //! that notify come one after the other in the whole server.
 
-use super::call_words::{read, word};
-use crate::{Call, LetterAnswered, Partition};
+use super::{
+    call_words::{read, word},
+    talk::{self, Joining},
+};
+use crate::{Call, Heard, LetterAnswered, Partition};
 use sqlx::{
     PgPool, Postgres,
     pool::PoolOptions,
@@ -26,14 +29,18 @@ const CHANNEL: &str = "amends";
 const BETWEEN: Duration = Duration::from_millis(5);
 /// Calls that may wait to go out, and calls that a hearer may be behind; of more some are lost.
 const WAITING: usize = 4_096;
+/// Texts that may wait to be said, and that a hearer may be behind; of more some are lost.
+const TEXTS: usize = 64;
 /// Bytes of one notification; the server takes fewer than 8,000.
-const PAYLOAD: usize = 7_000;
+pub(super) const PAYLOAD: usize = 7_000;
 /// Longest wait for the server to take one.
 const LIMIT: Duration = Duration::from_secs(2);
 /// Pause before the line is made anew.
 const PAUSE: Duration = Duration::from_millis(500);
-const SETTINGS: [(&str, &str); 4] = [
+const SETTINGS: [(&str, &str); 5] = [
     ("search_path", "amends,pg_catalog"),
+    // Nothing is kept: a call that a crash loses is one that nobody hears.
+    ("synchronous_commit", "off"),
     ("statement_timeout", "2s"),
     ("tcp_keepalives_idle", "5"),
     ("tcp_user_timeout", "5000"),
@@ -41,8 +48,9 @@ const SETTINGS: [(&str, &str); 4] = [
 
 /// The line of one node. It ends when this is dropped.
 pub(super) struct Line {
-    out: Option<mpsc::Sender<Call>>,
+    out: Option<(mpsc::Sender<Call>, mpsc::Sender<String>)>,
     heard: broadcast::Sender<Call>,
+    said: broadcast::Sender<Heard>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -51,18 +59,29 @@ impl Line {
     pub(super) fn start(connects: &PgConnectOptions) -> io::Result<Self> {
         let connects = connects.clone().options(SETTINGS);
         let (out, waiting) = mpsc::channel(WAITING);
+        let (texts_out, texts) = mpsc::channel(TEXTS);
         let (heard, _) = broadcast::channel(WAITING);
+        let (said, _) = broadcast::channel(TEXTS);
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let hearing = heard.clone();
+        let hearing = (heard.clone(), said.clone());
         let thread = thread::Builder::new()
             .name("amends-calls".to_owned())
-            .spawn(move || run(&runtime, connects, waiting, hearing))?;
-        Ok(Self { out: Some(out), heard, thread: Some(thread) })
+            .spawn(move || run(&runtime, connects, (waiting, texts), hearing))?;
+        Ok(Self { out: Some((out, texts_out)), heard, said, thread: Some(thread) })
     }
 
     pub(super) fn call(&self, call: Call) {
         // Full: whoever would hear it looks by itself within a second.
-        let _ = self.out.as_ref().map(|out| out.try_send(call));
+        let _ = self.out.as_ref().map(|(out, _)| out.try_send(call));
+    }
+
+    pub(super) fn say(&self, text: String) {
+        // Full: whoever waits for a word asks again, and what is missing among what is numbered is seen.
+        let _ = self.out.as_ref().map(|(_, out)| out.try_send(text));
+    }
+
+    pub(super) fn listen(&self) -> broadcast::Receiver<Heard> {
+        self.said.subscribe()
     }
 
     pub(super) fn hear(&self) -> broadcast::Receiver<Call> {
@@ -82,8 +101,8 @@ impl Drop for Line {
 fn run(
     runtime: &Runtime,
     connects: PgConnectOptions,
-    waiting: mpsc::Receiver<Call>,
-    heard: broadcast::Sender<Call>,
+    waiting: (mpsc::Receiver<Call>, mpsc::Receiver<String>),
+    heard: (broadcast::Sender<Call>, broadcast::Sender<Heard>),
 ) {
     let _in = runtime.enter();
     let pool = || PoolOptions::<Postgres>::new().max_connections(1).acquire_timeout(LIMIT);
@@ -94,8 +113,20 @@ fn run(
 }
 
 /// Until nobody can call any more.
-async fn call_out(pool: &PgPool, mut waiting: mpsc::Receiver<Call>) {
-    while let Some(first) = waiting.recv().await {
+async fn call_out(
+    pool: &PgPool,
+    (mut waiting, mut texts): (mpsc::Receiver<Call>, mpsc::Receiver<String>),
+) {
+    loop {
+        let first = tokio::select! {
+            biased;
+            first = waiting.recv() => first,
+            Some(text) = texts.recv() => {
+                talk::say(pool, &text, LIMIT).await;
+                continue;
+            }
+        };
+        let Some(first) = first else { return };
         let mut due = Due::default();
         due.add(first);
         while let Ok(more) = waiting.try_recv() {
@@ -112,7 +143,7 @@ async fn call_out(pool: &PgPool, mut waiting: mpsc::Receiver<Call>) {
 }
 
 /// Hears for ever. Whenever the line is made, calls may have been lost before.
-async fn hear(pool: PgPool, heard: broadcast::Sender<Call>) {
+async fn hear(pool: PgPool, heard: (broadcast::Sender<Call>, broadcast::Sender<Heard>)) {
     loop {
         if let Err(error) = hear_on_a_line(&pool, &heard).await {
             tracing::debug!(%error, "the line on which other nodes call is made anew");
@@ -121,13 +152,24 @@ async fn hear(pool: PgPool, heard: broadcast::Sender<Call>) {
     }
 }
 
-async fn hear_on_a_line(pool: &PgPool, heard: &broadcast::Sender<Call>) -> sqlx::Result<()> {
+async fn hear_on_a_line(
+    pool: &PgPool,
+    (heard, said): &(broadcast::Sender<Call>, broadcast::Sender<Heard>),
+) -> sqlx::Result<()> {
     let mut listener = PgListener::connect_with(pool).await?;
     listener.eager_reconnect(false);
-    listener.listen(CHANNEL).await?;
+    listener.listen_all([CHANNEL, talk::CHANNEL]).await?;
     // Nobody may hear; that is no fault.
     let _ = heard.send(Call::Missed);
+    let _ = said.send(Heard::Missed);
+    let mut joining = Joining::default();
     while let Some(notification) = listener.try_recv().await? {
+        if notification.channel() == talk::CHANNEL {
+            if let Some(text) = joining.take(notification.payload()) {
+                let _ = said.send(Heard::Said(text.into()));
+            }
+            continue;
+        }
         for call in notification.payload().split(' ').filter_map(read) {
             let _ = heard.send(call);
         }

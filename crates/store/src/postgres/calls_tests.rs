@@ -2,11 +2,15 @@
 
 use super::tests::{Base, PATIENCE};
 use crate::{
-    Call, Calls, Hearing, LetterAnswered, LetterId, Partition, conformance::nodes::SharedPlace,
+    Call, Calls, Heard, Hearing, LetterAnswered, LetterId, Partition,
+    conformance::nodes::SharedPlace,
 };
 use amends_engine::Answer;
 use amends_protocol::CaseId;
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::time::timeout;
 
 async fn next(hearing: &mut Hearing) -> Call {
@@ -45,6 +49,41 @@ async fn nodes_hear_each_other_also_after_the_line_broke() {
             break;
         }
     }
+}
+
+#[tokio::test]
+async fn all_hear_what_each_says_in_one_order() {
+    let base = Base::new();
+    let (a, b) = (SharedPlace::open(&base, "a").await, SharedPlace::open(&base, "b").await);
+    assert_eq!((a.own_name().as_deref(), b.own_name().as_deref()), (Some("a"), Some("b")));
+    let (mut at_a, mut at_b) = (a.listen(), b.listen());
+    let hello = Some(Heard::Said("hello".into()));
+    for listening in [&mut at_a, &mut at_b] {
+        let began = Instant::now();
+        a.say("hello".to_owned());
+        while timeout(Duration::from_millis(200), listening.next()).await != Ok(hello.clone()) {
+            assert!(began.elapsed() < PATIENCE, "nothing is heard");
+            a.say("hello".to_owned());
+        }
+    }
+    let long = "a long one ".repeat(20_000);
+    for n in 0..10 {
+        a.say(format!("a{n} {long}"));
+        b.say(format!("b{n}"));
+    }
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    for (listening, heard) in [(&mut at_a, &mut first), (&mut at_b, &mut second)] {
+        while heard.len() < 20 {
+            let next = timeout(PATIENCE, listening.next()).await.expect("somebody speaks");
+            let Some(Heard::Said(text)) = next else { panic!("{next:?}") };
+            heard.extend(Some(text).filter(|text| **text != *"hello"));
+        }
+    }
+    assert_eq!(first, second);
+    let of = |node: char| first.iter().filter(|text| text.starts_with(node)).cloned();
+    let wanted = |n: usize| -> Arc<str> { format!("a{n} {long}").into() };
+    assert!(of('a').eq((0..10).map(wanted)), "whole, and in the order in which it said them");
+    assert_eq!(of('b').count(), 10);
 }
 
 /// However often it is called.

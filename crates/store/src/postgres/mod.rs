@@ -50,6 +50,7 @@ mod settings_tests;
 mod statement;
 mod status;
 mod tables;
+mod talk;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -63,8 +64,8 @@ pub use status::{LeasesSeen, PostgresSeen, TableSeen};
 
 use crate::closing::Closing;
 use crate::{
-    Call, Calls, ClusterSeen, Hearing, LetterMark, Letters, LettersRead, NodeSeen, Nodes,
-    PermitsHeld, PermitsWanted,
+    Call, Calls, ClusterSeen, Hearing, LetterMark, Letters, LettersRead, Listening, NodeSeen,
+    Nodes, PermitsHeld, PermitsWanted,
     roles::{names::*, roles},
     threads::{Reading, Writing},
 };
@@ -91,6 +92,7 @@ pub struct PostgresStore {
 
 struct Shared {
     place: String,
+    node: Arc<str>,
     connects: PgConnectOptions,
     // Dropped in this order: a beat after the writer has taken its leave would show the node as living again.
     reading: Reading<PgReader>,
@@ -127,13 +129,14 @@ impl PostgresStore {
             Taking::Whole => None,
             Taking::Parts => Some(Line::start(&connects).map_err(failed)?),
         };
+        let node = writer.me().node.as_str().into();
         let heart = Heart::start(connects.clone(), writer.me().clone()).map_err(failed)?;
         let readers =
             (0..options.readers.max(1)).map(|_| PgReader::new(connects.clone(), place.clone()));
         let reading = Reading::start(readers).map_err(failed)?;
         let writing = Writing::start(writer).map_err(failed)?;
         let closing = Closing::new();
-        let shared = Shared { place, connects, reading, line, heart, writing, closing };
+        let shared = Shared { place, node, connects, reading, line, heart, writing, closing };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -278,6 +281,23 @@ impl PostgresStore {
 }
 
 impl Calls for PostgresStore {
+    fn own_name(&self) -> Option<Arc<str>> {
+        self.shared.line.is_some().then(|| Arc::clone(&self.shared.node))
+    }
+
+    fn say(&self, text: String) {
+        if let Some(line) = &self.shared.line {
+            line.say(text);
+        }
+    }
+
+    fn listen(&self) -> Listening {
+        self.shared
+            .line
+            .as_ref()
+            .map_or_else(Listening::to_nobody, |line| Listening::to(line.listen()))
+    }
+
     fn call(&self, call: Call) {
         if let Some(line) = &self.shared.line {
             line.call(call);
