@@ -202,7 +202,7 @@ impl fmt::Display for Money {
 }
 
 /// Sums by currency.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
     sums: BTreeMap<String, Amount>,
     /// Cases of which an amount is known.
@@ -224,6 +224,22 @@ impl Totals {
             Some(()) => (self.sums, self.with) = (sums, self.with + 1),
             None => self.without += 1,
         }
+    }
+
+    /// Adds what other cases are about. Beyond all bounds they are in no sum.
+    pub fn add_all(&mut self, other: &Self) {
+        let mut sums = self.sums.clone();
+        let added = other.sums.iter().try_for_each(|(currency, amount)| {
+            let before = sums.get(currency).copied();
+            let sum = before.map_or(Some(*amount), |before| before.plus(*amount))?;
+            sums.insert(currency.clone(), sum);
+            Some(())
+        });
+        match added {
+            Some(()) => (self.sums, self.with) = (sums, self.with + other.with),
+            None => self.without += other.with,
+        }
+        self.without += other.without;
     }
 
     /// The sum of each currency, by name.

@@ -38,6 +38,7 @@ use amends_api::{BreakerState, Cause};
 use amends_protocol::{ActionName, CaseId, SagaId, StepId, Timestamp};
 use amends_rulebook::{Rulebook, StillNeeded};
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -102,7 +103,7 @@ pub struct ServiceDemand {
 }
 
 /// How a service's queue stands, for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceQueueStatus {
     /// The service.
     pub service: Arc<str>,

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Something that evidence leaves in doubt.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Question {
     /// What.
     pub kind: QuestionKind,
@@ -28,7 +28,7 @@ pub struct Question {
 }
 
 /// A field of what undoing one request needs.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct DataField {
     /// The request, if one is known.
     pub request: Option<Arc<str>>,
@@ -37,7 +37,7 @@ pub struct DataField {
 }
 
 /// What one says of a request.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Statement {
     /// Who.
     pub by: Arc<str>,
@@ -48,7 +48,7 @@ pub struct Statement {
 }
 
 /// What can be said.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Said {
     /// How a step ended.
     Outcome(Outcome),

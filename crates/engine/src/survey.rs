@@ -4,6 +4,7 @@
 //! Each case is seen whole at one moment; two cases may be seen some milliseconds apart.
 
 mod cause;
+mod merge;
 mod strangers;
 
 pub use cause::{Group, GroupKey};
@@ -13,6 +14,7 @@ use crate::Engine;
 use crate::brief::{Brief, BriefQuestion, BriefStep, Since, Standing};
 use amends_api::{CaseState, QuestionKind, StuckReason, Totals};
 use amends_protocol::{CaseId, StepId, Timestamp};
+use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
@@ -27,7 +29,8 @@ const LATE_CASES: usize = 10_000;
 const LATE: &str = "g-late";
 
 /// What was found.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Survey {
     /// When it began.
     pub at: Timestamp,
@@ -39,7 +42,8 @@ pub struct Survey {
     pub oldest_open_at: Option<Timestamp>,
     /// Cases that are older than their objective.
     pub late: u64,
-    /// The newest of them; at most 10,000.
+    /// The newest of them; at most 10,000. Other nodes are not told.
+    #[serde(skip)]
     pub late_cases: Vec<LateCase>,
     /// Their steps by service.
     pub services: BTreeMap<Arc<str>, Progress>,
@@ -52,6 +56,7 @@ pub struct Survey {
     /// How much the cases that are not settled are about.
     pub money: Totals,
     /// Open work by cause.
+    #[serde(with = "merge::pairs")]
     pub groups: BTreeMap<GroupKey, Group>,
 }
 
@@ -78,7 +83,7 @@ pub struct Lateness {
 }
 
 /// How far one service has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// Ended with an outcome that the service reached.
     pub done: u64,
@@ -95,7 +100,7 @@ pub struct Progress {
 }
 
 /// Something that needs a person.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Trouble {
     /// Since when.
     pub at: Timestamp,
@@ -139,7 +144,7 @@ enum Sought {
 }
 
 /// What belongs to a group, newest case first.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Members {
     /// Its cases, each with when it was opened: the order of lists.
     pub cases: Vec<(Timestamp, CaseId)>,

@@ -4,10 +4,12 @@ use crate::brief::Brief;
 use crate::{Engine, Question};
 use amends_api::{QuestionEffect, QuestionId, QuestionKind};
 use amends_protocol::{CaseId, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 /// Which questions are meant; what is empty or absent means all.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuestionFilter {
     /// Of these kinds.
     pub kinds: Vec<QuestionKind>,
@@ -24,7 +26,7 @@ pub struct QuestionFilter {
 }
 
 /// An open question of a case.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FoundQuestion {
     /// Its id.
     pub id: QuestionId,
@@ -37,12 +39,25 @@ pub struct FoundQuestion {
 }
 
 /// What was found, newest case first.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FoundQuestions {
     /// The questions.
     pub questions: Vec<FoundQuestion>,
     /// There are more than were asked for.
     pub more: bool,
+}
+
+impl FoundQuestions {
+    /// Puts what another node has found for the same filter in its place; at most `limit` stay.
+    pub fn add(&mut self, other: Self, limit: usize) {
+        self.more |= other.more;
+        self.questions.extend(other.questions);
+        self.questions.sort_by_key(|found| (Reverse(found.id.case), found.id));
+        // It may have moved from one node to the other meanwhile.
+        self.questions.dedup_by_key(|found| found.id);
+        self.more |= self.questions.len() > limit;
+        self.questions.truncate(limit);
+    }
 }
 
 /// A search, under way.

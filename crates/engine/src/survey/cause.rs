@@ -8,10 +8,11 @@ use crate::history_query::awaited;
 use crate::service_queue::{Breaker, ServiceQueue};
 use amends_api::{Cause, Money, Totals};
 use amends_protocol::{CaseId, StepId, Timestamp, Verb, digest};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// What open work has in common. Its order is that of the list: by service, action, verb, cause.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct GroupKey {
     /// The service; of unmatched cases, the one that reported.
     pub service: Arc<str>,
@@ -29,7 +30,7 @@ pub struct GroupKey {
 }
 
 /// One group.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
     /// Pieces of work.
     pub count: u64,
@@ -73,10 +74,28 @@ impl Group {
         if self.error.is_none() {
             self.error.clone_from(&blocker.error);
         }
-        self.next_try = match (self.next_try, blocker.next_try) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
+        self.next_try = earlier(self.next_try, blocker.next_try);
+    }
+
+    /// Adds what is of the same group in other cases.
+    pub(super) fn add_all(&mut self, other: Self) {
+        self.count += other.count;
+        self.cases += other.cases;
+        self.money.add_all(&other.money);
+        if other.since < self.since {
+            (self.since, self.case) = (other.since, other.case);
+            self.step = other.step.or(self.step);
+        }
+        self.step = self.step.or(other.step);
+        self.error = self.error.take().or(other.error);
+        self.next_try = earlier(self.next_try, other.next_try);
+    }
+}
+
+fn earlier(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
     }
 }
 
