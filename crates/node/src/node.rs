@@ -298,6 +298,11 @@ impl Node {
         self.engine.permit(service, permits, self.moment.now);
     }
 
+    /// Another node has found a service out of reach: what is taken over from it does not run into that once more.
+    pub fn heard_out_of_reach(&mut self, service: &Arc<str>, message: Option<&str>) {
+        self.engine.heard_out_of_reach(service, message, self.moment.now);
+    }
+
     /// An orderly end: nothing more is sent; what is in the queue is made durable and answered, and what is under way
     /// is waited for.
     pub fn stop(&mut self) {

@@ -1,5 +1,6 @@
-//! The concurrency of a service is one for all nodes that share a store: each sends there as far as it has permits.
-//! Who gives them out is the store's affair, and how many are asked for that of whoever drives the loop.
+//! What nodes that share a store have together of a service. Its concurrency is one for all: each sends there as far
+//! as it has permits; who gives them out is the store's affair, and how many are asked for that of whoever drives the
+//! loop. And what one knows of an outage, others take over with its cases.
 
 use crate::timer::Timer;
 use crate::{Engine, ServiceDemand};
@@ -19,6 +20,23 @@ impl Engine {
     pub fn permit(&mut self, service: &Arc<str>, permits: u32, now: Timestamp) {
         let traffic = &mut self.turn.traffic;
         if traffic.queue(service).permits.replace(permits).is_none_or(|before| before < permits) {
+            traffic.timers.set(now, Timer::Probe(Arc::clone(service)));
+        }
+    }
+
+    /// Another node has found a service out of reach. Unless this one has just had an answer of it, one request probes
+    /// it before all others go.
+    pub fn heard_out_of_reach(
+        &mut self,
+        service: &Arc<str>,
+        message: Option<&str>,
+        now: Timestamp,
+    ) {
+        if !self.active.values().any(|book| book.service(service).is_some()) {
+            return;
+        }
+        let traffic = &mut self.turn.traffic;
+        if traffic.queue(service).take_over_breaker(now, message) {
             traffic.timers.set(now, Timer::Probe(Arc::clone(service)));
         }
     }
