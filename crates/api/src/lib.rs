@@ -50,10 +50,10 @@ pub use groups::GroupView;
 pub use hidden::Hidden;
 pub use index::Index;
 pub use money::{Amount, Money, NoAmount, Totals, amounts_in_words, totals_in_words};
-pub use nodes::{DrainWanted, NodeView, NodesView};
+pub use nodes::{DrainWanted, NodeView, NodesView, SilentNodeView};
 pub use overview::{
-    AttemptFigures, DecisionView, LimitsView, LimitsWanted, MinuteView, OverHttpView, Overview,
-    Progress, ServiceView, SettleFigures, TroubleView, WayView,
+    AttemptFigures, DecisionView, LimitsView, LimitsWanted, MinuteView, NodeBreakerView,
+    OverHttpView, Overview, Progress, ServiceView, SettleFigures, TroubleView, WayView,
 };
 pub use page::Page;
 pub use proof::{ActionProof, CaseProof, MayStand, Statement};

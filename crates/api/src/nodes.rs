@@ -49,6 +49,23 @@ pub struct NodeView {
     pub version: u32,
 }
 
+/// A node that did not answer when it was asked what it works on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SilentNodeView {
+    /// Its name.
+    pub name: String,
+    /// Milliseconds since it showed itself last, by the clock of the database.
+    pub silent_ms: u64,
+    /// How many of the 64 parts of the sagas it holds.
+    pub parts: u32,
+    /// What it works on is in the figures as it was then; absent: it is missing there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub as_of: Option<Timestamp>,
+}
+
 /// Body of `POST /v1/nodes/{name}/drain`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

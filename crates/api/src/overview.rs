@@ -2,7 +2,7 @@
 
 use crate::{
     BreakerState, CaseState, Money, QuestionKind, ReportWay, RuleHoldView, ServiceHealth,
-    TroubleReason,
+    SilentNodeView, TroubleReason,
 };
 use amends_protocol::{CaseId, StepId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -13,10 +13,10 @@ use std::collections::BTreeMap;
 #[serde(rename_all = "camelCase", default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Overview {
-    /// The node whose open work this is, of several that each work on a part of all sagas; absent where one supervisor
-    /// works on all of them. The numbers of `cases` and `rejectedReports` are of all.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub node: Option<String>,
+    /// Nodes that did not answer, of several that each work on a part of all sagas: what they work on is missing in
+    /// these numbers, or old. The numbers of `cases` and `rejectedReports` are always of all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub silent_nodes: Vec<SilentNodeView>,
     /// When open work was looked at.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub at: Timestamp,
@@ -57,16 +57,17 @@ pub struct Overview {
     /// Reports and settled cases of each of the last 60 minutes, oldest first; the last one is still running. Minutes
     /// before `countedSince` are not known.
     pub minutes: Vec<MinuteView>,
-    /// Since when `minutes` are known: the start of the supervisor, or what it found in the store then.
+    /// Since when `minutes` are known: the start of the supervisor (the first of several), or what it found in the
+    /// store then.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub counted_since: Timestamp,
     /// How long cases took from their first report to being settled.
     pub time_to_settle: SettleFigures,
     /// Every service of the active rulebooks, by name.
     pub services: Vec<ServiceView>,
-    /// The brokers that reports come from, besides HTTP; none if none is configured.
+    /// The brokers that reports come from, besides HTTP; none if none is configured. Over all nodes.
     pub ways: Vec<WayView>,
-    /// What comes over HTTP, since the start of this supervisor.
+    /// What comes over HTTP, since the start of each supervisor.
     pub over_http: OverHttpView,
     /// What went wrong last and still is, newest first; at most 20.
     pub troubles: Vec<TroubleView>,
@@ -131,7 +132,8 @@ pub struct MinuteView {
     pub settled: u64,
 }
 
-/// How long cases took to settle, of the newest that were settled within the last 60 minutes (at most 4,096).
+/// How long cases took to settle, of the newest that were settled within the last 60 minutes (at most 4,096 by each
+/// node).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -160,8 +162,11 @@ pub struct ServiceView {
     pub url: Option<String>,
     /// How it is, all in all.
     pub health: ServiceHealth,
-    /// Its circuit breaker.
+    /// Its circuit breaker; where several nodes ask it, the one that keeps back most.
     pub breaker: BreakerState,
+    /// Where several nodes ask it: those whose breaker is not closed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub breakers: Vec<NodeBreakerView>,
     /// Whether an operator has paused dispatch to it.
     pub paused: bool,
     /// Who paused it, when and why.
@@ -197,6 +202,16 @@ pub struct ServiceView {
     /// How it answered lately.
     #[serde(default)]
     pub attempts: AttemptFigures,
+}
+
+/// The circuit breaker of a service as one of several nodes has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NodeBreakerView {
+    /// The node, by its name.
+    pub node: String,
+    /// Its breaker.
+    pub breaker: BreakerState,
 }
 
 /// Who decided something, when and why.
@@ -264,7 +279,7 @@ pub struct Progress {
 }
 
 /// How a service answered, of the newest requests (steps, looks at accepted ones, Histories) of the last 5 minutes, at
-/// most 1,024.
+/// most 1,024 of each node. Over several nodes, percentiles are near.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -273,7 +288,7 @@ pub struct AttemptFigures {
     pub requests: u64,
     /// Share of them that brought no answer, or one that ends nothing: 0 to 1.
     pub error_rate: f64,
-    /// So many of the newest brought none, one after the other.
+    /// So many of the newest brought none, one after the other; over several nodes, at each of those that asked.
     pub failed_in_a_row: u64,
     /// Half of them took no longer, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]

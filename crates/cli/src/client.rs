@@ -5,6 +5,7 @@ mod pool;
 mod token_in_use;
 
 use crate::failure::{Denied, Failure, Outcome};
+use crate::output;
 use crate::sealed::{self, Lines};
 use crate::target::Target;
 use amends_protocol::headers::AMENDS_ACTOR;
@@ -233,6 +234,7 @@ impl Client {
             answer = self.exchange(again).await?;
         }
         if answer.status().is_success() {
+            tell_of_silent_nodes(&answer);
             return Ok(answer);
         }
         Err(self.refusal(answer, lines).await)
@@ -275,6 +277,15 @@ impl Client {
             Ok(Err(e)) => Err(self.unreachable(format!("the answer broke off: {e}"))),
             Err(_) => Err(self.unreachable("the answer did not end in time")),
         }
+    }
+}
+
+/// What is missing in a list, since nodes did not answer whoever put it together.
+fn tell_of_silent_nodes(answer: &Response<Incoming>) {
+    let names = answer.headers().get("amends-silent-nodes").and_then(|names| names.to_str().ok());
+    if let Some(names) = names {
+        let names = sealed::seal(names, Lines::One);
+        output::tell(&format!("no answer from {names}: what is of that node is missing here"));
     }
 }
 

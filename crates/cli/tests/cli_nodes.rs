@@ -7,6 +7,8 @@ mod support;
 use amends_private_server::PostgresServer;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 use support::shop::{HELD, Shop, ask, deliver, deliver_again, sagas, send};
 use support::{Supervisor, eventually};
@@ -119,6 +121,128 @@ fn what_only_the_right_node_can_say_comes_back_from_each() {
     assert_eq!(told.len(), 1, "each says the same: {told:?}");
     assert_eq!(ask(&nodes[2], "POST /v1/sagas/order-1/end", "", "").map(|(s, _)| s), Some(204));
     shop.until("SELECT state = 1 FROM amends.sagas WHERE saga = 'order-1'");
+}
+
+/// What is open, as a node tells it: pieces of work in groups of a service, and what the overview says of nodes.
+fn told(by: &Supervisor) -> Option<(u64, Value)> {
+    let read = |what: &str| ask(by, what, "", "").filter(|(status, _)| *status == 200);
+    let (groups, overview) = (read("GET /v1/groups")?.1, read("GET /v1/overview")?.1);
+    let counts = groups.as_array()?.iter().filter(|group| group["service"] == "billing");
+    Some((counts.filter_map(|group| group["count"].as_u64()).sum(), overview))
+}
+
+#[test]
+fn each_node_tells_of_the_open_work_of_all_and_names_who_does_not_answer() {
+    let shop = Shop::open(PostgresServer::shared());
+    let nodes = shop.three();
+    shop.billing.answer_with(503);
+    let sagas = sagas("order", 30);
+    for (n, saga) in sagas.iter().enumerate() {
+        deliver(&nodes[n % 3], saga);
+    }
+    for node in &nodes {
+        let overview = eventually("all of it, and the breaker of each node", || {
+            let (open, overview) = told(node)?;
+            let breakers = overview["services"][0]["breakers"].as_array().map_or(0, Vec::len);
+            (open == 30 && breakers == 3).then_some(overview)
+        });
+        assert!(overview["silentNodes"].is_null(), "{overview}");
+        let service = &overview["services"][0];
+        assert!(service["name"] == "billing" && service["health"] != "healthy", "{service}");
+        eventually("all belong to its group", || {
+            let groups = node.run(&["cases", "groups", "--json"]).exits(0).json();
+            let path = format!("GET /v1/cases?limit=100&group={}", groups[0]["id"].as_str()?);
+            let (_, listed) = ask(node, &path, "", "")?;
+            (listed["items"].as_array()?.len() == 30).then_some(())
+        });
+    }
+    let [a, b, c] = nodes;
+    b.signal("STOP");
+    let silent = eventually("it is named", || {
+        let (_, overview) = ask(&a, "GET /v1/overview", "", "")?;
+        overview["silentNodes"].get(0).cloned()
+    });
+    assert_eq!(silent["name"], "b");
+    assert!(silent["parts"].as_u64().is_some_and(|parts| parts > 0) && silent["asOf"].is_string());
+    for node in [&a, &c] {
+        eventually("others have taken its place", || {
+            told(node).filter(|(open, overview)| *open == 30 && overview["silentNodes"].is_null())
+        });
+    }
+    b.signal("CONT");
+    shop.are_even(3);
+    eventually("it tells again, of all", || told(&b).filter(|(open, _)| *open == 30));
+    shop.billing.answer_with(200);
+    shop.settle(30);
+}
+
+/// Events of cases, as a node tells them.
+struct Told(BufReader<TcpStream>);
+
+impl Told {
+    /// After the one with this name; without a name from now on.
+    fn open(by: &Supervisor, last: &str) -> Self {
+        let host = by.url.strip_prefix("http://").expect("no TLS");
+        let mut stream = TcpStream::connect(host).expect("it is there");
+        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a socket");
+        write!(
+            stream,
+            "GET /v1/events?kind=case HTTP/1.1\r\nhost: {host}\r\nlast-event-id: {last}\r\n\r\n"
+        )
+        .expect("it listens");
+        let mut told = Self(BufReader::new(stream));
+        while !told.line().is_empty() {}
+        told
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        assert!(self.0.read_line(&mut line).expect("in time") > 0, "it has ended");
+        line.trim_end().to_owned()
+    }
+
+    /// The next one: its name, and what it says. A gap has no name.
+    fn next(&mut self) -> (String, Value) {
+        let mut id = String::new();
+        loop {
+            let line = self.line();
+            if let Some(text) = line.strip_prefix("id: ") {
+                text.clone_into(&mut id);
+            }
+            if let Some(data) = line.strip_prefix("data: ") {
+                return (id, serde_json::from_str(data).expect("JSON"));
+            }
+        }
+    }
+}
+
+#[test]
+fn whoever_watches_at_one_node_is_told_of_all_and_goes_on_at_another() {
+    let shop = Shop::open(PostgresServer::shared());
+    let nodes = shop.three();
+    let mut told = Told::open(&nodes[0], "");
+    let sagas = sagas("order", 24);
+    for (n, saga) in sagas.iter().enumerate() {
+        deliver(&nodes[n % 3], saga);
+    }
+    let (mut ids, mut settled) = (Vec::new(), BTreeSet::new());
+    while settled.len() < sagas.len() {
+        let (id, event) = told.next();
+        assert!(!id.is_empty(), "something was missed: {event}");
+        ids.push(id);
+        if event["state"] == "settled" {
+            assert!(settled.insert(event["caseId"].to_string()), "{event} twice");
+        }
+    }
+    let processes: BTreeSet<_> = ids.iter().filter_map(|id| id.split('-').next()).collect();
+    assert_eq!(processes.len(), 3, "each of them has told something");
+    let mut again = Told::open(&nodes[1], &ids[3]);
+    for id in &ids[4..] {
+        assert_eq!(again.next().0, *id);
+    }
+    let mut unknown = Told::open(&nodes[2], "00000000000000ff-7");
+    assert_eq!(unknown.next().0, "", "a gap");
+    nodes.into_iter().for_each(Supervisor::stop);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 pub mod access;
 mod alerts;
+mod all_nodes;
 mod arrivals;
 pub mod books;
 mod bulk;
@@ -38,6 +39,7 @@ mod open_case_queries;
 mod open_files;
 mod outbound;
 mod overview;
+mod pace;
 mod part;
 mod permits;
 mod random;

@@ -1,6 +1,7 @@
 //! What lies between the loop and those who ask it: the mailbox that they write to, the inbox that the loop reads, and
 //! what the loop shows of itself.
 
+use crate::all_nodes::Hub;
 use crate::arrivals::{Arrivals, ArrivalsOfLoop};
 use crate::clock::ClockFace;
 use crate::doors::Doors;
@@ -60,6 +61,8 @@ pub(crate) struct Shared {
     /// Until when the permits last that the loop holds, in milliseconds of the boot-time clock.
     pub(crate) permits_until_ms: AtomicU64,
     pub(crate) doors: Doors,
+    /// Where what other nodes tell comes in.
+    pub(crate) hub: Hub,
     /// What this node holds of a store that nodes share.
     pub(crate) held: Mutex<Arc<BTreeSet<Partition>>>,
     /// Who holds the seat of it, as the last look has found.

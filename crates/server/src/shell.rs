@@ -8,6 +8,7 @@
 mod partitions;
 mod permits;
 
+use crate::all_nodes::Answering;
 use crate::arrivals::Arrival;
 use crate::clock::{Clock, ms};
 use crate::leases::{self, Beating};
@@ -112,6 +113,7 @@ pub struct Driver<S, O, C> {
     commit_took: Option<Duration>,
     stopped: bool,
     _beating: Beating,
+    _answering: Option<Answering>,
 }
 
 impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
@@ -176,6 +178,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             commit_took: None,
             stopped: false,
             _beating: beating,
+            _answering: Answering::begin(&supervisor),
         };
         driver.show_loaded();
         if driver.shares.is_none() {

@@ -1,20 +1,18 @@
 //! How fast work goes and how services answer, of the last minutes. In memory only, and bounded: what must survive is
 //! in the store, from which a start takes the last hour's settlements again.
 
-use amends_api::{AttemptFigures, CaseState, MinuteView, SettleFigures};
+use crate::pace::{Answered, MINUTE_MS, MINUTES, Minute, Pace, Spread};
+use amends_api::CaseState;
 use amends_engine::{DomainEvent, Event, HistoryResult, StepReading};
 use amends_protocol::Timestamp;
 use amends_store::Settlements;
 use rustc_hash::FxHashMap;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use amends_node::EffectResult;
 
-/// Minutes that are told: an hour.
-const MINUTES: i64 = 60;
-const MINUTE_MS: i64 = 60_000;
 /// Settled cases that percentiles are taken of: enough for a p99, and sorted in well under a millisecond.
 const SETTLEMENTS: usize = 4_096;
 /// Requests to one service that percentiles are taken of.
@@ -38,15 +36,17 @@ struct Figures {
     since: Timestamp,
     /// By minute since 1970, in order; only minutes in which something happened.
     minutes: VecDeque<(i64, Minute)>,
-    /// When each was settled and how long it took, oldest first.
-    settled: VecDeque<(Timestamp, u64)>,
+    /// The cases that were settled, oldest first.
+    settled: VecDeque<SettledCase>,
     attempts: FxHashMap<Arc<str>, VecDeque<Attempt>>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Minute {
-    reported: u64,
-    settled: u64,
+#[derive(Clone, Copy, Debug)]
+struct SettledCase {
+    at: Timestamp,
+    took_ms: u64,
+    /// Since the start: else the store knew of it then, whoever has settled it.
+    since_start: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +65,7 @@ impl RecentThroughput {
         let mut times = known.times.clone();
         times.sort_unstable_by_key(|(_, settled)| *settled);
         for (opened, settled) in times {
-            figures.settle(opened, settled);
+            figures.settle(opened, settled, false);
         }
     }
 
@@ -79,7 +79,7 @@ impl RecentThroughput {
             match &event.what {
                 DomainEvent::Reported { .. } => figures.minute(event.at).reported += 1,
                 DomainEvent::Case { state: CaseState::Settled, opened_at, .. } => {
-                    figures.settle(*opened_at, event.at);
+                    figures.settle(*opened_at, event.at, true);
                 }
                 _ => {}
             }
@@ -122,57 +122,38 @@ impl RecentThroughput {
         ring.push_back(Attempt { at, took, failed });
     }
 
-    /// The last hour, minute by minute, and since when it is known.
-    pub(crate) fn minutes(&self, now: Timestamp) -> (Vec<MinuteView>, Timestamp) {
+    /// The last hour.
+    pub(crate) fn pace(&self, now: Timestamp) -> Pace {
         let figures = self.lock();
-        let this = now.0.div_euclid(MINUTE_MS);
-        let mut views: Vec<MinuteView> = (this - MINUTES + 1..=this)
-            .map(|minute| MinuteView { at: Timestamp(minute * MINUTE_MS), ..MinuteView::default() })
-            .collect();
-        for (minute, counts) in &figures.minutes {
-            let place = usize::try_from(minute - (this - MINUTES + 1));
-            if let Some(view) = place.ok().and_then(|place| views.get_mut(place)) {
-                (view.reported, view.settled) = (counts.reported, counts.settled);
-            }
-        }
-        (views, figures.since)
-    }
-
-    /// How long cases took to settle.
-    pub(crate) fn time_to_settle(&self, now: Timestamp) -> SettleFigures {
-        let figures = self.lock();
-        let since = Timestamp(now.0 - WINDOW_MS);
-        let recent = figures.settled.iter().filter(|(at, _)| *at >= since);
-        let mut took: Vec<u64> = recent.map(|(_, took)| *took).collect();
-        drop(figures);
-        took.sort_unstable();
-        SettleFigures {
-            cases: took.len() as u64,
-            p50_ms: percentile(&took, 50),
-            p99_ms: percentile(&took, 99),
+        let oldest = now.0.div_euclid(MINUTE_MS) - MINUTES;
+        let minutes = figures.minutes.iter().filter(|(minute, _)| *minute > oldest).copied();
+        let hour_ago = Timestamp(now.0 - WINDOW_MS);
+        let recent = || figures.settled.iter().filter(|case| case.at >= hour_ago);
+        let own = recent().filter(|case| case.since_start);
+        Pace {
+            since: figures.since,
+            minutes: minutes.collect(),
+            own: Spread::of(own.map(|case| case.took_ms)),
+            known: Spread::of(recent().map(|case| case.took_ms)),
         }
     }
 
-    /// How a service answered lately.
-    pub(crate) fn attempts(&self, service: &str, now: Timestamp) -> AttemptFigures {
+    /// How each service that was asked lately has answered.
+    pub(crate) fn answers(&self, now: Timestamp) -> BTreeMap<Arc<str>, Answered> {
         let figures = self.lock();
-        let Some(ring) = figures.attempts.get(service) else { return AttemptFigures::default() };
-        let recent: Vec<Attempt> =
-            ring.iter().filter(|a| now.ms_since(a.at) < ATTEMPT_AGE_MS).copied().collect();
-        drop(figures);
-        let mut took: Vec<Duration> = recent.iter().map(|a| a.took).collect();
-        took.sort_unstable();
-        let failed = recent.iter().filter(|a| a.failed).count();
-        let ms = |took: Duration| (took.as_secs_f64() * 10_000.0).round() / 10.0;
-        #[allow(clippy::cast_precision_loss)] // at most 1,024
-        let share = |part: usize| part as f64 / recent.len().max(1) as f64;
-        AttemptFigures {
-            requests: recent.len() as u64,
-            error_rate: share(failed),
-            failed_in_a_row: recent.iter().rev().take_while(|a| a.failed).count() as u64,
-            p50_ms: percentile(&took, 50).map(ms),
-            p99_ms: percentile(&took, 99).map(ms),
-        }
+        let answered = figures.attempts.iter().map(|(service, ring)| {
+            let recent: Vec<&Attempt> =
+                ring.iter().filter(|a| now.ms_since(a.at) < ATTEMPT_AGE_MS).collect();
+            let us = |took: Duration| u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+            let answered = Answered {
+                requests: recent.len() as u64,
+                failed: recent.iter().filter(|a| a.failed).count() as u64,
+                failed_in_a_row: recent.iter().rev().take_while(|a| a.failed).count() as u64,
+                took: Spread::of(recent.iter().map(|a| us(a.took))),
+            };
+            (Arc::clone(service), answered)
+        });
+        answered.filter(|(_, answered)| answered.requests > 0).collect()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Figures> {
@@ -201,18 +182,16 @@ impl Figures {
         &mut self.minutes[place].1
     }
 
-    fn settle(&mut self, opened: Timestamp, settled: Timestamp) {
-        self.minute(settled).settled += 1;
+    fn settle(&mut self, opened: Timestamp, settled: Timestamp, since_start: bool) {
+        let minute = self.minute(settled);
+        minute.settled += u64::from(since_start);
+        minute.known += 1;
         if self.settled.len() == SETTLEMENTS {
             self.settled.pop_front();
         }
-        self.settled.push_back((settled, settled.ms_since(opened)));
+        let took_ms = settled.ms_since(opened);
+        self.settled.push_back(SettledCase { at: settled, took_ms, since_start });
     }
-}
-
-fn percentile<T: Copy>(sorted: &[T], percent: usize) -> Option<T> {
-    let place = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
-    sorted.get(place).copied()
 }
 
 #[cfg(test)]
@@ -253,13 +232,14 @@ mod tests {
         throughput.begin(NOW, &known);
         throughput
             .observe(&[settled(Timestamp(NOW.0 - 40), NOW), settled(Timestamp(NOW.0 - 60), NOW)]);
-        let (minutes, since) = throughput.minutes(NOW);
+        let (minutes, since) = (throughput.pace(NOW).minutes(NOW), throughput.pace(NOW).since);
         assert_eq!((minutes.len(), since), (60, Timestamp(old - 900)));
         assert_eq!((minutes[59].settled, minutes[29].settled), (2, 1));
         assert_eq!(minutes.iter().map(|m| m.settled).sum::<u64>(), 3, "too old ones are left out");
-        let figures = throughput.time_to_settle(NOW);
+        let figures = throughput.pace(NOW).time_to_settle();
         assert_eq!((figures.cases, figures.p50_ms, figures.p99_ms), (3, Some(60), Some(500)));
-        let later = throughput.minutes(NOW.plus_ms(3_600_000)).0;
+        let later = NOW.plus_ms(3_600_000);
+        let later = throughput.pace(later).minutes(later);
         assert!(later.iter().all(|m| m.settled == 0), "an hour later nothing of it is left");
     }
 
@@ -280,9 +260,10 @@ mod tests {
         }
         throughput.answered(&name, NOW, ms(4), &ended(StepReading::NotSent));
         throughput.answered(&name, NOW, ms(50), &ended(StepReading::Unsendable));
-        let figures = throughput.attempts("payment", NOW);
+        let answers = throughput.answers(NOW);
+        let figures = answers["payment"].figures();
         assert_eq!((figures.requests, figures.error_rate), (4, 0.25));
         assert_eq!((figures.p50_ms, figures.p99_ms), (Some(2.0), Some(4.0)));
-        assert_eq!(throughput.attempts("nobody", NOW), AttemptFigures::default());
+        assert_eq!(answers.len(), 1, "nobody else was asked");
     }
 }

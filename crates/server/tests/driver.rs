@@ -144,7 +144,7 @@ async fn while_the_store_is_away_reports_and_questions_are_turned_away_at_once()
     // The loadings fail as well from here on; however long the pause is, nobody waits for its end.
     eventually("a loading has failed", || async {
         running.supervisor.report(report("s", "1")).await.expect_err("away");
-        running.supervisor.services(amends_protocol::Timestamp(0)).await.is_err()
+        running.supervisor.overview(amends_protocol::Timestamp(0)).await.is_err()
     })
     .await;
     let began = std::time::Instant::now();

@@ -73,7 +73,7 @@ pub(super) async fn show_case<S: Store>(
     visitor: Visitor,
 ) -> Result<Response, PageError> {
     let id: CaseId = known(&id)?;
-    let is_quarantined = app.supervisor.quarantine().holds(id);
+    let is_quarantined = app.supervisor.is_quarantined(id);
     let (case, Behind { looked, asked }) =
         match told_in_full(&app, &visitor.caller, id, REPORTS).await {
             Err(_) if is_quarantined => return Ok(see(&format!("/quarantine/{id}"))),

@@ -5,6 +5,7 @@ use super::page::{Frame, PageError, Part, see, show};
 use super::visitor::Visitor;
 use super::words::{case_sign, date_and_time, relative, upcoming};
 use crate::access::Caller;
+use crate::all_nodes::OfAll;
 use crate::clock::{Clock, SystemClock};
 use crate::http::{App, Query, case_filter, found_cases, may_search};
 use crate::overview::group_view;
@@ -92,8 +93,9 @@ pub(super) async fn list<S: Store>(
         // A cause is one over all rulebooks.
         let everything = visitor.caller.must(Right::Read, Within::Everywhere);
         everything.map_err(|problem| PageError::from(*problem).back("/cases"))?;
-        let frame = Frame::live(&app, Part::Cases, "Cases by cause", itself, &visitor);
-        let mut groups = app.supervisor.groups().await?;
+        let mut frame = Frame::live(&app, Part::Cases, "Cases by cause", itself, &visitor);
+        let OfAll { what: mut groups, silent } = app.supervisor.groups().await?;
+        frame.silent = silent;
         if !visitor.caller.sees_data() {
             bare_groups(&mut groups);
         }

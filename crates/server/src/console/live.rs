@@ -3,7 +3,7 @@
 //! happened between the making of the page and the opening of the stream.
 
 use super::page::PageError;
-use crate::event_stream::EventSubscription;
+use crate::all_nodes::{ToldEvent, Watching};
 use crate::http::{App, Query};
 use amends_api::{EventKind, EventView};
 use amends_protocol::{CaseId, Problem, ProblemCode};
@@ -38,7 +38,7 @@ pub(super) async fn ticks<S: Store>(
         Problem::new(ProblemCode::Overloaded, detail)
     })?;
     let watcher = Watcher {
-        events: app.supervisor.events().since(None),
+        events: app.supervisor.watch(None).await?,
         case,
         kind,
         last: None,
@@ -52,7 +52,7 @@ pub(super) async fn ticks<S: Store>(
 }
 
 struct Watcher {
-    events: EventSubscription,
+    events: Watching,
     case: Option<CaseId>,
     /// Of this kind.
     kind: Option<EventKind>,
@@ -96,8 +96,10 @@ impl Watcher {
             };
             match next {
                 None => return false,
-                Some((_, event)) if self.wants(&event) => return true,
-                Some(_) => {}
+                // Whatever was missed may have been of this page.
+                Some(ToldEvent::Gap) => return true,
+                Some(ToldEvent::Event(_, event)) if self.wants(&event) => return true,
+                Some(ToldEvent::Event(..)) => {}
             }
         }
     }

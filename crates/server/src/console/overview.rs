@@ -5,7 +5,7 @@ use super::page::{Frame, PageError, Part, see, show};
 use super::picture::{Bar, Spark};
 use super::visitor::Visitor;
 use super::words::{date_and_time, millis, relative, upcoming};
-use crate::http::{App, count_all};
+use crate::http::App;
 use crate::views::{bare_groups, bare_overview};
 use amends_api::remedies::{Remedied, Remedy};
 use amends_api::signs::{self, QUARANTINED, Sign, Signed, Tone};
@@ -48,9 +48,9 @@ pub(super) async fn show_overview<S: Store>(
         // It counts everything, and is for who may see that.
         return Ok(see("/cases"));
     }
-    let frame = Frame::live(&app, Part::Overview, "Overview", "/".to_owned(), &visitor);
+    let mut frame = Frame::live(&app, Part::Overview, "Overview", "/".to_owned(), &visitor);
     let (mut overview, mut groups) = app.supervisor.overview_and_groups(frame.now).await?;
-    count_all(&app, &mut overview).await?;
+    frame.silent = std::mem::take(&mut overview.silent_nodes);
     if !visitor.caller.sees_data() {
         bare_overview(&mut overview);
         bare_groups(&mut groups);

@@ -6,6 +6,8 @@ use super::visitor::{Visitor, Who};
 use crate::access::Caller;
 use crate::clock::{Clock, SystemClock};
 use crate::http::{ApiError, App};
+use amends_api::SilentNodeView;
+use amends_api::sentence::silent_sentence;
 use amends_protocol::{Problem, ProblemCode, Timestamp};
 use amends_store::Store;
 use askama::Template;
@@ -71,6 +73,8 @@ pub(super) struct Frame {
     pub(super) node: Option<String>,
     /// It works on a part of the sagas alone.
     pub(super) is_by_part: bool,
+    /// Nodes that did not answer when the page was made: what they work on is missing on it, or old.
+    pub(super) silent: Vec<SilentNodeView>,
 }
 
 impl Frame {
@@ -92,7 +96,7 @@ impl Frame {
         title: impl Into<String>,
         visitor: &Visitor,
     ) -> Self {
-        let has_quarantined = !app.supervisor.quarantine().is_empty();
+        let has_quarantined = app.supervisor.has_quarantined();
         let has_rejected = app.supervisor.rejected_shown() > 0;
         let node = app.nodes.me().map(str::to_owned);
         let is_by_part = app.nodes.one_of_several().is_some();
@@ -125,6 +129,7 @@ impl Frame {
             has_rejected: false,
             node: None,
             is_by_part: false,
+            silent: Vec::new(),
         }
     }
 
@@ -140,14 +145,9 @@ impl Frame {
         is_there && self.may_see(*part)
     }
 
-    /// Whether what it tells of open work is what this node works on, and not all.
-    pub(super) fn is_of_one_node(&self) -> bool {
-        let tells = matches!(
-            self.part,
-            Part::Overview | Part::Questions | Part::Quarantine | Part::Services
-        );
-        let groups = self.itself.as_ref().is_some_and(|itself| itself.contains("view=causes"));
-        self.is_by_part && (tells || groups)
+    /// What is missing on it, or old, in a sentence for each node that did not answer.
+    pub(super) fn told_of_silent(&self) -> Vec<String> {
+        self.silent.iter().map(|node| silent_sentence(node, self.now)).collect()
     }
 
     pub(super) fn assets(&self) -> &'static Addresses {

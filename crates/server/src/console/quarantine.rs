@@ -4,8 +4,9 @@ use super::form::Form;
 use super::page::{Frame, PageError, Part, see, show, show_as};
 use super::visitor::Visitor;
 use super::words::{date_and_time, relative};
+use crate::all_nodes::OfAll;
 use crate::dispatch::{redacted, unredacted};
-use crate::http::{ApiError, App, mend, quarantine, raw_rows};
+use crate::http::{ApiError, App, mend, raw_rows};
 use amends_api::plain::escaped_json;
 use amends_api::{QuarantineAct, QuarantineView, QuarantinedView, RawRowView};
 use amends_protocol::{CaseId, Problem};
@@ -40,10 +41,14 @@ struct CasePage {
 }
 
 /// `GET /quarantine`
-pub(super) async fn list<S: Store>(State(app): State<App<S>>, visitor: Visitor) -> Response {
+pub(super) async fn list<S: Store>(
+    State(app): State<App<S>>,
+    visitor: Visitor,
+) -> Result<Response, PageError> {
     let itself = "/quarantine".to_owned();
+    let OfAll { what: quarantine, silent } = app.supervisor.all_quarantine().await?;
     let frame = Frame::live(&app, Part::Quarantine, "Quarantine", itself, &visitor);
-    show(&ListPage { frame, quarantine: quarantine(&app) })
+    Ok(show(&ListPage { frame: Frame { silent, ..frame }, quarantine }))
 }
 
 /// `GET /quarantine/{id}`; of a case that is not quarantined, its own page.
@@ -53,7 +58,7 @@ pub(super) async fn show_one<S: Store>(
     visitor: Visitor,
 ) -> Result<Response, PageError> {
     let id = known(&id)?;
-    let Some(found) = quarantined(&app, id) else { return Ok(see(&format!("/cases/{id}"))) };
+    let Some(found) = quarantined(&app, id).await? else { return Ok(see(&format!("/cases/{id}"))) };
     let text = serde_json::to_string_pretty(&shown(stored(&app, id).await?)).unwrap_or_default();
     let text = Some(escaped_json(&text).into_owned()).filter(|text| text.len() <= TEXT_LIMIT);
     let frame = frame(&app, id, &visitor);
@@ -72,7 +77,7 @@ pub(super) async fn act<S: Store>(
         Err(error) => error,
     };
     let wrong = |error: ApiError| PageError::from(error).back("/quarantine").sent(&form);
-    let Some(found) = quarantined(&app, id) else { return Err(wrong(refused)) };
+    let Some(found) = quarantined(&app, id).await? else { return Err(wrong(refused)) };
     if form.text("rows").is_empty() {
         return Err(wrong(refused).back(format!("/quarantine/{id}")));
     }
@@ -111,8 +116,12 @@ fn frame<S: Store>(app: &App<S>, id: CaseId, visitor: &Visitor) -> Frame {
     Frame::still(app, Part::Quarantine, format!("Quarantined case {id}"), visitor)
 }
 
-fn quarantined<S: Store>(app: &App<S>, id: CaseId) -> Option<QuarantinedView> {
-    quarantine(app).cases.into_iter().find(|found| found.case_id == id)
+async fn quarantined<S: Store>(
+    app: &App<S>,
+    id: CaseId,
+) -> Result<Option<QuarantinedView>, Problem> {
+    let all = app.supervisor.all_quarantine().await?.what;
+    Ok(all.cases.into_iter().find(|found| found.case_id == id))
 }
 
 /// Its rows as a person can read and mend them.

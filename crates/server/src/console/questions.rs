@@ -5,6 +5,8 @@ use super::form::Form;
 use super::page::{Frame, PageError, Part, see, show};
 use super::visitor::Visitor;
 use super::words::{date_and_time, relative};
+use crate::all_nodes::OfAll;
+use crate::clock::{Clock, SystemClock};
 use crate::http::{ApiError, App, Query, found_questions, found_strangers, question_filter};
 use amends_api::signs::Signed;
 use amends_api::{
@@ -48,16 +50,18 @@ pub(super) async fn list<S: Store>(
     let rulebooks = wanted.rulebooks.clone();
     let page = query.page().map_err(wrong)?;
     query.finish().map_err(wrong)?;
-    let found = found_questions(&app, wanted, &page).await.map_err(wrong)?;
+    let OfAll { what: found, silent } =
+        found_questions(&app, wanted, &page).await.map_err(wrong)?;
     // Counts are of everything; they are for who may see everything.
-    let survey = match visitor.caller.reads(None) {
-        true => Some(app.supervisor.survey().await?),
+    let all = match visitor.caller.reads(None) {
+        true => Some(app.supervisor.all_work(SystemClock.now()).await?.work.survey),
         false => None,
     };
-    let counted = survey.iter().flat_map(|survey| &survey.questions);
+    let counted = all.iter().flat_map(|survey| &survey.questions);
     let filter = Filter::of(&uri);
     let itself = uri.path_and_query().map_or("/questions", |path| path.as_str()).to_owned();
-    let frame = Frame::live(&app, Part::Questions, "Questions", itself, &visitor);
+    let mut frame = Frame::live(&app, Part::Questions, "Questions", itself, &visitor);
+    frame.silent = silent;
     let next = found.next.map(|cursor| filter.address("/questions", &[("cursor", &cursor)]));
     let accept_all = filter.address("/bulk/new", &[("act", "accept")]);
     Ok(show(&ListPage {
@@ -65,10 +69,10 @@ pub(super) async fn list<S: Store>(
         is_narrow: !filter.pairs().is_empty(),
         questions: found.items,
         kinds: counted.map(|(kind, count)| (*kind, *count)).collect(),
-        noted: survey.iter().flat_map(|survey| survey.noted.values()).sum(),
+        noted: all.iter().flat_map(|survey| survey.noted.values()).sum(),
         next,
         accept_all,
-        strangers: found_strangers(&app, &rulebooks).await.map_err(wrong)?,
+        strangers: found_strangers(&app, &rulebooks).await.map_err(wrong)?.what,
     }))
 }
 

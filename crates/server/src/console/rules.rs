@@ -135,7 +135,7 @@ async fn page<S: Store>(
     let mut versions = app.supervisor.store().rulebooks().await?;
     versions.retain(|row| *row.name == *book.name());
     let comparison = active.as_ref().map(|active| compare(active, &book));
-    let mut waiting = found_strangers(app, &[book.name().to_owned()]).await?;
+    let mut waiting = found_strangers(app, &[book.name().to_owned()]).await?.what;
     waiting.retain(|one| is_active && one.declared && one.waiting > 0);
     let mut hits = Hits::of(app, &visitor.caller, &book).await?;
     // What an old version would leave behind is not worked out because somebody looks at it.

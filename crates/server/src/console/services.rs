@@ -8,7 +8,7 @@ use super::words::{date_and_time, relative};
 use crate::http::{ApiError, App};
 use crate::views::bare_services;
 use amends_api::signs::Signed;
-use amends_api::{OverHttpView, ServiceHealth, ServiceView, WayView};
+use amends_api::{OverHttpView, Overview, ServiceHealth, ServiceView, WayView};
 use amends_engine::NewLimits;
 use amends_store::Store;
 use askama::Template;
@@ -30,13 +30,13 @@ pub(super) async fn list<S: Store>(
     State(app): State<App<S>>,
     visitor: Visitor,
 ) -> Result<Response, PageError> {
-    let frame = Frame::live(&app, Part::Services, "Services", "/services".to_owned(), &visitor);
-    let mut services = app.supervisor.services(frame.now).await?;
+    let mut frame = Frame::live(&app, Part::Services, "Services", "/services".to_owned(), &visitor);
+    let Overview { mut services, ways, over_http, silent_nodes, .. } =
+        app.supervisor.overview(frame.now).await?;
+    frame.silent = silent_nodes;
     if !visitor.caller.sees_data() {
         bare_services(&mut services);
     }
-    let ways = app.supervisor.metrics().ways();
-    let (ways, over_http) = (ways.views(), ways.over_http());
     Ok(show(&Page { frame, services, ways, over_http }))
 }
 

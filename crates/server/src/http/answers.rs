@@ -1,12 +1,49 @@
 //! What handlers answer, by its status: the type of an answer says it, and the document of the API repeats it.
 
 use super::openapi::{Answered, JSON, Told};
+use amends_api::SilentNodeView;
 use axum::Json;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
+
+/// The nodes that did not answer, where the answer has no place for them.
+const SILENT_NODES: &str = "Amends-Silent-Nodes";
+
+/// Something that all nodes know a part of.
+pub(crate) struct Merged<T> {
+    pub(crate) body: T,
+    /// The names of those whose part is missing, or old.
+    silent: Vec<String>,
+}
+
+impl<T> Merged<T> {
+    pub(crate) fn of(body: T, silent: &[SilentNodeView]) -> Self {
+        Self { body, silent: silent.iter().map(|node| node.name.clone()).collect() }
+    }
+}
+
+impl<T: IntoResponse> IntoResponse for Merged<T> {
+    fn into_response(self) -> Response {
+        let mut response = self.body.into_response();
+        if let (false, Ok(names)) =
+            (self.silent.is_empty(), HeaderValue::from_str(&self.silent.join(", ")))
+        {
+            response.headers_mut().insert("amends-silent-nodes", names);
+        }
+        response
+    }
+}
+
+impl<T: Answered> Answered for Merged<T> {
+    fn told(told: &mut Told) {
+        T::told(told);
+        let meaning = "Names of nodes that did not answer, with commas between: what they work on is missing here, or old.";
+        told.answer_header(200, SILENT_NODES, meaning);
+    }
+}
 
 /// A list that has no pages.
 pub(crate) struct Rows<T>(pub(crate) Vec<T>);

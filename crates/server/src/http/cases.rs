@@ -201,7 +201,7 @@ pub(crate) async fn told_in_full<S: Store>(
     let books = CaseBooks { own: book.as_deref(), active: active.as_deref(), several };
     let case = views::case(record, books, &app.supervisor.kept_back());
     let mut case = CaseDetail { questions, which_rulebook: sharing, ..case };
-    case.summary.quarantined = app.supervisor.quarantine().holds(id);
+    case.summary.quarantined = app.supervisor.is_quarantined(id);
     let unavailable = app.supervisor.unavailable_histories();
     for walk in case.histories.iter_mut().filter(|walk| !walk.answered) {
         walk.unavailable_since = unavailable.get(&walk.service).copied();
@@ -242,7 +242,10 @@ async fn found<S: Store>(
     id: CaseId,
 ) -> Result<(CaseRecord, Option<Arc<Rulebook>>), ApiError> {
     let record = match app.supervisor.store().case(id).await {
-        Err(StoreError::Corrupt { row, what }) if app.supervisor.quarantine().holds(id) => {
+        // Another node may hold it, and not have said so yet.
+        Err(StoreError::Corrupt { row, what })
+            if app.supervisor.is_quarantined(id) || app.supervisor.store().is_shared() =>
+        {
             let detail = format!(
                 "case {id} is quarantined, because {row} can't be read: {what}; `GET /v1/quarantine/{id}` has its rows"
             );

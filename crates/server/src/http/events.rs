@@ -6,7 +6,7 @@ use super::openapi::{Answered, Taken, Told};
 use super::parameters::Text;
 use super::{ApiError, App};
 use crate::access::Caller;
-use crate::event_stream::EventSubscription;
+use crate::all_nodes::{LastEventId, ToldEvent, Watching};
 use amends_api::{EventKind, EventView};
 use amends_protocol::{CaseId, Problem, ProblemCode, UnknownWord};
 use amends_store::Store;
@@ -48,9 +48,7 @@ pub(crate) async fn stream<S: Store>(
         Problem::new(ProblemCode::Overloaded, detail)
     })?;
     let reader = Reader {
-        events: app.supervisor.events().since(last),
-        last,
-        held: None,
+        events: app.supervisor.watch(last).await?,
         wanted,
         with_data: caller.sees_data(),
         stopping: app.stopping.clone(),
@@ -81,12 +79,12 @@ impl Answered for EventStreamed {
             "x-event": event,
         });
         told.answer(200, "text/event-stream", text);
-        told.problems(&[ProblemCode::Overloaded]);
+        told.problems(&[ProblemCode::Overloaded, ProblemCode::Unavailable]);
     }
 }
 
 /// The event after which to go on.
-pub(crate) struct LastEvent(Option<u64>);
+pub(crate) struct LastEvent(Option<LastEventId>);
 
 impl<S: Send + Sync> FromRequestParts<S> for LastEvent {
     type Rejection = ApiError;
@@ -103,7 +101,7 @@ impl Taken for LastEvent {
             "Last-Event-ID",
             false,
             meaning,
-            json!({ "type": "string", "pattern": "^[0-9]{1,19}$" }),
+            json!({ "type": "string", "pattern": LastEventId::PATTERN }),
         );
         told.problems(&[ProblemCode::InvalidRequest]);
     }
@@ -119,7 +117,7 @@ impl Text for EventKind {
     }
 }
 
-fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
+fn last_event_id(headers: &HeaderMap) -> Result<Option<LastEventId>, ApiError> {
     match headers.get("last-event-id").map(|v| v.to_str().unwrap_or_default()) {
         None | Some("") => Ok(None),
         Some(text) => text.parse().map(Some).map_err(|_| {
@@ -139,11 +137,7 @@ impl OfEvents {
 }
 
 struct Reader {
-    events: EventSubscription,
-    /// Id of the last event that was seen, wanted or not.
-    last: Option<u64>,
-    /// An event that a gap comes before.
-    held: Option<(u64, EventView)>,
+    events: Watching,
     wanted: OfEvents,
     /// Whether what reports and services say is shown.
     with_data: bool,
@@ -155,32 +149,20 @@ impl Reader {
     /// The next event that is wanted; none when the supervisor stops.
     async fn next(&mut self) -> Option<Event> {
         loop {
-            let (id, event) = match self.held.take() {
-                Some(held) => held,
-                None => {
-                    let next = tokio::select! {
-                        biased;
-                        _ = self.stopping.wait_for(|stopping| *stopping) => None,
-                        next = self.events.next() => next,
-                    };
-                    let (id, event) = next?;
-                    // Ids count up by one; after a restart of the supervisor they begin anew.
-                    let missed = self.last.is_some_and(|last| id != last.wrapping_add(1));
-                    self.last = Some(id);
-                    if missed {
-                        self.held = Some((id, event));
-                        return Some(gap());
-                    }
-                    (id, event)
-                }
+            let next = tokio::select! {
+                biased;
+                _ = self.stopping.wait_for(|stopping| *stopping) => None,
+                next = self.events.next() => next,
+            };
+            let (id, event) = match next? {
+                ToldEvent::Gap => return Some(gap()),
+                ToldEvent::Event(id, event) => (id, event),
             };
             if self.wanted.has(&event) {
                 let event =
                     if self.with_data { event } else { EventView { message: None, ..event } };
                 let data = serde_json::to_string(&event).unwrap_or_default();
-                return Some(
-                    Event::default().id(id.to_string()).event(event.kind.as_str()).data(data),
-                );
+                return Some(Event::default().id(id).event(event.kind.as_str()).data(data));
             }
         }
     }

@@ -16,7 +16,7 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 /// `GET /metrics`; also while the store is away, when they are needed most.
 pub(crate) async fn scrape<S: Store>(State(app): State<App<S>>) -> Exposition {
     let now = SystemClock.now();
-    let overview = app.supervisor.overview(now).await.ok();
+    let overview = app.supervisor.own_overview(now).await.ok();
     let nodes = app.nodes.view().await.ok();
     let books = app.supervisor.active_books();
     let standing = Standing {

@@ -64,9 +64,8 @@ pub(crate) use erasures::{
 };
 pub(crate) use filters::{case_filter, question_filter};
 pub use limits::HttpLimits;
-pub(crate) use overview::count_all;
 pub(crate) use problems::ApiError;
-pub(crate) use quarantine::{mend, quarantine, rows as raw_rows};
+pub(crate) use quarantine::{mend, rows as raw_rows};
 pub(crate) use query::Query;
 pub(crate) use questions::found as found_questions;
 pub(crate) use rejected::{rejected, rejected_message};

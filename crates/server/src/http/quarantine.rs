@@ -1,5 +1,6 @@
 //! Cases that can't be worked on: `GET /v1/quarantine`, `GET /v1/quarantine/{id}`, `POST /v1/quarantine/{id}/acts`.
 
+use super::answers::Merged;
 use super::body::{Actor, Sent, check_reason};
 use super::filters::{Asked, questions};
 use super::openapi::Told;
@@ -8,11 +9,10 @@ use super::path::Id;
 use super::secrets::secrets_of;
 use super::{ApiError, App};
 use crate::access::Caller;
+use crate::all_nodes::OfAll;
 use amends_api::access::{Right, Within};
-use amends_api::{
-    QuarantineAct, QuarantineView, QuarantinedView, RawCaseView, RawRowView, UnreadableView,
-};
-use amends_engine::{Mend, Mending, Quarantined, RawCase, RulebookRef, UnreadableRow, Veil};
+use amends_api::{QuarantineAct, QuarantineView, RawCaseView, RawRowView};
+use amends_engine::{Mend, Mending, RawCase, RulebookRef, Veil};
 use amends_protocol::CaseId;
 use amends_rulebook::secrets::MASK;
 use amends_store::{Store, StoreError};
@@ -46,8 +46,10 @@ impl Text for Shown {
 }
 
 /// `GET /v1/quarantine`
-pub(crate) async fn list<S: Store>(State(app): State<App<S>>) -> Json<QuarantineView> {
-    Json(quarantine(&app))
+pub(crate) async fn list<S: Store>(
+    State(app): State<App<S>>,
+) -> Result<Merged<Json<QuarantineView>>, ApiError> {
+    quarantine(&app).await
 }
 
 /// `GET /v1/quarantine/{id}`: the rows of any case, as they lie in the store, but for secret fields; for
@@ -75,16 +77,15 @@ pub(crate) async fn act<S: Store>(
     Id(id): Id<CaseId>,
     Actor(actor): Actor,
     Sent(act): Sent<QuarantineAct>,
-) -> Result<Json<QuarantineView>, ApiError> {
+) -> Result<Merged<Json<QuarantineView>>, ApiError> {
     mend(&app, id, act, &actor).await?;
-    Ok(Json(quarantine(&app)))
+    quarantine(&app).await
 }
 
 /// What can't be worked on now.
-pub(crate) fn quarantine<S: Store>(app: &App<S>) -> QuarantineView {
-    let quarantine = app.supervisor.quarantine();
-    let cases = quarantine.cases.iter().cloned().map(view).collect();
-    QuarantineView { cases, rows: quarantine.rows.iter().cloned().map(unreadable).collect() }
+async fn quarantine<S: Store>(app: &App<S>) -> Result<Merged<Json<QuarantineView>>, ApiError> {
+    let OfAll { what, silent } = app.supervisor.all_quarantine().await?;
+    Ok(Merged::of(Json(what), &silent))
 }
 
 /// All rows of a case, without secret fields.
@@ -221,18 +222,4 @@ fn same<T: serde::Serialize, U: serde::de::DeserializeOwned>(rows: &T) -> Result
     serde_json::to_value(rows)
         .and_then(serde_json::from_value)
         .map_err(|e| ApiError::invalid(format!("a column is a number, a text or null: {e}")))
-}
-
-fn view(Quarantined { case, since }: Quarantined) -> QuarantinedView {
-    QuarantinedView {
-        case_id: case.id,
-        saga_id: case.saga,
-        since,
-        reports: case.next_report,
-        broken: unreadable(case.broken),
-    }
-}
-
-fn unreadable(UnreadableRow { row, why }: UnreadableRow) -> UnreadableView {
-    UnreadableView { row, why }
 }

@@ -1,10 +1,12 @@
 //! Open questions: `GET /v1/questions`, `GET /v1/questions/{id}`, `POST /v1/questions/{id}/acts`.
 
+use super::answers::Merged;
 use super::body::{Sent, check_reason};
 use super::filters::{Asked, OfQuestions, Paging};
 use super::path::Id;
 use super::{ApiError, App, cases};
 use crate::access::Caller;
+use crate::all_nodes::OfAll;
 use crate::views;
 use amends_api::{Page, QuestionAct, QuestionAnswered, QuestionId, QuestionView};
 use amends_engine::{CaseRow, FoundQuestions, QuestionFilter};
@@ -18,8 +20,9 @@ use std::collections::BTreeMap;
 pub(crate) async fn list<S: Store>(
     State(app): State<App<S>>,
     Asked((of, page)): Asked<(OfQuestions, Paging)>,
-) -> Result<Json<Page<QuestionView>>, ApiError> {
-    Ok(Json(found(&app, of.filter(), &page.request()).await?))
+) -> Result<Merged<Json<Page<QuestionView>>>, ApiError> {
+    let OfAll { what, silent } = found(&app, of.filter(), &page.request()).await?;
+    Ok(Merged::of(Json(what), &silent))
 }
 
 /// `GET /v1/questions/{id}`: with its statements.
@@ -57,18 +60,20 @@ pub(crate) async fn found<S: Store>(
     app: &App<S>,
     mut filter: QuestionFilter,
     page: &PageRequest,
-) -> Result<Page<QuestionView>, ApiError> {
+) -> Result<OfAll<Page<QuestionView>>, ApiError> {
     let cursor = page.cursor.as_deref().map(str::parse::<QuestionId>).transpose();
     filter.after = cursor.map_err(|e| ApiError::filter(format!("`cursor`: {e}")))?;
     let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
-    let FoundQuestions { questions, more } = app.supervisor.questions(filter, limit).await?;
+    let OfAll { what, silent } = app.supervisor.questions(filter, limit).await?;
+    let FoundQuestions { questions, more } = what;
     let mut ids: Vec<CaseId> = questions.iter().map(|found| found.id.case).collect();
     ids.dedup();
     let rows = rows(app, ids).await?;
     let items =
         questions.iter().map(|found| views::found_question(found, rows.get(&found.id.case)));
     let next = questions.last().filter(|_| more).map(|last| last.id.to_string());
-    Ok(Page { items: items.collect(), next, searched_until: None })
+    let what = Page { items: items.collect(), next, searched_until: None };
+    Ok(OfAll { what, silent })
 }
 
 async fn rows<S: Store>(

@@ -243,13 +243,12 @@ pub(crate) async fn summaries<S: Store>(
     rows: RowPage<ListedCase>,
 ) -> Page<CaseSummary> {
     let (wall, kept_back) = (app.supervisor.on_the_wall(), app.supervisor.kept_back());
-    let quarantine = app.supervisor.quarantine();
     let (mut sights, mut items) = (SightOfPage::default(), Vec::with_capacity(rows.items.len()));
     for listed in rows.items {
         let sight = sights.of(app, caller, listed.case.rulebook.as_ref()).await;
         let listed = Veiled::listed_case(wall.listed_case(listed), sight);
         let mut summary = views::case_summary(listed, &kept_back);
-        summary.quarantined = quarantine.holds(summary.id);
+        summary.quarantined = app.supervisor.is_quarantined(summary.id);
         items.push(summary);
     }
     Page { items, next: rows.next, searched_until: rows.searched_until }

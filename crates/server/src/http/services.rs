@@ -1,10 +1,11 @@
 //! Services: `GET /v1/services`, `POST /v1/services/{name}/pause`, `/resume` and `/limits`.
 
-use super::answers::Rows;
+use super::answers::{Merged, Rows};
 use super::body::{Actor, Sent, check_reason};
 use super::path::Id;
 use super::{ApiError, App};
 use crate::access::Caller;
+use crate::all_nodes::OfAll;
 use crate::clock::{Clock, SystemClock};
 use crate::views::bare_services;
 use amends_api::{LimitsWanted, ReasonGiven, ServiceView};
@@ -17,12 +18,12 @@ use axum::extract::State;
 pub(crate) async fn list<S: Store>(
     State(app): State<App<S>>,
     caller: Caller,
-) -> Result<Rows<ServiceView>, ApiError> {
-    let mut services = app.supervisor.services(SystemClock.now()).await?;
+) -> Result<Merged<Rows<ServiceView>>, ApiError> {
+    let OfAll { what: mut services, silent } = app.supervisor.services(SystemClock.now()).await?;
     if !caller.sees_data() {
         bare_services(&mut services);
     }
-    Ok(Rows(services))
+    Ok(Merged::of(Rows(services), &silent))
 }
 
 /// `POST /v1/services/{name}/pause`: nothing more is sent to it until it is resumed.
@@ -72,6 +73,6 @@ async fn set<S: Store>(
 
 async fn view<S: Store>(app: &App<S>, name: &str) -> Result<Json<ServiceView>, ApiError> {
     let services = app.supervisor.services(SystemClock.now()).await?;
-    let now = services.into_iter().find(|s| s.name == name);
+    let now = services.what.into_iter().find(|s| s.name == name);
     now.map(Json).ok_or_else(|| ApiError::not_found(format!("there is no service `{name}`")))
 }

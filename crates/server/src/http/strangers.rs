@@ -1,11 +1,11 @@
 //! Names that rulebooks don't know: `GET /v1/strangers`, `POST /v1/strangers/{rulebook}/{action}/acts`.
 
-use super::answers::Rows;
+use super::answers::{Merged, Rows};
 use super::body::{Actor, Sent, check_reason};
 use super::filters::{Asked, questions};
 use super::path::Pair;
 use super::{ApiError, App};
-use crate::views;
+use crate::all_nodes::OfAll;
 use amends_api::{StrangerAct, StrangerView};
 use amends_protocol::ActionName;
 use amends_store::Store;
@@ -23,8 +23,9 @@ questions! {
 pub(crate) async fn list<S: Store>(
     State(app): State<App<S>>,
     Asked(of): Asked<OfStrangers>,
-) -> Result<Rows<StrangerView>, ApiError> {
-    found(&app, &of.rulebook).await.map(Rows)
+) -> Result<Merged<Rows<StrangerView>>, ApiError> {
+    let OfAll { what, silent } = found(&app, &of.rulebook).await?;
+    Ok(Merged::of(Rows(what), &silent))
 }
 
 /// `POST /v1/strangers/{rulebook}/{action}/acts`
@@ -36,16 +37,15 @@ pub(crate) async fn act<S: Store>(
 ) -> Result<Rows<StrangerView>, ApiError> {
     check_reason(act.reason())?;
     app.supervisor.act_on_stranger(&rulebook, action, act, &actor).await?;
-    found(&app, &[rulebook]).await.map(Rows)
+    Ok(Rows(found(&app, &[rulebook]).await?.what))
 }
 
 /// The strangers of these rulebooks; of all, if none is named.
 pub(crate) async fn found<S: Store>(
     app: &App<S>,
     rulebooks: &[String],
-) -> Result<Vec<StrangerView>, ApiError> {
-    let found = app.supervisor.strangers().await?.into_iter();
-    let meant = found
-        .filter(|one| rulebooks.is_empty() || rulebooks.iter().any(|name| **name == *one.rulebook));
-    Ok(meant.map(views::stranger).collect())
+) -> Result<OfAll<Vec<StrangerView>>, ApiError> {
+    let mut found = app.supervisor.strangers().await?;
+    found.what.retain(|one| rulebooks.is_empty() || rulebooks.contains(&one.rulebook));
+    Ok(found)
 }

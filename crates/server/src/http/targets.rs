@@ -242,7 +242,7 @@ async fn questions_by_id<S: Store>(
     let mut asked = Vec::new();
     for id in &ids {
         let filter = QuestionFilter { case: Some(id.case), ..QuestionFilter::default() };
-        let open = app.supervisor.questions(filter, MOST_TARGETS).await?.questions;
+        let open = app.supervisor.questions(filter, MOST_TARGETS).await?.whole()?.questions;
         asked.extend(open.into_iter().filter(|found| found.id == *id));
     }
     Ok(Found { questions: asked, ..Found::of(Targets::Questions(ids)) })
@@ -250,7 +250,7 @@ async fn questions_by_id<S: Store>(
 
 async fn questions<S: Store>(app: &App<S>, filter: QuestionFilter) -> Result<Found, ApiError> {
     let FoundQuestions { mut questions, more } =
-        app.supervisor.questions(filter, MOST_TARGETS).await?;
+        app.supervisor.questions(filter, MOST_TARGETS).await?.whole()?;
     questions.sort_unstable_by_key(|found| found.id);
     let ids = questions.iter().map(|found| found.id).collect();
     Ok(Found { questions, more, ..Found::of(Targets::Questions(ids)) })

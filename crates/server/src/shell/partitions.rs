@@ -86,7 +86,18 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
                 }
                 Done::NotHeld
             }
-            adopted => Done::Adopted(adopted.map_err(fault)),
+            adopted => {
+                self.take_over_breakers();
+                Done::Adopted(adopted.map_err(fault))
+            }
+        }
+    }
+
+    /// What the other nodes can't reach is probed before the cases that come run into it.
+    fn take_over_breakers(&mut self) {
+        let Some(me) = self.store.own_name() else { return };
+        for (service, message) in self.shared.hub.outages(&me) {
+            self.node.heard_out_of_reach(&service, message.as_deref());
         }
     }
 

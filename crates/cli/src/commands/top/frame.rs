@@ -72,6 +72,11 @@ fn head(overview: &Overview, now: Timestamp) -> Vec<String> {
             format!("   {} {number} rejected {}", QUARANTINED.shape, counted("report", number))
         }
     };
+    let silent: String = overview
+        .silent_nodes
+        .iter()
+        .map(|node| format!("   no answer from {}", node.name))
+        .collect();
     let ms = |ms: Option<u64>| ms.map_or("-".to_owned(), |ms| format!("{ms} ms"));
     let settle = &overview.time_to_settle;
     let (last, before) = match overview.minutes.as_slice() {
@@ -84,7 +89,7 @@ fn head(overview: &Overview, now: Timestamp) -> Vec<String> {
             clock(overview.at),
             overview.awaiting_approval
         ),
-        cases.join("   ") + &late + &questions + &quarantined + &rejected,
+        cases.join("   ") + &late + &questions + &quarantined + &rejected + &silent,
         format!(
             "settled {}/min (now {})   to settle p50 {} p99 {}",
             before.settled,

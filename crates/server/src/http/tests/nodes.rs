@@ -58,16 +58,6 @@ async fn who_holds_what_is_told_alike_by_api_console_and_metrics() {
     assert!(!page.contains("action=\"/nodes/c/acts\""), "nobody there hears it: {page}");
     assert!(!page.contains("held by nobody") && !page.contains("two versions"), "{page}");
 
-    // What is of this one alone says so.
-    assert_eq!(desk.get("/v1/overview").await.body["node"], "b");
-    for (path, says) in
-        [("/", true), ("/services", true), ("/cases", false), ("/cases?view=causes", true)]
-    {
-        let page = desk.get(path).await;
-        let page = page.body.as_str().expect("a page");
-        assert_eq!(page.contains("id=\"of-one-node\""), says, "{path}");
-    }
-
     let scraped = desk.get("/metrics").await;
     let scraped = scraped.body.as_str().expect("text");
     assert!(scraped.contains("\namends_node_partitions{node=\"b\"} 32\n"), "{scraped}");
@@ -136,8 +126,8 @@ async fn the_console_drains_as_the_api_does() {
 #[tokio::test]
 async fn one_that_keeps_its_cases_in_a_file_is_alone() {
     let desk = Desk::open().await;
-    assert!(desk.get("/v1/overview").await.body["node"].is_null());
-    assert!(!desk.get("/").await.body.as_str().expect("a page").contains("of-one-node"));
+    assert!(desk.get("/v1/overview").await.body["silentNodes"].is_null());
+    assert!(!desk.get("/").await.body.as_str().expect("a page").contains("silent-nodes"));
     let told = desk.get("/v1/nodes").await.body;
     assert_eq!((&told["shared"], &told["nodes"]), (&json!(false), &json!([])));
     let page = desk.get("/nodes").await;
@@ -158,5 +148,4 @@ async fn one_that_holds_all_is_stopped_and_not_drained() {
     let page = desk.get("/nodes").await;
     let page = page.body.as_str().expect("a page");
     assert!(page.contains("One node holds all") && !page.contains("/acts\""), "{page}");
-    assert!(desk.get("/v1/overview").await.body["node"].is_null());
 }
