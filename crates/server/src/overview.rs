@@ -199,11 +199,19 @@ impl<S: Store> Supervisor<S> {
         self.inquire(OpenCaseQuery::Survey).await
     }
 
-    /// What services keep back now.
+    /// What services keep back now. Of those that this node has no work for, as other nodes find them.
     pub(crate) fn kept_back(&self) -> KeptBack {
         let queues =
             Arc::clone(&self.shared().queues.lock().unwrap_or_else(PoisonError::into_inner));
-        KeptBack::of(&queues)
+        let mut kept_back = KeptBack::of(&queues);
+        let Some(me) = self.store().own_name() else { return kept_back };
+        let is_idle = |service: &Arc<str>| {
+            let queue = queues.iter().find(|queue| queue.service == *service);
+            queue.is_none_or(|queue| queue.queued == 0 && queue.in_flight == 0)
+        };
+        let elsewhere = self.shared().hub.outages(&me).into_keys().filter(is_idle);
+        elsewhere.for_each(|service| kept_back.add_outage(service));
+        kept_back
     }
 
     /// The services whose Histories can't be read, and since when.

@@ -1,8 +1,9 @@
 //! Asks all other nodes that hold something, or live, and waits until they have answered, or for a while. A node that
 //! did not answer is not waited for the next time, until something is heard of it.
 
-use super::hub::Told;
+use super::hub::{Answers, Told};
 use super::said::{Head, Inquiry, text};
+use crate::clock::{Clock, SystemClock};
 use crate::faults::store_problem;
 use crate::random;
 use crate::supervisor::Supervisor;
@@ -12,7 +13,7 @@ use amends_store::{NodeSeen, Partition, Store};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 
 /// How long others are waited for.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -43,13 +44,6 @@ impl<T> OfAll<T> {
     }
 }
 
-/// What the others have told, and who of them did not.
-#[derive(Debug)]
-pub(super) struct Answers<T> {
-    pub(super) told: Vec<(String, T)>,
-    pub(super) silent: Vec<NodeSeen>,
-}
-
 impl<S: Store> Supervisor<S> {
     /// Asks all other nodes; there are none of a store that is not shared.
     ///
@@ -71,15 +65,17 @@ impl<S: Store> Supervisor<S> {
         let working: BTreeSet<&str> = working.map(|node| &*node.name).collect();
         let number = u64::from_le_bytes(random::bytes().map_err(unguessable)?);
         let mut waiting = hub.wait_for(number);
-        let (mut told, until) = (Vec::new(), Instant::now() + PATIENCE);
+        let now = || SystemClock.monotonic();
+        let (mut told, until) = (Vec::new(), now() + PATIENCE);
         let is_awaited = |node: &String| working.contains(&**node) && !hub.is_mute(node);
-        while !missing.is_empty() && Instant::now() < until {
+        while !missing.is_empty() && now() < until {
             let of = missing.iter().cloned().collect();
             let head = Head::Ask { number, by: me.to_string(), of };
             text(&head, inquiry).into_iter().for_each(|text| self.store().say(text));
-            let again = until.min(Instant::now() + AGAIN);
+            let again = until.min(now() + AGAIN);
             while missing.iter().any(is_awaited)
-                && let Ok(Some(Told { by, body })) = timeout_at(again, waiting.next()).await
+                && let Ok(Some(Told { by, body })) =
+                    timeout(again.saturating_sub(now()), waiting.next()).await
             {
                 // What another version tells in other words counts as not told.
                 if missing.remove(&by)

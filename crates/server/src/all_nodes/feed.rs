@@ -2,6 +2,7 @@
 //! watches anywhere, each node says what happens at it; the newest are kept for a while, so that a listener that goes
 //! to another node goes on there.
 
+use crate::clock::{Clock, SystemClock};
 use amends_api::{AuditActName, EventState, EventView};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
@@ -10,7 +11,6 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::broadcast::{self, error::RecvError};
-use tokio::time::Instant;
 
 /// Events that are kept, and that a listener may be behind.
 const RING: usize = 4_096;
@@ -67,8 +67,8 @@ struct Kept {
     next: u64,
     /// By node, the process that it is, and the number that its next event has.
     expected: BTreeMap<String, (u64, u64)>,
-    /// Until when this node says what happens.
-    watched_until: Option<Instant>,
+    /// Until when this node says what happens, by the monotonic clock.
+    watched_until: Option<Duration>,
 }
 
 impl Default for Feed {
@@ -80,13 +80,13 @@ impl Default for Feed {
 impl Feed {
     /// Somebody watches. True if nobody did before.
     pub(super) fn is_watched_now(&self) -> bool {
-        self.lock().watched_until.replace(Instant::now() + WATCHED).is_none()
+        self.lock().watched_until.replace(SystemClock.monotonic() + WATCHED).is_none()
     }
 
     /// Until when somebody may watch. Once that is over, what is kept is no whole story any more, and goes.
-    pub(super) fn watched_until(&self) -> Option<Instant> {
+    pub(super) fn watched_until(&self) -> Option<Duration> {
         let mut kept = self.lock();
-        if kept.watched_until.is_some_and(|until| until <= Instant::now()) {
+        if kept.watched_until.is_some_and(|until| until <= SystemClock.monotonic()) {
             *kept = Kept { next: kept.next, ..Kept::default() };
         }
         kept.watched_until

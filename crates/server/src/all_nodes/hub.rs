@@ -5,11 +5,12 @@ use super::said::Outage;
 use super::work::OpenWork;
 use crate::random;
 use amends_protocol::{CaseId, Timestamp};
+use amends_store::NodeSeen;
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 
 /// Answers that wait for one who asks: more than there are nodes.
 const ANSWERS: usize = 256;
@@ -21,6 +22,16 @@ pub(crate) struct Told {
     pub(crate) body: String,
 }
 
+/// What the others have told, and who of them did not.
+#[derive(Debug)]
+pub(super) struct Answers<T> {
+    pub(super) told: Vec<(String, T)>,
+    pub(super) silent: Vec<NodeSeen>,
+}
+
+/// When others were asked last of their open work, by the monotonic clock, and what they told.
+type LastAsked = Option<(Duration, Arc<Answers<Arc<OpenWork>>>)>;
+
 /// Where it is handed over.
 #[derive(Debug, Default)]
 pub(crate) struct Hub {
@@ -28,8 +39,10 @@ pub(crate) struct Hub {
     /// What happens at all nodes.
     pub(super) feed: Arc<Feed>,
     process: OnceLock<u64>,
+    /// Held while others are asked: of many who want to know within a moment, one asks.
+    pub(super) asked: tokio::sync::Mutex<LastAsked>,
     /// By node, the services that it can't reach, and when it said so.
-    pub(super) outages: Mutex<BTreeMap<String, (Instant, Vec<Outage>)>>,
+    pub(super) outages: Mutex<BTreeMap<String, (Duration, Vec<Outage>)>>,
 }
 
 #[derive(Debug, Default)]

@@ -1,6 +1,7 @@
 //! What this node knows of the open work of its part, and the sum over all nodes.
 
-use super::asking::{Answers, silent_view, works};
+use super::asking::{silent_view, works};
+use super::hub::Answers;
 use super::said::Inquiry;
 use super::work::{AllWork, OpenWork};
 use crate::clock::{Clock, SystemClock};
@@ -32,8 +33,8 @@ impl<S: Store> Supervisor<S> {
 
     /// What all nodes know of theirs. Of one that does not answer, what it told last, if it holds the same still.
     pub(crate) async fn all_work(&self, now: Timestamp) -> Result<AllWork, Problem> {
-        let (own, others) = tokio::join!(self.own_work(now), self.ask_others(&Inquiry::OpenWork));
-        let (own, others): (OpenWork, Answers<OpenWork>) = (own?, others?);
+        let (own, others) = tokio::join!(self.own_work(now), self.work_of_others());
+        let (own, others) = (own?, others?);
         let Some(me) = self.store().own_name() else {
             return Ok(AllWork { work: own, ..AllWork::default() });
         };
@@ -41,9 +42,9 @@ impl<S: Store> Supervisor<S> {
         let mut all = AllWork::default();
         all.note_breakers(&me, &own);
         all.work = own;
-        for (node, work) in others.told {
-            all.add(&node, &work);
-            hub.keep(&node, at, Arc::new(work));
+        for (node, work) in &others.told {
+            all.add(node, work);
+            hub.keep(node, at, Arc::clone(work));
         }
         for node in others.silent.iter().filter(|node| works(node)) {
             let last = hub.last_of(&node.name).filter(|(_, work)| work.is_of(node));
@@ -56,5 +57,23 @@ impl<S: Store> Supervisor<S> {
             }
         }
         Ok(all)
+    }
+
+    /// What the others know of theirs, at a moment after this call. Who comes while they are asked waits, and all of
+    /// those have them asked once more.
+    async fn work_of_others(&self) -> Result<Arc<Answers<Arc<OpenWork>>>, Problem> {
+        let wanted = SystemClock.monotonic();
+        let mut asked = self.shared().hub.asked.lock().await;
+        if let Some((at, answers)) = &*asked
+            && *at >= wanted
+        {
+            return Ok(Arc::clone(answers));
+        }
+        let at = SystemClock.monotonic();
+        let Answers { told, silent } = self.ask_others(&Inquiry::OpenWork).await?;
+        let told = told.into_iter().map(|(node, work)| (node, Arc::new(work))).collect();
+        let answers = Arc::new(Answers { told, silent });
+        *asked = Some((at, Arc::clone(&answers)));
+        Ok(answers)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::feed::{EventId, Feed, Listener, Seen};
 use super::said::{Head, Inquiry, text};
+use crate::clock::{Clock, SystemClock};
 use crate::event_stream::EventSubscription;
 use crate::supervisor::Supervisor;
 use amends_api::EventView;
@@ -11,7 +12,7 @@ use futures_util::FutureExt as _;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout_at};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
 
 /// How often a listener says that it is still there: well within the time for which that is believed.
 const SAID_AGAIN: Duration = Duration::from_secs(15);
@@ -136,9 +137,10 @@ async fn say_events(
 ) {
     let mut held = None;
     while let Some(until) = feed.watched_until() {
+        let left = until.saturating_sub(SystemClock.monotonic());
         let first = match held.take() {
             Some(first) => first,
-            None => match timeout_at(until, events.next()).await {
+            None => match timeout(left, events.next()).await {
                 Ok(Some(first)) => first,
                 Ok(None) => return,
                 Err(_) => continue,

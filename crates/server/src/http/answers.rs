@@ -99,3 +99,22 @@ impl Answered for NoContent {
         told.empty(204);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_did_not_answer_is_named_in_a_header() {
+        let silent = |name: &str| SilentNodeView {
+            name: name.to_owned(),
+            silent_ms: 4_000,
+            parts: 21,
+            as_of: None,
+        };
+        let some = Merged::of(NoContent, &[silent("b"), silent("c")]).into_response();
+        assert_eq!(some.headers()["amends-silent-nodes"], "b, c");
+        let none = Merged::of(NoContent, &[]).into_response();
+        assert!(none.headers().is_empty());
+    }
+}

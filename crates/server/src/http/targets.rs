@@ -15,12 +15,13 @@ use crate::bulk::{Found, MOST_TARGETS, Targets};
 use crate::clock::{Clock, SystemClock};
 use amends_api::access::{Right, Within};
 use amends_api::{BulkActName, CaseActName, CaseState, QuestionId, StepActName, StepStateName};
-use amends_engine::{CaseBooks, CaseRow, FoundQuestions, QuestionFilter, StepRow};
-use amends_protocol::{CaseId, StepId};
+use amends_engine::{CaseBooks, CaseRow, FoundQuestion, FoundQuestions, QuestionFilter, StepRow};
+use amends_protocol::{CaseId, Problem, StepId};
 use amends_store::{
     CaseFilter, CaseOrder, ListedCase, ListedStep, PAGE_LIMIT, PageRequest, RowPage, StepFilter,
     Store, StoreError,
 };
+use futures_util::future::try_join_all;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most rows that are looked at for them: a filter of ended steps may find a million of which none can be acted on.
@@ -28,6 +29,9 @@ const LOOKED_AT: usize = 20 * MOST_TARGETS;
 
 /// Ids that the store is asked for at once: each page of an answer looks at all of them.
 const NAMED_AT_ONCE: usize = 500;
+
+/// Questions that are looked for at once: where nodes share the work, each is asked of all of them.
+const ASKED_AT_ONCE: usize = 16;
 
 /// What is to be done to each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -240,12 +244,21 @@ async fn questions_by_id<S: Store>(
     ids.sort_unstable();
     ids.dedup();
     let mut asked = Vec::new();
-    for id in &ids {
-        let filter = QuestionFilter { case: Some(id.case), ..QuestionFilter::default() };
-        let open = app.supervisor.questions(filter, MOST_TARGETS).await?.whole()?.questions;
-        asked.extend(open.into_iter().filter(|found| found.id == *id));
+    for some in ids.chunks(ASKED_AT_ONCE) {
+        let found = try_join_all(some.iter().map(|id| open_question(app, *id))).await?;
+        asked.extend(found.into_iter().flatten());
     }
     Ok(Found { questions: asked, ..Found::of(Targets::Questions(ids)) })
+}
+
+/// A question, if it is open.
+async fn open_question<S: Store>(
+    app: &App<S>,
+    id: QuestionId,
+) -> Result<Option<FoundQuestion>, Problem> {
+    let filter = QuestionFilter { case: Some(id.case), ..QuestionFilter::default() };
+    let open = app.supervisor.questions(filter, MOST_TARGETS).await?.whole()?.questions;
+    Ok(open.into_iter().find(|found| found.id == id))
 }
 
 async fn questions<S: Store>(app: &App<S>, filter: QuestionFilter) -> Result<Found, ApiError> {

@@ -17,6 +17,11 @@ impl KeptBack {
         Self(all.collect())
     }
 
+    /// A service is out of reach, unless it is kept back for another reason.
+    pub(crate) fn add_outage(&mut self, service: Arc<str>) {
+        self.0.entry(service).or_insert(Cause::Unreachable);
+    }
+
     fn by(&self, service: &str) -> Option<Cause> {
         self.0.get(service).copied()
     }

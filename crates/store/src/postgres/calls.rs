@@ -3,7 +3,7 @@
 
 use super::{
     call_words::{read, word},
-    talk::{self, Joining},
+    talk::{self, Joining, PAYLOAD},
 };
 use crate::{Call, Heard, LetterAnswered, Partition};
 use sqlx::{
@@ -31,8 +31,6 @@ const BETWEEN: Duration = Duration::from_millis(5);
 const WAITING: usize = 4_096;
 /// Texts that may wait to be said, and that a hearer may be behind; of more some are lost.
 const TEXTS: usize = 64;
-/// Bytes of one notification; the server takes fewer than 8,000.
-pub(super) const PAYLOAD: usize = 7_000;
 /// Longest wait for the server to take one.
 const LIMIT: Duration = Duration::from_secs(2);
 /// Pause before the line is made anew.

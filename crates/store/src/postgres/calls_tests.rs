@@ -80,7 +80,7 @@ async fn all_hear_what_each_says_in_one_order() {
         }
     }
     assert_eq!(first, second);
-    let of = |node: char| first.iter().filter(|text| text.starts_with(node)).cloned();
+    let of = |node: char| first.iter().filter(move |text| text.starts_with(node)).cloned();
     let wanted = |n: usize| -> Arc<str> { format!("a{n} {long}").into() };
     assert!(of('a').eq((0..10).map(wanted)), "whole, and in the order in which it said them");
     assert_eq!(of('b').count(), 10);

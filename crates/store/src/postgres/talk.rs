@@ -1,12 +1,13 @@
 //! Texts that nodes say to each other, by `NOTIFY`: a long one in pieces, in one transaction. So the pieces arrive one
 //! behind the other, and all nodes hear all texts in one order, that of the commits. They are kept in no table.
 
-use super::calls::PAYLOAD;
 use crate::SAID_LIMIT;
 use sqlx::PgPool;
 use std::time::Duration;
 use tokio::time::timeout;
 
+/// Bytes of one notification; the server takes fewer than 8,000.
+pub(super) const PAYLOAD: usize = 7_000;
 /// Where they are said.
 pub(super) const CHANNEL: &str = "amends_talk";
 
