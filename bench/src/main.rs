@@ -190,9 +190,9 @@ enum Role {
         #[arg(long)]
         upgrade: bool,
     },
-    /// Two nodes against one: how many reports a second a core of PostgreSQL does, where half of them are left as letters
-    /// for the other node; and one of two killed, after how long all that was acknowledged is done. Fails if two lose
-    /// more than 15 %, or if that takes longer than 10 s.
+    /// Two nodes against one: how many reports a second a core of PostgreSQL does, where half of them are left as
+    /// letters for the other node; and one of two killed, after how long all that was acknowledged is done. Fails if
+    /// two lose more than 15 %, or if that takes longer than 10 s.
     Pair {
         /// Reports of each measurement.
         #[arg(long, default_value_t = 20_000)]

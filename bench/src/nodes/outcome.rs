@@ -35,7 +35,8 @@ pub struct Outcome {
     pub doubled_in_effect: u64,
     /// Most requests at one moment, at the service that bears one.
     pub most_at_once: u32,
-    /// Cases by the limited rule; those that went by themselves, as many as may at most, and those that wait for a person.
+    /// Cases by the limited rule; those that went by themselves, how many may at most, and those that wait for a
+    /// person.
     pub limited: usize,
     pub went_by_themselves: usize,
     pub may_go_by_themselves: usize,
@@ -114,9 +115,9 @@ impl Seen<'_> {
     }
 }
 
-/// How many minutes can have begun with one of these cases, which come in the order of their opening: each begins with the
-/// first case after the one before is over. When that was is known to the database alone, some milliseconds apart from
-/// the opening; so only all minutes together can be judged.
+/// How many minutes can have begun with one of these cases, which come in the order of their opening: each begins with
+/// the first case after the one before is over. When that was is known to the database alone, some milliseconds apart
+/// from the opening; so only all minutes together can be judged.
 fn minutes(cases: &[(i64, usize)]) -> usize {
     let ends = cases.first().zip(cases.last());
     let begun = ends.map(|((first, _), (last, _))| (last - first) / MINUTE_MS + 1);

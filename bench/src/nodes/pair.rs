@@ -1,9 +1,10 @@
 //! Two nodes against one on the same PostgreSQL: what it has to do for a report, half of which come to the node that
 //! leaves them to the other as letters. And one of the two killed: how soon all that was acknowledged is done.
 
+use super::blows;
+use super::ground::{ENDS_IN, Ground, PATIENCE};
 use super::load::{Pace, Sent};
 use super::sagas::Mix;
-use super::{Ground, PATIENCE, blows};
 use crate::{cpu, store_folder};
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
@@ -162,7 +163,7 @@ async fn kill(rate: u64, seconds: u64) -> anyhow::Result<(Value, u64)> {
     let done_at = ground.look(|seen| seen.all_done_at(killed_at))?.context("not all is done")?;
     let all_at = ground.look(|seen| seen.all_done_at(u64::MAX))?;
     let tries = ground.sent.tries();
-    ground.nodes[0].end(super::ENDS_IN).await?;
+    ground.nodes[0].end(ENDS_IN).await?;
     let since = |at: u64| at.saturating_sub(killed_at) / 1_000;
     let taken_over_us = u64::try_from(taken_over.as_micros())?;
     let shown = json!({

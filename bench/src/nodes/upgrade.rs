@@ -1,10 +1,12 @@
 //! A rolling upgrade under load: one node after another gives back what it holds, is stopped, and comes back as a newer
 //! version, whose first start changes tables that the older ones work on.
 
+use super::blows;
+use super::ground::{ENDS_IN, Ground};
 use super::load::{Pace, Sent};
 use super::outcome::Promises;
 use super::sagas::Mix;
-use super::{Ground, Options, blows};
+use super::struck::Options;
 use crate::store_folder;
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
@@ -18,8 +20,6 @@ const MIGRATION: &str = "
     ALTER TABLE lease ADD COLUMN rehearsed boolean NOT NULL DEFAULT false;
     CREATE TABLE rehearsed (n int PRIMARY KEY);
     INSERT INTO rehearsed SELECT generate_series(1, 1000)";
-/// Longest wait for a node that gives everything back and ends.
-const ENDS_IN: Duration = Duration::from_secs(30);
 /// An older node that is killed beside newer ones stays away for so long.
 const KILLED_FOR: Duration = Duration::from_secs(2);
 

@@ -99,8 +99,8 @@ impl Sent {
     }
 }
 
-/// A node whose requests, or whose answers, don't get through believes for a while what it believed. The others take its
-/// place, nothing that was on its way counts any more, and it takes its share again once the line is whole.
+/// A node whose requests, or whose answers, don't get through believes for a while what it believed. The others take
+/// its place, nothing that was on its way counts any more, and it takes its share again once the line is whole.
 #[test]
 fn a_node_whose_line_is_cut_in_one_direction_is_replaced_and_does_no_harm() {
     let (server, mut count) = (PostgresServer::shared(), 0);

@@ -108,8 +108,8 @@ async fn join<S: Ledger + Leases + Nodes>(store: &S, me: &str) -> Result<(), Sto
     store.load().await.map(drop)
 }
 
-/// Whose clock it is that is off, nobody can say of two. Where others that live agree with the store's, it is ours; where
-/// they are off as we are, or nobody else lives, it may be the store's, and to stay away would help nobody.
+/// Whose clock it is that is off, nobody can say of two. Where others that live agree with the store's, it is ours;
+/// where they are off as we are, or nobody else lives, it may be the store's, and to stay away would help nobody.
 fn judge_clock(beat: Beat, me: &str, nodes: &[NodeSeen]) -> Result<(), StoreError> {
     let is_off = |ms: &i64| ms.unsigned_abs() > CLOCK_OFF_LIMIT_MS;
     let Some(offset_ms) = beat.offset_ms.filter(is_off) else { return Ok(()) };

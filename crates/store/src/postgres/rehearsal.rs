@@ -1,5 +1,5 @@
-//! The upgrade to the next version of the tables, rehearsed while there is none: a process takes itself for a program of
-//! that version if it is given the migration that leads there. In tests and benchmarks alone (feature `rehearsal`).
+//! The upgrade to the next version of the tables, rehearsed while there is none: a process takes itself for a program
+//! of that version if it is given the migration that leads there. In tests and benchmarks alone (feature `rehearsal`).
 
 /// Statements as those of a migration, if there are any.
 #[cfg(feature = "rehearsal")]
