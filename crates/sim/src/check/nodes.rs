@@ -3,7 +3,7 @@
 use super::memory::is_as_stored;
 use super::seen::{Check, Seen, when};
 use crate::stored::Stored;
-use amends_engine::{Engine, SUPERVISOR, Write};
+use amends_engine::{Engine, SUPERVISOR, StepState, Write};
 use amends_protocol::{CaseId, SagaId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -41,25 +41,37 @@ impl Check for Deadlines {
     }
 }
 
-/// Who takes a partition over in order does not count what was never tried.
+/// Who takes a partition over in order does not count what was never tried, and what waits for its time goes on to wait.
 #[derive(Default)]
 pub(super) struct NoRestart {
     /// Something else than a hand-over has taken a partition from a node.
     broken: bool,
+    /// When a service was heard last: one that returns is asked before the time.
+    heard: BTreeMap<Arc<str>, Timestamp>,
 }
+
+/// How long after an answer of its service a step may be asked for before its time, in milliseconds: a store that is
+/// slow keeps what follows from it.
+const RETURNS_MS: u64 = 10_000;
+
+/// By how much the clocks of two nodes may differ, and a little more, in milliseconds.
+const CLOCKS_MS: u64 = 500;
 
 impl Check for NoRestart {
     fn name(&self) -> &'static str {
         "no restart"
     }
 
-    fn see(&mut self, _now: Timestamp, seen: &Seen<'_>, _store: &Stored) -> Result<(), String> {
+    fn see(&mut self, now: Timestamp, seen: &Seen<'_>, store: &Stored) -> Result<(), String> {
         match seen {
             Seen::Died | Seen::Suspended | Seen::CutOff | Seen::Loaded => self.broken = true,
-            Seen::GivenBack { is_under_way: true } if !self.broken => {
+            _ if self.broken => {}
+            Seen::Result { service, .. } => drop(self.heard.insert(Arc::clone(service), now)),
+            Seen::GivenBack { is_under_way: true, .. } => {
                 return Err("a partition is given back of which something is under way".to_owned());
             }
-            Seen::Committed { writes, .. } if !self.broken => {
+            Seen::Commit { writes } => return self.keeps_its_time(writes, now, store),
+            Seen::Committed { writes, .. } => {
                 let is_counted = writes.iter().find_map(|write| match write {
                     Write::Attempt(row) if row.message.as_deref() == Some(INTERRUPTED) => {
                         Some(row.step)
@@ -76,7 +88,36 @@ impl Check for NoRestart {
     }
 }
 
-/// No node sends anything for a saga whose partition another one has taken.
+impl NoRestart {
+    /// Nothing is asked for before its time, unless a person says so or its service has returned.
+    fn keeps_its_time(
+        &self,
+        writes: &[Write],
+        now: Timestamp,
+        store: &Stored,
+    ) -> Result<(), String> {
+        if writes.iter().any(|write| matches!(write, Write::Act(_))) {
+            return Ok(());
+        }
+        writes.iter().try_for_each(|write| {
+            let Write::Step(row) = write else { return Ok(()) };
+            let before = store.rows.step(row.id).map(|before| &before.state);
+            let Some(StepState::Due(was)) = before else { return Ok(()) };
+            let is_earlier = match row.state {
+                StepState::InFlight => true,
+                StepState::Due(at) => at < *was,
+                _ => false,
+            };
+            let heard = self.heard.get(&row.action.service);
+            let has_returned = heard.is_some_and(|at| now.ms_since(*at) < RETURNS_MS);
+            when(is_earlier && !has_returned && *was > now.plus_ms(CLOCKS_MS), || {
+                format!("{} is asked for before its time", row.id)
+            })
+        })
+    }
+}
+
+/// No node sends anything for a saga whose partition another one has taken, and none keeps what it gives back.
 #[derive(Default)]
 pub(super) struct OwnersAlone {
     /// Whose turn it is.
@@ -91,6 +132,9 @@ impl Check for OwnersAlone {
     fn see(&mut self, _now: Timestamp, seen: &Seen<'_>, _store: &Stored) -> Result<(), String> {
         match seen {
             Seen::At { node } => self.node = *node,
+            Seen::GivenBack { is_kept: true, .. } => {
+                return Err(format!("node {} gives back what it goes on to hold", self.node));
+            }
             Seen::Writes { owner: Some(owner) } if *owner != self.node => {
                 let node = self.node;
                 return Err(format!("node {node} sends what node {owner} has taken over"));

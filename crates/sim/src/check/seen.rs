@@ -61,6 +61,8 @@ pub enum Seen<'a> {
     GivenBack {
         /// Something of theirs was under way.
         is_under_way: bool,
+        /// Something of theirs is still in memory.
+        is_kept: bool,
     },
     /// What belongs to no saga is about to be changed.
     Sets {

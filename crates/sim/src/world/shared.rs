@@ -9,7 +9,7 @@ use crate::scenario::{CrashPoint, HEALED_MS, StoreTrouble};
 use amends_engine::{
     Batch, Committed, Effect, Lease, LetterId, LetterMark, LettersRead, Partition, Write,
 };
-use amends_node::{Done, StoreFault};
+use amends_node::{Done, Node, StoreFault};
 
 /// Of 100 moments with commits so many meet a line that breaks.
 const LINES_BREAK: usize = 2;
@@ -257,7 +257,10 @@ impl World<'_> {
         let is_of_them = |effect: &Effect| partitions.contains(&Partition::of(effect.saga()));
         let mut under_way = self.outside.under_way.values();
         let is_under_way = under_way.any(|one| one.process == process && is_of_them(&one.asked));
-        self.seen(&Seen::GivenBack { is_under_way });
+        let engine = self.shell.node.as_ref().and_then(Node::engine);
+        let is_kept =
+            engine.is_some_and(|engine| partitions.iter().any(|one| engine.holds_partition(*one)));
+        self.seen(&Seen::GivenBack { is_under_way, is_kept });
         if let Some(nodes) = self.nodes.as_mut().filter(|_| !self.shell.is_replaced()) {
             nodes.release(node, partitions);
         }

@@ -1,7 +1,7 @@
 //! The checkers of several nodes.
 
 use super::super::letters::Letters;
-use super::super::nodes::{Deadlines, NoRestart};
+use super::super::nodes::{Deadlines, NoRestart, OwnersAlone};
 use super::super::settings::KnownFirst;
 use super::{Check, NOW, Seen, Stored, saga};
 use amends_engine::{Letter, LetterId, LetterKind, Partition};
@@ -61,10 +61,17 @@ fn settings_are_changed_by_whoever_knows_them() {
 
 #[test]
 fn nothing_is_under_way_of_what_is_given_back_unless_somebody_stood_still() {
-    let gives = |is_under_way| Seen::GivenBack { is_under_way };
+    let gives = |is_under_way| Seen::GivenBack { is_under_way, is_kept: false };
     assert_eq!(found(NoRestart::default(), &[gives(false)]), None);
     assert!(found(NoRestart::default(), &[gives(true)]).is_some());
     assert_eq!(found(NoRestart::default(), &[Seen::Suspended, gives(true)]), None);
+}
+
+#[test]
+fn what_is_given_back_is_not_kept() {
+    let gives = |is_kept| Seen::GivenBack { is_under_way: false, is_kept };
+    assert_eq!(found(OwnersAlone::default(), &[gives(false)]), None);
+    assert!(found(OwnersAlone::default(), &[gives(true)]).is_some());
 }
 
 #[test]
