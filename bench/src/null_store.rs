@@ -225,6 +225,10 @@ impl Rejected for NullStore {
         Ok(None)
     }
 
+    async fn make_room_for_rejected(&self, _: RejectedLimits) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
     async fn rejected_count(&self) -> Result<u64, StoreError> {
         Ok(0)
     }

@@ -16,6 +16,7 @@ mod events;
 mod groups;
 mod hidden;
 mod index;
+mod letters;
 mod money;
 mod nodes;
 mod overview;
@@ -49,6 +50,7 @@ pub use events::{EventState, EventView};
 pub use groups::GroupView;
 pub use hidden::Hidden;
 pub use index::Index;
+pub use letters::{LetterState, LetterView};
 pub use money::{Amount, Money, NoAmount, Totals, amounts_in_words, totals_in_words};
 pub use nodes::{DrainWanted, NodeView, NodesView, SilentNodeView};
 pub use overview::{
@@ -76,7 +78,7 @@ pub use rulebooks::{
 pub use steps::{AttemptView, StepView};
 pub use words::{
     AttemptResult, BreakerState, CaseActName, CaseState, Cause, ClosedOn, EventKind,
-    FindingSeverity, NodeState, QuestionActName, QuestionEffect, QuestionKind, ReportStanding,
-    ReportWay, ServiceHealth, Source, StepActName, StepStateName, StrangerActName, StuckReason,
-    TroubleReason, Verdict,
+    FindingSeverity, NodeState, QuestionActName, QuestionEffect, QuestionKind, RejectedWay,
+    ReportStanding, ReportWay, ServiceHealth, Source, StepActName, StepStateName, StrangerActName,
+    StuckReason, TroubleReason, Verdict,
 };

@@ -1,7 +1,7 @@
-//! Messages of a broker that could not be taken as reports, for people: where each came from, why it was not taken, and
-//! what to do about it.
+//! What came and could not be taken, for people: messages of a broker, and what one node left for another. Where each came
+//! from, why it was not taken, and what to do about it.
 
-use crate::ReportWay;
+use crate::RejectedWay;
 use amends_protocol::{CaseId, InvalidName, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256};
@@ -56,7 +56,7 @@ impl<'de> Deserialize<'de> for RejectedId {
     }
 }
 
-/// A message that could not be taken as a report.
+/// A message that could not be taken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -68,8 +68,8 @@ pub struct RejectedView {
     )]
     pub id: RejectedId,
     /// How it came.
-    pub way: ReportWay,
-    /// Where it lies at the broker, in words.
+    pub way: RejectedWay,
+    /// Where it lies at the broker, or what another node left, in words.
     pub place: String,
     /// Who it says that it comes from, if that could be read. Nobody has proved it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -88,7 +88,7 @@ pub struct RejectedView {
     /// Since when it lies here.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub rejected_at: Timestamp,
-    /// When it was sent, by the broker's clock.
+    /// When it was sent, by the clock of the broker or the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub sent_at: Option<Timestamp>,

@@ -58,6 +58,39 @@ impl ReportWay {
 }
 
 words! {
+    /// How something came that could not be taken: by a broker, or by another node.
+    RejectedWay, "way of a rejected message" {
+        /// A stream of NATS JetStream.
+        Nats = "nats",
+        /// A topic of Kafka.
+        Kafka = "kafka",
+        /// A letter of another node, which had taken it over HTTP or from a broker.
+        Node = "node",
+    }
+}
+
+impl From<ReportWay> for RejectedWay {
+    fn from(way: ReportWay) -> Self {
+        match way {
+            ReportWay::Nats => Self::Nats,
+            ReportWay::Kafka => Self::Kafka,
+        }
+    }
+}
+
+impl RejectedWay {
+    /// The broker, if it was one.
+    #[must_use]
+    pub const fn broker(self) -> Option<ReportWay> {
+        match self {
+            Self::Nats => Some(ReportWay::Nats),
+            Self::Kafka => Some(ReportWay::Kafka),
+            Self::Node => None,
+        }
+    }
+}
+
+words! {
     /// How bad a finding in a rulebook is.
     FindingSeverity, "severity" {
         /// The rulebook cannot be used.

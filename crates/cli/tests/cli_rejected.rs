@@ -3,7 +3,7 @@
 
 mod support;
 
-use amends_api::ReportWay;
+use amends_api::RejectedWay;
 use amends_protocol::{ProblemCode, REPORT_TYPE, Timestamp};
 use amends_store::{Rejected, RejectedLimits, RejectedRow, SqliteOptions, SqliteStore};
 use serde_json::json;
@@ -13,7 +13,7 @@ use support::{Legacy, Supervisor, amends, scratch, shop_rules};
 fn row(number: u32, body: String) -> RejectedRow {
     RejectedRow {
         id: format!("nats/REPORTS/{number}/amends.reports.order"),
-        way: ReportWay::Nats,
+        way: RejectedWay::Nats,
         place: format!("message {number} of the stream `REPORTS`"),
         source: Some("order".to_owned()),
         event_id: Some(format!("r-{number}")),

@@ -1,6 +1,6 @@
 //! The writes of one turn as a store takes them, with what fences off a loop that has lost its place. Plain data.
 
-use crate::{Epoch, Letter, LetterId, Partition, Write};
+use crate::{Epoch, Letter, LetterId, Partition, RefusedLetter, Write};
 use amends_protocol::Timestamp;
 
 /// What one turn writes for one partition: all of it becomes durable, or nothing.
@@ -15,6 +15,9 @@ pub struct Share {
     /// Letters of this partition that the writes take in: they are deleted along with it. If one of them is not there
     /// any more, it was taken before, and the share counts as lost.
     pub taken: Vec<LetterId>,
+    /// Those of them that were refused: whoever left them may have been told that they were taken, so they are kept
+    /// for people to see.
+    pub refused: Vec<RefusedLetter>,
 }
 
 /// What one commit makes durable.

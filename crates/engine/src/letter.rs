@@ -19,6 +19,20 @@ impl fmt::Display for LetterId {
     }
 }
 
+impl FromStr for LetterId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "`{text}` is no letter; write the `letter` of a receipt, a UUID in small letters"
+            )
+        };
+        let id = u128::from_str_radix(&text.replace('-', ""), 16).map(Self).map_err(|_| wrong())?;
+        if id.to_string() == text { Ok(id) } else { Err(wrong()) }
+    }
+}
+
 /// Something that only the owner of a partition can take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Letter {
@@ -127,6 +141,8 @@ pub struct LetterMark(pub [i64; 2]);
 pub struct LettersRead {
     /// They stay where they are until a commit takes them, and may be told again until then.
     pub letters: Vec<Letter>,
+    /// Those that only a newer version can read, and what is wrong with them in words. They stay where they are.
+    pub unread: Vec<(LetterId, String)>,
     /// Where to read on.
     pub next: LetterMark,
     /// When the reading began, there was nothing behind them.
@@ -142,6 +158,12 @@ mod tests {
         let id = LetterId(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
         assert_eq!(id.to_string(), "01234567-89ab-cdef-0123-456789abcdef");
         assert_eq!(LetterId(7).to_string(), "00000000-0000-0000-0000-000000000007");
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for wrong in
+            ["", "7", "0123456789abcdef0123456789abcdef", "01234567-89AB-cdef-0123-456789abcdef"]
+        {
+            assert!(wrong.parse::<LetterId>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -85,7 +85,7 @@ pub use lookup::{
 pub use memory::{Memory, MemoryConflict};
 pub use moment::{Moment, Trust};
 pub use partition::{Epoch, Lease, Partition};
-pub use posted::NoLetter;
+pub use posted::{LetterAbout, NoLetter, RefusedLetter};
 pub use proof::Proof;
 pub use question::{DataField, Question, QuestionAnswer, Recheck, Said, Statement, StrangerRow};
 pub use questions::{FoundQuestion, FoundQuestions, QuestionFilter, QuestionScan, open_questions};

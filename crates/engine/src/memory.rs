@@ -5,9 +5,9 @@
 
 use crate::{
     ActRow, ActivationRow, Adopted, AttemptRow, Batch, BrokenCase, CaseRow, Committed,
-    EARLIER_VERSIONS, Engine, Epoch, ErasedRow, ErasureRow, HoldScope, Input, Loaded,
-    LookupRequest, LookupResult, Moment, OpenPage, OpenPlace, Partition, ReportRole, ReportRow,
-    RuleHoldRow, RulebookRow, SagaRow, SagaState, ServiceRow, Settings, SettingsChange,
+    EARLIER_VERSIONS, Engine, Epoch, ErasedRow, ErasureRow, HoldScope, Input, LetterId, Loaded,
+    LookupRequest, LookupResult, Moment, OpenPage, OpenPlace, Partition, RefusedLetter, ReportRole,
+    ReportRow, RuleHoldRow, RulebookRow, SagaRow, SagaState, ServiceRow, Settings, SettingsChange,
     SharedStore, StepRow, StoredCase, StrangerDecisionRow, UnreadableRow, Write,
     audit_texts_that_go, bare_report, is_in_store_alone,
 };
@@ -43,6 +43,8 @@ pub struct Memory {
     rulebooks: BTreeMap<Arc<str>, RulebookRow>,
     erasures: BTreeMap<u64, ErasureRow>,
     erased: BTreeMap<(u64, SagaId), ErasedRow>,
+    /// Letters that were refused.
+    refused: BTreeMap<LetterId, RefusedLetter>,
     last_case: u64,
     /// The highest sequence of the case numbers of each partition, if numbers tell it.
     sequences: BTreeMap<Partition, u64>,
@@ -67,8 +69,10 @@ impl Memory {
         if change == Some(SettingsChange::Rulebook) {
             self.books = self.settings;
         }
-        let writes = batch.shares.into_iter().flat_map(|share| share.writes);
-        writes.for_each(|write| self.apply(write));
+        for share in batch.shares {
+            share.writes.into_iter().for_each(|write| self.apply(write));
+            self.refused.extend(share.refused.into_iter().map(|one| (one.letter.id, one)));
+        }
         self.clock = self.clock.max(batch.clock);
         Ok(Committed { settings: change.map(|_| self.settings), ..Committed::default() })
     }
@@ -490,6 +494,12 @@ impl Memory {
     /// Tries that did not end their step, by step.
     pub fn attempts(&self) -> impl Iterator<Item = &AttemptRow> {
         self.attempts.values()
+    }
+
+    /// A letter that was refused.
+    #[must_use]
+    pub fn refused_letter(&self, id: LetterId) -> Option<&RefusedLetter> {
+        self.refused.get(&id)
     }
 
     /// The audit, oldest first.

@@ -1,7 +1,10 @@
 //! What comes to a loop that does not hold its saga's partition goes as a letter to whoever does, and is an input
 //! there.
 
+mod refused;
 mod seat;
+
+pub use refused::{LetterAbout, RefusedLetter};
 
 use crate::{
     Actor, Input, LETTER_BYTES, Letter, LetterId, LetterKind, Partition, StepReading, StepResult,

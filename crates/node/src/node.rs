@@ -14,7 +14,7 @@ use crate::refused::RefusedLetters;
 use crate::settings_seen::SettingsSeen;
 use amends_engine::{
     Answer, Engine, Epoch, Input, Lease, Letter, LetterId, Loaded, LookupRequest, LookupResult,
-    Moment, OpenPage, OpenPlace, Output, Partition, ServiceDemand, Ticket,
+    Moment, OpenPage, OpenPlace, Output, Partition, RefusedLetter, ServiceDemand, Ticket,
 };
 use amends_protocol::{CaseId, Timestamp};
 use rustc_hash::FxHashMap;
@@ -147,8 +147,12 @@ struct Turn {
     taken: BTreeMap<Partition, Vec<LetterId>>,
     /// Inputs about what may have yet to be read of an inbox.
     early: BTreeMap<Ticket, Input>,
-    /// By the tickets under which they were handed in.
-    letter_tickets: BTreeMap<Ticket, (Partition, LetterId)>,
+    /// The letters themselves, by the tickets under which they were handed in.
+    letters_in: BTreeMap<Ticket, Letter>,
+    /// What those of them are answered that the store has refused too often.
+    given_up: Vec<(Ticket, Answer)>,
+    /// Those that were refused, as they are kept.
+    refused: Vec<RefusedLetter>,
 }
 
 impl Node {
@@ -464,7 +468,7 @@ impl Node {
 
     /// A case whose writes the store refuses although no other input is in the turn must not stop the others time and
     /// again: it is quarantined from the next loading on. What is called contradictory gets a second chance, since it
-    /// may have been the input's fault, or have passed. What somebody waits for and could never be read is that one's
+    /// may have been the input's fault, or have passed. What somebody has brought and could never be read is that one's
     /// to mend, and no fault of the case. True if a case was quarantined.
     fn refused_alone(&mut self, fault: &StoreFault, turn: &Turn) -> bool {
         let (why, case, is_certain) = match fault {
@@ -472,7 +476,7 @@ impl Node {
                 (why, *case, !self.suspects.insert(*case))
             }
             StoreFault::Unstorable { why, case: Some(case) } => {
-                (why, *case, turn.tickets.is_empty())
+                (why, *case, turn.tickets.is_empty() && turn.taken.is_empty())
             }
             StoreFault::Conflict { case: None, .. }
             | StoreFault::Unstorable { case: None, .. }

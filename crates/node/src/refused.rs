@@ -1,49 +1,46 @@
-//! Letters that could not be taken: they lie aside for a while, so that they hold up no others, and are tried again.
+//! Letters that could not be taken. One that the store refuses time and again is taken out of the way, and kept for
+//! people; one that only a newer version can read is left for whoever can.
 
 use amends_engine::LetterId;
-use amends_protocol::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// How often the store may refuse what a letter alone brings before it lies aside.
+/// How often the store may refuse what a letter alone brings: once may be somebody else's fault.
 const TRIES: u32 = 2;
 
-/// For how long it does so the first time, in milliseconds; then twice as long each time, [`DOUBLINGS`] times.
-const ASIDE_MS: u64 = 60_000;
-const DOUBLINGS: u32 = 6;
-
-/// Letters that lie aside, or have been refused once.
+/// Letters that the store has refused, or that lie aside. As many as inboxes hold, at most.
 #[derive(Debug, Default)]
-pub(crate) struct RefusedLetters(BTreeMap<LetterId, Refused>);
-
-#[derive(Clone, Copy, Debug)]
-struct Refused {
-    times: u32,
-    until: Timestamp,
+pub(crate) struct RefusedLetters {
+    /// How often, and what the store said last.
+    failed: BTreeMap<LetterId, (u32, String)>,
+    unread: BTreeSet<LetterId>,
 }
 
 impl RefusedLetters {
     /// The store has refused what it alone brought.
-    pub(crate) fn refuse(&mut self, id: LetterId, now: Timestamp) {
-        let refused = self.0.entry(id).or_insert(Refused { times: 0, until: now });
-        refused.times += 1;
-        if let Some(doublings) = refused.times.checked_sub(TRIES) {
-            refused.until = now.plus_ms(ASIDE_MS << doublings.min(DOUBLINGS));
-        }
+    pub(crate) fn refuse(&mut self, id: LetterId, why: &str) {
+        let (times, last) = self.failed.entry(id).or_default();
+        *times += 1;
+        why.clone_into(last);
     }
 
-    /// Nobody can read it here: another version of this program may.
-    pub(crate) fn leave(&mut self, id: LetterId) {
-        self.0.insert(id, Refused { times: TRIES, until: Timestamp(i64::MAX) });
+    /// Why it is given up, if the store has refused it often enough.
+    pub(crate) fn given_up(&self, id: LetterId) -> Option<&str> {
+        self.failed.get(&id).filter(|(times, _)| *times >= TRIES).map(|(_, why)| &**why)
     }
 
-    /// Whether it lies aside now.
-    pub(crate) fn is_left(&self, id: LetterId, now: Timestamp) -> bool {
-        self.0.get(&id).is_some_and(|refused| now < refused.until)
+    /// Nobody can read it here: a newer version of this program may. Says whether that is news.
+    pub(crate) fn leave(&mut self, id: LetterId) -> bool {
+        self.unread.insert(id)
+    }
+
+    /// Whether it is left where it is.
+    pub(crate) fn is_left(&self, id: LetterId) -> bool {
+        self.unread.contains(&id)
     }
 
     /// It was taken.
     pub(crate) fn forget(&mut self, id: LetterId) {
-        self.0.remove(&id);
+        self.failed.remove(&id);
     }
 }
 
@@ -52,23 +49,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_refused_lies_aside_longer_each_time_and_never_for_ever() {
-        let (mut refused, id, mut now) = (RefusedLetters::default(), LetterId(1), Timestamp(0));
-        refused.refuse(id, now);
-        assert!(!refused.is_left(id, now), "once may be somebody else's fault");
-        let mut aside = Vec::new();
-        for _ in 0..9 {
-            refused.refuse(id, now);
-            let minutes = (0..).find(|n| !refused.is_left(id, now.plus_ms(n * ASIDE_MS)));
-            let minutes = minutes.expect("it comes again");
-            now = now.plus_ms(minutes * ASIDE_MS);
-            aside.push(minutes);
-        }
-        assert_eq!(aside, [1, 2, 4, 8, 16, 32, 64, 64, 64]);
+    fn what_is_refused_alone_once_may_be_somebody_elses_fault_and_twice_is_given_up() {
+        let (mut refused, id) = (RefusedLetters::default(), LetterId(1));
+        refused.refuse(id, "first");
+        assert_eq!(refused.given_up(id), None);
+        refused.refuse(id, "second");
+        assert_eq!((refused.given_up(id), refused.given_up(LetterId(2))), (Some("second"), None));
         refused.forget(id);
-        refused.refuse(id, now);
-        assert!(!refused.is_left(id, now));
-        refused.leave(id);
-        assert!(refused.is_left(id, now.plus_ms(u64::MAX / 4)));
+        assert_eq!(refused.given_up(id), None);
+    }
+
+    #[test]
+    fn what_nobody_can_read_is_left_and_told_once() {
+        let (mut refused, id) = (RefusedLetters::default(), LetterId(1));
+        assert!(!refused.is_left(id));
+        assert_eq!([refused.leave(id), refused.leave(id)], [true, false]);
+        assert!(refused.is_left(id) && !refused.is_left(LetterId(2)));
     }
 }

@@ -30,12 +30,10 @@ impl Doors {
         waiting.until.push_back((now + WAIT, letter));
     }
 
-    /// The owner's word has come.
-    pub(crate) fn answered(&self, letter: LetterId, answer: Answer) {
+    /// The owner's word has come. Says whether somebody was still waiting for it.
+    pub(crate) fn answered(&self, letter: LetterId, answer: Answer) -> bool {
         let reply = self.0.lock().unwrap_or_else(PoisonError::into_inner).replies.remove(&letter);
-        if let Some(reply) = reply {
-            let _ = reply.send(answer); // the one who asked has gone away
-        }
+        reply.is_some_and(|reply| reply.send(answer).is_ok())
     }
 
     /// Nobody waits any longer.
@@ -75,13 +73,14 @@ mod tests {
             waiting.push(answer);
         }
         let word = Answer::Received { case: CaseId(641), duplicate: false };
-        doors.answered(LetterId(2), word.clone());
-        doors.answered(LetterId(9), Answer::Done);
+        assert!(doors.answered(LetterId(2), word.clone()));
+        assert!(!doors.answered(LetterId(9), Answer::Done), "nobody waits for it");
         doors.close_old(now + WAIT + Duration::from_millis(2));
         assert_eq!(waiting[0].try_recv(), Ok(Answer::Posted(LetterId(1))));
         assert_eq!(waiting[1].try_recv(), Ok(word));
         assert!(waiting[2].try_recv().is_err(), "it has waited for less");
         doors.close_old(now + WAIT * 2);
         assert_eq!(waiting[2].try_recv(), Ok(Answer::Posted(LetterId(3))));
+        assert!(!doors.answered(LetterId(3), Answer::Done), "it came too late");
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::clock::Clock;
 use crate::mailbox::Shared;
+use crate::rejected::letters::was_told;
 use amends_engine::Partition;
 use amends_protocol::Timestamp;
 use amends_store::{Call, LetterAnswered, Store, StoreError, fair_share};
@@ -154,7 +155,11 @@ async fn keep_hearing<S: Store>(store: S, clock: impl Clock, told: Arc<Told>, sh
                 heard.mail.insert(partition);
             }),
             Some(Call::Answered(LetterAnswered { letter, answer })) => {
-                shared.doors.answered(letter, answer);
+                let is_refusal = answer.refused().is_some();
+                if shared.doors.answered(letter, answer) && is_refusal {
+                    // As many as wait at doors, at most.
+                    tokio::spawn(was_told(store.clone(), letter));
+                }
             }
             Some(Call::Settings(version)) => told.tell(|heard| {
                 heard.settings = heard.settings.max(version);

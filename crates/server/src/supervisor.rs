@@ -574,23 +574,16 @@ fn unavailable(why: &str) -> Problem {
 }
 
 fn refusal(answer: Answer) -> Problem {
+    if let Some((code, detail)) = answer.refused() {
+        let detail = detail.to_owned();
+        let errors = match answer {
+            Answer::Dropped { needed, .. } => needed,
+            _ => Vec::new(),
+        };
+        return Problem { errors, ..Problem::new(code, detail) };
+    }
     match answer {
-        Answer::NotFound(detail) => Problem::new(ProblemCode::NotFound, detail),
-        Answer::Conflict(detail) => Problem::new(ProblemCode::Conflict, detail),
-        Answer::Dropped { detail, needed } => {
-            Problem { errors: needed, ..Problem::new(ProblemCode::Conflict, detail) }
-        }
-        Answer::Invalid(detail) => Problem::new(ProblemCode::InvalidRequest, detail),
-        Answer::Unproven(detail) => Problem::new(ProblemCode::Unproven, detail),
         Answer::Unavailable(detail) => Problem::new(ProblemCode::Unavailable, detail),
-        Answer::Received { .. }
-        | Answer::Announced(_)
-        | Answer::Done
-        | Answer::Set(_)
-        | Answer::Kept
-        | Answer::Posted(_)
-        | Answer::Erased(_) => {
-            Problem::new(ProblemCode::Internal, "the engine gave an answer to another question")
-        }
+        _ => Problem::new(ProblemCode::Internal, "the engine gave an answer to another question"),
     }
 }

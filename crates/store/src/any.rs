@@ -3,8 +3,7 @@
 use crate::{
     ActFilter, Adopted, Archive, AuditEnds, AuditEntry, Batch, Beat, BulkRow, Call, Calls,
     CaseFilter, CaseRecord, ClusterSeen, Committed, CredentialKind, CredentialRow, Credentials,
-    FieldValue, Hearing, HoldingPage, HoldingPlace, Lease, Leases, Ledger, LetterMark, Letters,
-    LettersRead, ListedCase, ListedErasure, ListedRejected, ListedStep, Listening, Loaded,
+    FieldValue, Hearing, HoldingPage, HoldingPlace, Lease, Leases, Ledger, LetterId, LetterMark, Letters, LettersRead, ListedCase, ListedErasure, ListedRejected, ListedStep, Listening, Loaded,
     LookupRequest, LookupResult, NodeSeen, Nodes, OpenPage, OpenPlace, PageRequest, Partition,
     PermitsHeld, PermitsWanted, RawCase, Rejected, RejectedFilter, RejectedKept, RejectedLimits,
     RejectedRow, RowPage, RulebookRow, Settings, SettledBefore, Settlements, SqliteStore,
@@ -315,6 +314,10 @@ impl Letters for AnyStore {
         ask!(self.letters(partition, after, most))
     }
 
+    async fn letter_waits(&self, id: LetterId) -> Result<bool, StoreError> {
+        ask!(self.letter_waits(id))
+    }
+
     async fn letters_waiting(&self) -> Result<Vec<(Partition, u64)>, StoreError> {
         ask!(self.letters_waiting())
     }
@@ -395,6 +398,10 @@ impl Rejected for AnyStore {
 
     async fn rejected_one(&self, id: RejectedId) -> Result<Option<RejectedRow>, StoreError> {
         ask!(self.rejected_one(id))
+    }
+
+    async fn make_room_for_rejected(&self, most: RejectedLimits) -> Result<u64, StoreError> {
+        ask!(self.make_room_for_rejected(most))
     }
 
     async fn rejected_count(&self) -> Result<u64, StoreError> {

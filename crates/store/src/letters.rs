@@ -1,7 +1,7 @@
 //! What nodes leave for each other: each partition of a store that several share has an inbox, which its owner reads.
 
 use crate::StoreError;
-use amends_engine::{Epoch, LetterMark, LettersRead, Partition};
+use amends_engine::{Epoch, LetterId, LetterMark, LettersRead, Partition};
 use std::future::Future;
 
 /// Letters of a partition past which no more should be taken in for it, some seconds' worth of a busy node: whoever
@@ -18,9 +18,10 @@ pub trait Letters: Clone + Send + Sync + 'static {
     /// time, until it is deleted, and comes late if its sender's commit does. Read from the beginning when the
     /// partition is adopted, and about once a minute.
     ///
+    /// Those of a kind that this version does not know are told apart: the partition is for a newer one.
+    ///
     /// # Errors
-    /// When the store can't be read, or a letter is of a kind that this version does not know: then the partition is
-    /// for a newer one.
+    /// When the store can't be read.
     fn letters(
         &self,
         partition: Partition,
@@ -29,6 +30,15 @@ pub trait Letters: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<LettersRead, StoreError>> + Send {
         let _ = (after, most);
         async move { Err(StoreError::NotHeld { partition, epoch: Epoch::default() }) }
+    }
+
+    /// Whether a letter waits still.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn letter_waits(&self, id: LetterId) -> impl Future<Output = Result<bool, StoreError>> + Send {
+        let _ = id;
+        async { Ok(false) }
     }
 
     /// How many letters wait, of partitions that have any, by number; counted up to just above [`LETTERS_LIMIT`].

@@ -192,7 +192,8 @@ impl Letters for Node {
         let told: Vec<_> = base.inbox.iter().filter(of_it).take(most).collect();
         let (last, ended) = (told.last().map_or(from, |(number, _)| *number), told.len() < most);
         let next = LetterMark([0, if ended { base.letters } else { last }]);
-        Ok(LettersRead { letters: told.iter().map(|(_, l)| l.clone()).collect(), next, ended })
+        let letters = told.iter().map(|(_, l)| l.clone()).collect();
+        Ok(LettersRead { letters, unread: Vec::new(), next, ended })
     }
 
     async fn letters_waiting(&self) -> Result<Vec<(Partition, u64)>, StoreError> {

@@ -1,20 +1,21 @@
-//! Messages of brokers that could not be taken as reports. Nobody waits for an answer to them, so they lie here until a
-//! person has looked.
+//! Messages of brokers that could not be taken as reports, and letters of nodes that their owner has refused. Nobody
+//! waits for an answer to them, so they lie here until a person has looked.
 
-use crate::{PageRequest, RowPage, StoreError};
-use amends_api::{RejectedId, ReportWay};
+use crate::{PageRequest, Partition, RowPage, StoreError};
+use amends_api::{RejectedId, RejectedWay};
+use amends_engine::{Letter, LetterId};
 use amends_protocol::{ProblemCode, Timestamp};
 use std::future::Future;
 
-/// A message that could not be taken as a report.
+/// A message that could not be taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RejectedRow {
     /// Its place at the broker: `nats/STREAM/SEQUENCE@TIME/SUBJECT` or `kafka/TOPIC/PARTITION/OFFSET@TIME`, with the
-    /// message's time there in milliseconds. The key: a message that is delivered again is the same row, and one of a
+    /// message's time there in milliseconds; of a letter, `letter/ID`. The key: a message that is delivered again is the same row, and one of a
     /// stream or topic that was made anew is another.
     pub id: String,
     /// How it came.
-    pub way: ReportWay,
+    pub way: RejectedWay,
     /// Its place, in words for people.
     pub place: String,
     /// Who it says that it comes from, if that could be read.
@@ -35,7 +36,7 @@ pub struct RejectedRow {
     pub cut: bool,
     /// When it was rejected first.
     pub rejected_at: Timestamp,
-    /// When it was sent, by the broker's clock.
+    /// When it was sent, by the clock of the broker or the store.
     pub sent_at: Option<Timestamp>,
 }
 
@@ -45,6 +46,31 @@ impl RejectedRow {
     pub fn name(&self) -> RejectedId {
         RejectedId::of_place(&self.id)
     }
+
+    /// What people call a letter by that was refused.
+    #[must_use]
+    pub fn name_of_letter(id: LetterId) -> RejectedId {
+        RejectedId::of_place(&place_of_letter(id))
+    }
+
+    /// The letter that it was; none if it was no letter, or nobody can read it here.
+    #[must_use]
+    pub fn letter(&self) -> Option<Letter> {
+        let (_, kind) = self.headers.iter().find(|(name, _)| name == KIND)?;
+        let id = u128::from_str_radix(&self.id.strip_prefix(LETTER)?.replace('-', ""), 16).ok()?;
+        let body = String::from_utf8(self.body.clone()).ok()?;
+        let (id, partition) = (LetterId(id), Partition::default());
+        Some(Letter { id, partition, kind: kind.parse().ok()?, body })
+    }
+}
+
+/// Where the ids of letters begin, and where their kind stands.
+const LETTER: &str = "letter/";
+pub(crate) const KIND: &str = "kind";
+
+/// The key of a letter's row.
+pub(crate) fn place_of_letter(id: LetterId) -> String {
+    format!("{LETTER}{id}")
 }
 
 /// A row of a list: without headers and body.
@@ -84,7 +110,7 @@ pub struct RejectedKept {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RejectedFilter {
     /// That came so.
-    pub way: Option<ReportWay>,
+    pub way: Option<RejectedWay>,
     /// That say they come from there.
     pub source: Option<String>,
 }
@@ -120,6 +146,16 @@ pub trait Rejected: Clone + Send + Sync + 'static {
         &self,
         id: RejectedId,
     ) -> impl Future<Output = Result<Option<RejectedRow>, StoreError>> + Send;
+
+    /// Removes the oldest until the others have room: letters that are refused come with a commit, which waits for
+    /// nothing. Says how many.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    fn make_room_for_rejected(
+        &self,
+        most: RejectedLimits,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
     /// How many there are.
     ///

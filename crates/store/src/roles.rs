@@ -222,6 +222,13 @@ macro_rules! roles {
                 self.reading().ask(move |conn| rejected::one(conn, id)).await
             }
 
+            async fn make_room_for_rejected(
+                &self,
+                most: RejectedLimits,
+            ) -> Result<u64, StoreError> {
+                self.add(move |conn| rejected::make_room(conn, most)).await
+            }
+
             async fn rejected_count(&self) -> Result<u64, StoreError> {
                 self.reading().ask(|conn| rejected::count(conn)).await
             }

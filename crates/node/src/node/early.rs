@@ -10,9 +10,7 @@ impl Node {
     pub(super) fn keep_early(&mut self, input: &Input, turn: &mut Turn) {
         let Some(ticket) = input.ticket() else { return };
         let has_waited = self.waited.remove(&ticket);
-        if !has_waited
-            && names_what_may_be_unknown(input)
-            && !turn.letter_tickets.contains_key(&ticket)
+        if !has_waited && names_what_may_be_unknown(input) && !turn.letters_in.contains_key(&ticket)
         {
             turn.early.insert(ticket, input.clone());
         }

@@ -2,10 +2,10 @@
 
 use super::{Node, Phase, Turn};
 use crate::holdings::Holdings;
-use crate::need::{Fault, Need, TurnedAway};
+use crate::need::{Fault, Need, StoreFault, TurnedAway};
 use amends_engine::{
     Adopted, Answer, Home, Input, LETTER_BYTES, Lease, Letter, LetterId, LettersRead, LookupResult,
-    NoLetter, OpenPlace, Partition, Ticket,
+    NoLetter, OpenPlace, Partition, RefusedLetter, Ticket,
 };
 use amends_protocol::{CaseId, SagaId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -157,11 +157,24 @@ impl Node {
 
     pub(super) fn letters_came(&mut self, partition: Partition, read: LettersRead) {
         self.has_read = true;
-        let (refused, now) = (&self.refused_letters, self.moment.now);
-        let is_left = |id: LetterId| refused.is_left(id, now);
+        for (id, why) in &read.unread {
+            self.leave_unread(partition, *id, why.clone());
+        }
+        let refused = &self.refused_letters;
         if let Some(held) = self.holdings.as_mut().and_then(|holdings| holdings.get_mut(partition))
         {
-            held.inbox.take(read, is_left);
+            held.inbox.take(read, |id| refused.is_left(id));
+        }
+    }
+
+    /// A letter that only a newer version can read stays where it is, and its partition is given back, so that a newer
+    /// one may take it. If it comes back, all else of it is worked on here.
+    fn leave_unread(&mut self, partition: Partition, id: LetterId, why: String) {
+        if self.refused_letters.leave(id) {
+            let fault = Fault::Unreadable(why);
+            let told = TurnedAway { fault, tickets: Vec::new(), refused: true };
+            self.next.push_back(Need::TurnAway(told));
+            self.hand_over(partition);
         }
     }
 
@@ -169,54 +182,61 @@ impl Node {
     pub(super) fn take_letters(&mut self, most: usize, inputs: &mut Vec<Input>, turn: &mut Turn) {
         let Some(holdings) = &mut self.holdings else { return };
         let mut seen: BTreeSet<_> = inputs.iter().filter_map(|i| i.about().report).collect();
+        let mut unread = Vec::new();
         for (partition, held) in holdings.iter_mut() {
             while inputs.len() < most
                 && let Some(letter) = held.inbox.pop()
             {
                 let ticket = OF_LETTERS | self.letters_taken;
                 self.letters_taken += 1;
-                let input = match letter.input(ticket) {
-                    Ok(input) => input,
-                    Err(why) => {
-                        held.inbox.done_with(letter.id);
-                        self.refused_letters.leave(letter.id);
-                        let tickets = Vec::new();
-                        let fault = Fault::Unreadable(why);
-                        let told = TurnedAway { fault, tickets, refused: true };
-                        self.next.push_back(Need::TurnAway(told));
-                        continue;
+                if let Some(why) = self.refused_letters.given_up(letter.id) {
+                    turn.given_up.push((ticket, Answer::Invalid(why.to_owned())));
+                } else {
+                    match letter.input(ticket) {
+                        Ok(input) if input.about().report.is_some_and(|key| !seen.insert(key)) => {
+                            held.inbox.put_back(letter);
+                            break;
+                        }
+                        Ok(input) => inputs.push(input),
+                        Err(why) => {
+                            held.inbox.done_with(letter.id);
+                            unread.push((partition, letter.id, why));
+                            continue;
+                        }
                     }
-                };
-                if input.about().report.is_some_and(|key| !seen.insert(key)) {
-                    held.inbox.put_back(letter);
-                    break;
                 }
-                turn.letter_tickets.insert(ticket, (partition, letter.id));
                 turn.taken.entry(partition).or_default().push(letter.id);
-                inputs.push(input);
+                turn.letters_in.insert(ticket, letter);
             }
+        }
+        for (partition, id, why) in unread {
+            self.leave_unread(partition, id, why);
         }
     }
 
-    /// After the engine has answered: a letter that it can't take now stays where it is, and a repetition rests on
-    /// nothing new.
+    /// After the engine has answered: a letter that it can't take now stays where it is, one that it refuses is kept
+    /// for people, and a repetition rests on nothing new.
     pub(super) fn settle_letters(&mut self, turn: &mut Turn) {
         if self.holdings.is_none() {
             return;
         }
+        turn.output.answers.append(&mut turn.given_up);
         for (ticket, answer) in &turn.output.answers {
             match answer {
                 Answer::Unavailable(_) => {
-                    let Some((partition, id)) = turn.letter_tickets.remove(ticket) else {
-                        continue;
-                    };
-                    if let Some(taken) = turn.taken.get_mut(&partition) {
-                        taken.retain(|one| *one != id);
+                    let Some(letter) = turn.letters_in.remove(ticket) else { continue };
+                    if let Some(taken) = turn.taken.get_mut(&letter.partition) {
+                        taken.retain(|one| *one != letter.id);
                     }
-                    self.done_with(partition, id);
+                    self.done_with(letter.partition, letter.id);
                 }
                 Answer::Received { duplicate: true, .. } => drop(turn.homes.remove(ticket)),
-                _ => {}
+                answer => {
+                    let letter = answer.refused().zip(turn.letters_in.get(ticket));
+                    turn.refused.extend(letter.map(|(why, letter)| {
+                        RefusedLetter::new(letter.clone(), why, self.moment.wall)
+                    }));
+                }
             }
         }
         turn.taken.retain(|_, letters| !letters.is_empty());
@@ -250,17 +270,21 @@ impl Node {
         let (of_letters, waited): (Vec<_>, Vec<_>) =
             answers.into_iter().partition(|(ticket, _)| ticket & OF_LETTERS != 0);
         let answered = of_letters.into_iter().filter_map(|(ticket, answer)| {
-            turn.letter_tickets.get(&ticket).map(|(_, id)| (*id, answer))
+            turn.letters_in.get(&ticket).map(|letter| (letter.id, answer))
         });
         (waited, answered.collect())
     }
 
     /// The store has refused a turn of one letter.
-    pub(super) fn letter_refused(&mut self, turn: &Turn) {
+    pub(super) fn letter_refused(&mut self, turn: &Turn, fault: &StoreFault) {
+        let refused = &self.refused_letters;
+        let mut tried = turn.letters_in.values().filter(|l| refused.given_up(l.id).is_none());
         if turn.inputs == 1
-            && let Some(id) = turn.taken.values().flatten().next()
+            && let Some(letter) = tried.next()
         {
-            self.refused_letters.refuse(*id, self.moment.now);
+            let why = Fault::Store(fault.clone()).to_string();
+            let why = format!("the store refuses what it brings: {why}");
+            self.refused_letters.refuse(letter.id, &why);
         }
     }
 
@@ -371,7 +395,7 @@ impl Node {
         let fault = Fault::Lost(*lost.first()?);
         let is_lost = |partition: Partition| lost.contains(&partition);
         let is_of_lost = |(ticket, _): &(Ticket, Answer)| {
-            let letter = turn.letter_tickets.get(ticket).map(|(partition, _)| *partition);
+            let letter = turn.letters_in.get(ticket).map(|letter| letter.partition);
             letter.or_else(|| turn.homes.get(ticket).copied()).is_some_and(is_lost)
         };
         let output = &mut turn.output;

@@ -135,7 +135,7 @@ impl Node {
         let batch = match &self.holdings {
             None => Batch::whole(self.epoch, writes, clock),
             Some(_) => Batch {
-                shares: self.shares(&turn, writes),
+                shares: self.shares(&mut turn, writes),
                 letters: std::mem::take(&mut turn.letters),
                 clock,
                 settings: self.settings_seen(),
@@ -147,7 +147,7 @@ impl Node {
 
     /// What each partition has to write, take, and answer for. What is not held here is not written by us: settings
     /// that are learned here alone stay here.
-    fn shares(&self, turn: &Turn, writes: Vec<Write>) -> Vec<Share> {
+    fn shares(&self, turn: &mut Turn, writes: Vec<Write>) -> Vec<Share> {
         let mut shares: BTreeMap<Partition, Share> = BTreeMap::new();
         for write in writes {
             let partition = self.engine.partition_of_write(&write);
@@ -159,6 +159,11 @@ impl Node {
         for (partition, letters) in &turn.taken {
             if let Some(share) = self.share_of(&mut shares, *partition) {
                 share.taken.extend(letters);
+            }
+        }
+        for refused in std::mem::take(&mut turn.refused) {
+            if let Some(share) = self.share_of(&mut shares, refused.letter.partition) {
+                share.refused.push(refused);
             }
         }
         for partition in turn.homes.values() {
@@ -222,15 +227,19 @@ impl Node {
         };
         if is_of_one_write {
             self.one_by_one = self.options.batch;
-            self.letter_refused(&turn);
         }
         if is_of_one_write && turn.inputs > 1 {
             self.queue.put_back(turn.again);
             return self.turn_away(TurnedAway::of(fault, Vec::new()), 0);
         }
         let is_told = is_of_one_write && !turn.tickets.is_empty();
-        // The next loading goes without it, so there is nothing to wait out.
-        if self.refused_alone(&fault, &turn) || is_told {
+        let is_letter = is_of_one_write && !turn.taken.is_empty();
+        let is_case = self.refused_alone(&fault, &turn);
+        if is_letter && !is_case {
+            self.letter_refused(&turn, &fault);
+        }
+        // The next loading goes without it, or it has few tries left: there is nothing to wait out.
+        if is_case || is_told || is_letter {
             let refused = matches!(fault, StoreFault::Unstorable { .. });
             let fault = Fault::Store(fault);
             self.turn_away(TurnedAway { fault, tickets: turn.tickets, refused }, 0);

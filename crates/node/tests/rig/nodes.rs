@@ -6,12 +6,12 @@ use super::{TWO, report, success};
 use amends_api::CaseState;
 use amends_engine::{
     Answer, Batch, Committed, Epoch, Input, Lease, Letter, LetterId, LetterMark, LettersRead,
-    Memory, Partition, SharedStore, Ticket,
+    Memory, Partition, SharedStore, Ticket, Write,
 };
 use amends_node::{
     Done, EffectResult, LaunchedEffect, Need, Node, NodeOptions, StoreFault, TurnedAway,
 };
-use amends_protocol::Timestamp;
+use amends_protocol::{SagaId, Timestamp};
 use amends_rulebook::Rulebook;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +22,11 @@ pub const OTHER: &str = "order-2";
 pub const HERE: Partition = Partition(12);
 pub const THERE: Partition = Partition(53);
 
+/// That of a saga.
+pub fn partition(saga: &str) -> Partition {
+    Partition::of(&SagaId::new(saga).expect("valid"))
+}
+
 /// What nodes share.
 #[derive(Default)]
 pub struct Store {
@@ -31,6 +36,10 @@ pub struct Store {
     pub last: i64,
     /// The next commit fails, and what is in it lands later.
     pub lands_late: Option<Option<(usize, Batch)>>,
+    /// Writes of this saga's reports can't be stored.
+    pub refuses: Option<&'static str>,
+    /// A letter that only a newer version can read.
+    pub unread: Option<(Partition, LetterId)>,
     pub now: Timestamp,
 }
 
@@ -57,6 +66,9 @@ impl Store {
             *late = Some((node, batch));
             return Err(StoreFault::Failed("the line is broken".to_owned()));
         }
+        if batch.writes().any(|write| self.refuses_write(write)) {
+            return Err(StoreFault::Unstorable { why: "it is too deep".to_owned(), case: None });
+        }
         let outdated = self.rows.is_outdated(&batch);
         let (held, lost): (Vec<_>, Vec<_>) = batch
             .shares
@@ -77,6 +89,11 @@ impl Store {
         Ok(Committed { lost: lost.into_iter().map(|share| share.partition).collect(), ..done })
     }
 
+    fn refuses_write(&self, write: &Write) -> bool {
+        let Write::Report(row) = write else { return false };
+        Some(row.report.saga_id.as_str()) == self.refuses
+    }
+
     pub fn read(
         &self,
         partition: Partition,
@@ -90,6 +107,12 @@ impl Store {
         LettersRead {
             next: LetterMark([0, some.last().map_or(after, |(seq, _)| **seq)]),
             letters: some.into_iter().map(|(_, letter)| letter.clone()).collect(),
+            unread: self
+                .unread
+                .filter(|(of, _)| *of == partition)
+                .map(|(_, id)| (id, "of a newer version".to_owned()))
+                .into_iter()
+                .collect(),
             ended: later.next().is_none(),
         }
     }

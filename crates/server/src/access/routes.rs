@@ -53,6 +53,7 @@ pub(crate) const ROUTES: &[(&str, &str, Needs)] = &[
     ("GET",     "/v1/sagas/{id}",                           Known), // its service, or who may read
     ("POST",    "/v1/sagas/{id}/end",                       REPORT),
     ("POST",    "/v1/steps/{id}/outcome",                   Nothing), // the step's proof, or its service
+    ("GET",     "/v1/letters/{id}",                         Known), // nothing is told of what it says
     // Messages of brokers that could not be taken: nobody can say of which rulebook they are.
     ("GET",     "/v1/reports/rejected",                     The(Read, All)),
     ("GET",     "/v1/reports/rejected/{id}",                The(ReadData, All)),

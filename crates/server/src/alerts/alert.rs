@@ -3,7 +3,7 @@
 use super::grouper::{Alert, Kind};
 use amends_api::sentence::{stuck_sentence, with_detail};
 use amends_api::signs::Signed;
-use amends_api::{BreakerState, CaseState, QuestionKind, ReportWay};
+use amends_api::{BreakerState, CaseState, QuestionKind, RejectedWay};
 use amends_engine::{DomainEvent, Event, SUPERVISOR, StepState, UnreadableRow};
 use amends_protocol::{CaseId, ProblemCode, Timestamp};
 use std::fmt;
@@ -55,8 +55,15 @@ impl Alerts {
         }
     }
 
-    /// A message of a broker could not be taken as a report, and nobody was told who could send it better.
-    pub(crate) fn rejected(&self, at: Timestamp, way: ReportWay, code: ProblemCode, reason: &str) {
+    /// A message of a broker could not be taken as a report, or what a node had acknowledged was refused by the one
+    /// that works on its saga: nobody was told who could send it better.
+    pub(crate) fn rejected(
+        &self,
+        at: Timestamp,
+        way: RejectedWay,
+        code: ProblemCode,
+        reason: &str,
+    ) {
         let subject = format!("{way}: {}", code.as_str());
         let (kind, reason) = (Kind::Rejected, reason.to_owned());
         if let Some(sender) = self.sender.get() {

@@ -19,6 +19,7 @@ mod export;
 mod filters;
 mod groups;
 pub(crate) mod hosts;
+mod letters;
 mod limits;
 mod metrics;
 mod nodes;

@@ -3,9 +3,9 @@
 
 use super::openapi::{Operation, delete, get, options, post, put};
 use super::{
-    access, acts, backups, bulk, cases, doubts, erasures, events, export, groups, metrics, nodes,
-    overview, probes, quarantine, questions, rejected, reports, rule_holds, rulebooks, sagas,
-    services, steps, strangers,
+    access, acts, backups, bulk, cases, doubts, erasures, events, export, groups, letters, metrics,
+    nodes, overview, probes, quarantine, questions, rejected, reports, rule_holds, rulebooks,
+    sagas, services, steps, strangers,
 };
 use amends_protocol::ProblemCode::{Conflict, NotFound, Overloaded, RulebookInvalid, Unproven};
 use amends_store::Store;
@@ -47,11 +47,18 @@ fn of_reports<S: Store>() -> Vec<Operation<S>> {
             .says(429, BUSY)
             .says(503, BUSY),
         consent("/v1/reports:batch", "handshakeOfBatches"),
+        get("/v1/letters/{id}", letters::show::<S>)
+            .named(
+                "showLetter",
+                "reports",
+                "What became of what one node has left for another, by the `letter` of its receipt.",
+            )
+            .says(200, "Whether it waits, was refused, or is gone."),
         get("/v1/reports/rejected", rejected::list::<S>)
             .named(
                 "listRejectedReports",
                 "reports",
-                "Messages of brokers that could not be taken as reports, newest first, and why.",
+                "Messages of brokers that could not be taken as reports, and what one node had taken in and another refused, newest first, and why.",
             )
             .says(200, "A page."),
         get("/v1/reports/rejected/{id}", rejected::show::<S>)

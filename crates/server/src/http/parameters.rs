@@ -5,9 +5,10 @@ use super::openapi::Told;
 use super::query::Query;
 use crate::duration::duration;
 use amends_api::{
-    Amount, CaseState, ClosedOn, QuestionEffect, QuestionId, QuestionKind, RejectedId, ReportWay,
+    Amount, CaseState, ClosedOn, QuestionEffect, QuestionId, QuestionKind, RejectedId, RejectedWay,
     StepStateName, StuckReason,
 };
+use amends_engine::LetterId;
 use amends_protocol::{ActionName, CaseId, NAME_LIMIT, Outcome, SagaId, StepId, Timestamp, Verb};
 use amends_store::{CaseOrder, DEFAULT_PAGE, PAGE_LIMIT};
 use serde_json::{Value, json};
@@ -113,7 +114,7 @@ words!(
     Outcome,
     QuestionEffect,
     QuestionKind,
-    ReportWay,
+    RejectedWay,
     StepStateName,
     StuckReason,
     Verb
@@ -138,6 +139,7 @@ texts! {
     Amount: json!({ "type": "string", "pattern": "^-?[0-9]{1,18}(\\.[0-9]{1,18})?$", "example": "12.50" });
     CaseId: json!({ "type": "string", "pattern": "^c-[0-9]{1,19}$", "example": "c-17" });
     CaseOrder: json!({ "enum": ["newest", "oldest"], "default": "newest" });
+    LetterId: json!({ "type": "string", "format": "uuid", "example": "01234567-89ab-cdef-0123-456789abcdef" });
     Position: json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX });
     QuestionId: json!({ "type": "string", "pattern": "^q-[0-9]{1,19}-[0-9a-f]{16}$", "example": "q-17-9f86d081884c7d65" });
     RejectedId: json!({ "type": "string", "pattern": "^r-[0-9a-f]{16}$", "example": "r-9f86d081884c7d65" });

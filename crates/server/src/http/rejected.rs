@@ -1,4 +1,4 @@
-//! Messages of brokers that could not be taken: `GET /v1/reports/rejected`, `GET /v1/reports/rejected/{id}`,
+//! Messages of brokers, and letters of nodes, that could not be taken: `GET /v1/reports/rejected`, `GET /v1/reports/rejected/{id}`,
 //! `POST /v1/reports/rejected/{id}/acts`.
 
 use super::body::{Actor, Sent, check_reason};
@@ -9,7 +9,7 @@ use crate::access::Caller;
 use crate::rejected::act_on_rejected;
 use crate::views::{self, Sight};
 use amends_api::{
-    Page, RejectedAct, RejectedDone, RejectedId, RejectedMessage, RejectedView, ReportWay,
+    Page, RejectedAct, RejectedDone, RejectedId, RejectedMessage, RejectedView, RejectedWay,
 };
 use amends_store::{PageRequest, RejectedFilter, Store};
 use axum::Json;
@@ -19,7 +19,7 @@ questions! {
     /// What rejected messages can be asked for.
     pub(crate) struct OfRejected {
         /// That came so.
-        way: Option<ReportWay>,
+        way: Option<RejectedWay>,
         /// That say they come from there.
         source: Option<String>,
     }

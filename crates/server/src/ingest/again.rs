@@ -1,4 +1,4 @@
-//! Reads a message that lies among the rejected ones once more, as it would be read today. Pure.
+//! Reads a message of a broker that lies among the rejected ones once more, as it would be read today. Pure.
 
 use super::bridge::Foreign;
 use super::channels::Channels;
@@ -9,11 +9,15 @@ use amends_api::ReportWay;
 use amends_protocol::{ProblemCode, Report};
 use amends_store::RejectedRow;
 
-/// The report in a rejected message, by the configuration of today. How old it is counts no more: a person has looked.
+/// The report in a rejected message of a broker, by the configuration of today. How old it is counts no more: a person has looked.
 ///
 /// # Errors
 /// What is wrong with it still. Half a message is none.
-pub(crate) fn again(row: &RejectedRow, channels: &Channels) -> Result<Report, Fault> {
+pub(crate) fn again(
+    way: ReportWay,
+    row: &RejectedRow,
+    channels: &Channels,
+) -> Result<Report, Fault> {
     if row.cut {
         let detail = "only the beginning of it is kept; have its sender send it anew, or read it at the broker";
         return Err(Fault::new(ProblemCode::TooLarge, detail));
@@ -23,12 +27,12 @@ pub(crate) fn again(row: &RejectedRow, channels: &Channels) -> Result<Report, Fa
         .iter()
         .map(|(name, value)| (name.clone(), value.clone().into_bytes()))
         .collect();
-    let binding = match row.way {
+    let binding = match way {
         ReportWay::Kafka => Binding::Kafka,
         ReportWay::Nats => Binding::Nats,
     };
     let (headers, key) = without_key(headers);
-    let (place, channel, key) = (row.id.as_str(), channel(row), key.as_deref());
+    let (place, channel, key) = (row.id.as_str(), channel(way, row), key.as_deref());
     let event = Foreign { place, channel, key, headers: &headers, body: &row.body };
     match hear(binding, event, channels)? {
         Heard::Report { report, .. } => Ok(*report),
@@ -40,9 +44,9 @@ pub(crate) fn again(row: &RejectedRow, channels: &Channels) -> Result<Report, Fa
 
 /// The subject or topic that it came on, from its place: `nats/STREAM/SEQUENCE@TIME/SUBJECT` or
 /// `kafka/TOPIC/PARTITION/OFFSET@TIME`. A subject may hold a `/`.
-fn channel(row: &RejectedRow) -> &str {
+fn channel(way: ReportWay, row: &RejectedRow) -> &str {
     let mut parts = row.id.splitn(4, '/');
-    let part = match row.way {
+    let part = match way {
         ReportWay::Kafka => parts.nth(1),
         ReportWay::Nats => parts.nth(3),
     };
@@ -53,7 +57,7 @@ fn channel(row: &RejectedRow) -> &str {
 mod tests {
     use super::*;
     use crate::ingest::Channel;
-    use amends_api::ReportWay;
+    use amends_api::RejectedWay;
     use amends_protocol::Timestamp;
 
     fn nats(pattern: &str, services: &[String]) -> Channels {
@@ -72,7 +76,7 @@ mod tests {
         });
         RejectedRow {
             id: "nats/REPORTS/1@1764414000000/amends.reports.payment".to_owned(),
-            way: ReportWay::Nats,
+            way: RejectedWay::Nats,
             place: "message 1".to_owned(),
             source: None,
             event_id: None,
@@ -89,38 +93,42 @@ mod tests {
 
     #[test]
     fn a_message_that_can_be_read_by_now_is_a_report() {
-        let report = again(&row(ProblemCode::InvalidReport, false), &bridge()).expect("a report");
+        let report = again(ReportWay::Nats, &row(ProblemCode::InvalidReport, false), &bridge())
+            .expect("a report");
         assert_eq!((report.service(), &*report.id), ("order", "r-1"));
     }
 
     #[test]
     fn whose_word_counts_is_judged_by_the_configuration_of_today() {
-        let fault = again(&row(ProblemCode::Forbidden, false), &Channels::default())
-            .expect_err("nobody may");
+        let fault =
+            again(ReportWay::Nats, &row(ProblemCode::Forbidden, false), &Channels::default())
+                .expect_err("nobody may");
         assert_eq!(fault.code, ProblemCode::Forbidden, "{}", fault.detail);
         let own = nats("amends.reports.*", &[]);
-        let fault = again(&row(ProblemCode::Forbidden, false), &own).expect_err("not its own");
+        let fault = again(ReportWay::Nats, &row(ProblemCode::Forbidden, false), &own)
+            .expect_err("not its own");
         assert!(
             fault.detail.contains("`order` may not report on `amends.reports.payment`"),
             "{}",
             fault.detail
         );
-        again(&row(ProblemCode::Forbidden, false), &bridge()).expect("it may by now");
+        again(ReportWay::Nats, &row(ProblemCode::Forbidden, false), &bridge())
+            .expect("it may by now");
     }
 
     #[test]
     fn a_broker_says_nothing_of_another_ones_channels() {
         let of_kafka = Channels { kafka: bridge().nats, ..Channels::default() };
-        let fault = again(&row(ProblemCode::Forbidden, false), &of_kafka).expect_err("not of NATS");
+        let fault = again(ReportWay::Nats, &row(ProblemCode::Forbidden, false), &of_kafka)
+            .expect_err("not of NATS");
         assert!(fault.detail.contains("does not name it"), "{}", fault.detail);
     }
 
     #[test]
     fn what_a_message_came_on_is_read_from_its_place() {
         let of = |way: ReportWay, id: &str| {
-            let row =
-                RejectedRow { way, id: id.to_owned(), ..row(ProblemCode::InvalidReport, false) };
-            channel(&row).to_owned()
+            let row = RejectedRow { id: id.to_owned(), ..row(ProblemCode::InvalidReport, false) };
+            channel(way, &row).to_owned()
         };
         for (way, id, found) in [
             (ReportWay::Nats, "nats/S/1@5/a.b", "a.b"),
@@ -134,7 +142,8 @@ mod tests {
 
     #[test]
     fn half_a_message_is_none() {
-        let fault = again(&row(ProblemCode::TooLarge, true), &bridge()).expect_err("it is cut");
+        let fault = again(ReportWay::Nats, &row(ProblemCode::TooLarge, true), &bridge())
+            .expect_err("it is cut");
         assert_eq!(fault.code, ProblemCode::TooLarge);
     }
 }

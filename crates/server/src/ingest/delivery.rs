@@ -117,7 +117,7 @@ impl<S: Store> Intake<S> {
         let headers = with_key(&delivery.headers, delivery.key.as_deref());
         RejectedRow {
             id: delivery.place.clone(),
-            way: self.binding.way(),
+            way: self.binding.way().into(),
             place: delivery.told.clone(),
             source: told.source,
             event_id: told.id,

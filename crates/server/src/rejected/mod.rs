@@ -1,6 +1,8 @@
-//! Messages of brokers that can't be taken as reports. Nobody waits for an answer to them, so each becomes a row that
-//! people see; only then may it be acknowledged. A person has it read once more, or discards it.
+//! Messages of brokers that can't be taken as reports, and letters of nodes that were refused. Nobody waits for an
+//! answer to them, so each becomes a row that people see; only then may it be acknowledged. A person has it read once
+//! more, or discards it.
 
+pub(crate) mod letters;
 pub(crate) mod shown;
 
 use crate::faults::store_problem;
@@ -10,9 +12,10 @@ use crate::views::rejected_detail;
 use amends_api::{AuditActName, RejectedAct, RejectedDone, RejectedId};
 use amends_engine::Actor;
 use amends_protocol::{Problem, ProblemCode, ReportReceipt};
-use amends_rulebook::SecretFields;
+use amends_rulebook::{Rulebook, SecretFields};
 use amends_store::{RejectedRow, Store, StoreError};
 use serde_json::json;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Most bytes of a body that are kept; a longer one is cut.
@@ -68,9 +71,12 @@ impl<S: Store> Supervisor<S> {
 
     /// What is secret by the word of any active rulebook: a message that can't be read belongs to none.
     pub(crate) fn secrets_of_active(&self) -> SecretFields {
-        let books = self.active_books();
-        books.iter().fold(SecretFields::default(), |secrets, book| secrets.with(book.secrets()))
+        secrets_of(&self.active_books())
     }
+}
+
+fn secrets_of(books: &[Arc<Rulebook>]) -> SecretFields {
+    books.iter().fold(SecretFields::default(), |secrets, book| secrets.with(book.secrets()))
 }
 
 /// Does what a person asks for, with a message that lies there.
@@ -132,11 +138,14 @@ async fn taken_again<S: Store>(
     channels: &Channels,
     row: &RejectedRow,
 ) -> Result<Result<ReportReceipt, Fault>, Problem> {
-    let report = match again(row, channels) {
-        Ok(report) => report,
-        Err(fault) => return Ok(Err(fault)),
+    let taken = match row.way.broker() {
+        Some(way) => match again(way, row, channels) {
+            Ok(report) => supervisor.report(report).await,
+            Err(fault) => return Ok(Err(fault)),
+        },
+        None => letters::again(supervisor, row).await?,
     };
-    match supervisor.report(report).await {
+    match taken {
         Ok(receipt) => Ok(Ok(receipt)),
         Err(problem) if problem.retryable == Some(true) => Err(problem),
         Err(problem) => {
@@ -183,7 +192,7 @@ fn shorten(text: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use amends_api::ReportWay;
+    use amends_api::RejectedWay;
     use amends_protocol::Timestamp;
 
     #[test]
@@ -191,7 +200,7 @@ mod tests {
         let long = || "é".repeat(TEXT_KEPT);
         let mut row = RejectedRow {
             id: "kafka/reports/0/1".to_owned(),
-            way: ReportWay::Kafka,
+            way: RejectedWay::Kafka,
             place: "message 1".to_owned(),
             source: Some(long()),
             event_id: None,

@@ -7,6 +7,7 @@
 use super::{Driver, fault};
 use crate::clock::Clock;
 use crate::outbound::Outbound;
+use crate::rejected::letters;
 use crate::shares::partitions;
 use crate::sharing::Heard;
 use amends_engine::{Answer, Batch, Lease, LetterId, Loaded, Partition};
@@ -206,11 +207,14 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         if let Some(version) = settings {
             self.store.call(Call::Settings(version));
         }
+        let is_refusal = |(_, answer): &&(LetterId, Answer)| answer.refused().is_some();
+        let refused: Vec<LetterId> =
+            answered.iter().filter(is_refusal).map(|(letter, _)| *letter).collect();
+        if !refused.is_empty() {
+            let (store, shared) = (self.store.clone(), Arc::clone(&self.shared));
+            tokio::spawn(letters::tell_people(store, shared, refused));
+        }
         for (letter, answer) in answered {
-            if let Answer::Invalid(why) = &answer {
-                // Whoever waited for less than a second has been told so.
-                tracing::error!(%letter, why, "what another node has left can't be taken");
-            }
             self.store.call(Call::Answered(LetterAnswered { letter, answer }));
         }
     }

@@ -1,8 +1,8 @@
-//! What is kept apart until a person has looked: cases and stored rows that can't be used, and messages of brokers that
-//! could not be taken as reports.
+//! What is kept apart until a person has looked: cases and stored rows that can't be used, messages of brokers that
+//! could not be taken as reports, and letters of nodes that were refused.
 
 use super::labels::RejectedLabels;
-use amends_api::{Overview, ReportWay};
+use amends_api::{Overview, RejectedWay};
 use amends_protocol::ProblemCode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -33,7 +33,7 @@ impl KeptApart {
         );
         registry.register(
             "rejected_reports",
-            "Messages of brokers that could not be taken as reports and lie there until a person has looked",
+            "Messages of brokers that could not be taken as reports, and letters of nodes that were refused, which lie there until a person has looked",
             self.rejected.clone(),
         );
         registry.register(
@@ -46,14 +46,14 @@ impl KeptApart {
             "Such messages that went, oldest first, because there was no room for all",
             self.rejected_dropped.clone(),
         );
-        for way in ReportWay::ALL {
+        for way in RejectedWay::ALL {
             let code = ProblemCode::InvalidReport.as_str();
             drop(self.rejected_came.get_or_create(&RejectedLabels { way: way.as_str(), code }));
         }
     }
 
     /// A message could not be taken.
-    pub(crate) fn rejected(&self, way: ReportWay, code: ProblemCode) {
+    pub(crate) fn rejected(&self, way: RejectedWay, code: ProblemCode) {
         let labels = RejectedLabels { way: way.as_str(), code: code.as_str() };
         self.rejected_came.get_or_create(&labels).inc();
     }

@@ -1,4 +1,4 @@
-//! Messages that could not be taken, as people see them. They belong to no rulebook, so what any active one calls
+//! Messages and letters that could not be taken, as people see them. They belong to no rulebook, so what any active one calls
 //! secret is secret in them; and where that can't be told, because a body can't be read, nothing of it is shown.
 
 use super::sight::Sight;
@@ -133,7 +133,7 @@ fn hide_what_is_packed(value: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use amends_api::ReportWay;
+    use amends_api::RejectedWay;
     use amends_protocol::{ProblemCode, Timestamp};
     use amends_rulebook::Rulebook;
 
@@ -151,7 +151,7 @@ rules:
     fn row(body: &str) -> RejectedRow {
         RejectedRow {
             id: "nats/REPORTS/1".to_owned(),
-            way: ReportWay::Nats,
+            way: RejectedWay::Nats,
             place: "message 1".to_owned(),
             source: Some("payment".to_owned()),
             event_id: None,

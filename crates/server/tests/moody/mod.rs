@@ -225,6 +225,10 @@ impl Rejected for Moody {
         self.inner.rejected(filter, page).await
     }
 
+    async fn make_room_for_rejected(&self, most: RejectedLimits) -> Stored<u64> {
+        self.inner.make_room_for_rejected(most).await
+    }
+
     async fn rejected_one(&self, id: RejectedId) -> Stored<Option<RejectedRow>> {
         self.inner.rejected_one(id).await
     }

@@ -17,6 +17,7 @@ mod nodes;
 mod parts;
 mod plan;
 mod proven;
+mod refused;
 mod requests;
 mod rows;
 mod seen;
@@ -69,6 +70,7 @@ impl Checks {
             all.push(Box::new(nodes::Deadlines::default()));
             all.push(Box::new(nodes::NoRestart::default()));
             all.push(Box::new(nodes::OwnersAlone::default()));
+            all.push(Box::new(refused::Refusals));
             all.push(Box::new(settings::Obeyed::default()));
             all.push(Box::new(nodes::MemoryOfNodes::default()));
             all.push(Box::new(letters::Letters::default()));

@@ -141,6 +141,13 @@ pub enum Seen<'a> {
         /// What.
         answer: &'a Answer,
     },
+    /// Whoever works on a saga says what became of a letter.
+    LetterAnswered {
+        /// Which.
+        letter: LetterId,
+        /// What became of it.
+        answer: &'a Answer,
+    },
     /// Somebody who told the outcome of a step was answered.
     CalledBack {
         /// The step.

@@ -276,7 +276,7 @@ impl Nodes {
         let last = some.last().filter(|_| !ended).map(|(place, _)| *place);
         let next = LetterMark(last.map_or(settled, |last| last.min(settled)));
         let letters = some.into_iter().map(|(_, letter)| letter).collect();
-        LettersRead { letters, next, ended }
+        LettersRead { letters, unread: Vec::new(), next, ended }
     }
 
     /// What lies in an inbox.

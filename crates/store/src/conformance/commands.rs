@@ -7,7 +7,7 @@ use crate::{
     ActFilter, BulkRow, CaseFilter, CaseOrder, CredentialKind, CredentialRow, FieldValue,
     LookupRequest, RejectedFilter, RejectedRow, StepFilter,
 };
-use amends_api::{CaseState, ClosedOn, ReportWay, StepStateName, StuckReason};
+use amends_api::{CaseState, ClosedOn, RejectedWay, StepStateName, StuckReason};
 use amends_engine::{
     CaseRow, Decision, ErasedRow, ErasureRow, Gone, HoldScope, Note, ReportRole, ReportRow,
     RuleHoldRow, SagaState, ServiceRow, ServiceSettings, StepRow, StepState, StrangerDecision,
@@ -176,7 +176,7 @@ impl Commands {
             }
             17 => Whole::Reject(Box::new(self.rejection())),
             18 => {
-                let way = self.random.one_in(2).then_some(ReportWay::Nats);
+                let way = self.random.one_in(2).then_some(RejectedWay::Nats);
                 Whole::Rejected(RejectedFilter { way, source: None }, limit)
             }
             _ => match self.random.one_in(2) {
@@ -483,7 +483,7 @@ impl Commands {
         let is_nats = n % 2 == 0;
         RejectedRow {
             id: format!("nats/REPORTS/{n}"),
-            way: if is_nats { ReportWay::Nats } else { ReportWay::Kafka },
+            way: if is_nats { RejectedWay::Nats } else { RejectedWay::Kafka },
             place: format!("message {n}"),
             source: is_nats.then(|| "payment".to_owned()),
             event_id: None,

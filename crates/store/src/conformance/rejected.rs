@@ -3,7 +3,7 @@
 
 use super::{BackupPlace, Held, Place};
 use crate::{PageRequest, Rejected, RejectedFilter, RejectedLimits, RejectedRow, Store, Upkeep};
-use amends_api::ReportWay;
+use amends_api::RejectedWay;
 use amends_protocol::{ProblemCode, Timestamp};
 
 const ROOM: RejectedLimits = RejectedLimits { rows: 100, bytes: 1 << 20 };
@@ -12,7 +12,7 @@ pub(crate) fn row(number: i64) -> RejectedRow {
     let is_nats = number % 2 == 0;
     RejectedRow {
         id: format!("nats/REPORTS/{number}"),
-        way: if is_nats { ReportWay::Nats } else { ReportWay::Kafka },
+        way: if is_nats { RejectedWay::Nats } else { RejectedWay::Kafka },
         place: format!("message {number} of the stream `REPORTS`"),
         source: is_nats.then(|| "payment".to_owned()),
         event_id: is_nats.then(|| format!("e-{number}")),
@@ -83,7 +83,7 @@ pub async fn rejected_messages_are_listed_newest_first(place: &impl Place<Store:
     let first = first.expect("lists").items.remove(0);
     let bare = RejectedRow { headers: Vec::new(), body: Vec::new(), ..row(3) };
     assert_eq!((first.row, first.body_bytes), (bare, 4));
-    let kafka = RejectedFilter { way: Some(ReportWay::Kafka), ..RejectedFilter::default() };
+    let kafka = RejectedFilter { way: Some(RejectedWay::Kafka), ..RejectedFilter::default() };
     assert_eq!(listed(&store.store, kafka).await.len(), 3);
     let of = |source: &str| RejectedFilter { source: Some(source.to_owned()), way: None };
     assert_eq!(listed(&store.store, of("payment")).await, ["nats/REPORTS/4", "nats/REPORTS/2"]);

@@ -8,6 +8,7 @@ use super::{
     columns::ColumnLists,
     lease::{Held, LOCK_ALL, Me},
     letters::Posted,
+    refused,
     session::{Session, database, get, has_code},
     statement::{COMMIT, COMMIT_SHARES, FENCE, FENCE_SHARES},
 };
@@ -69,7 +70,8 @@ pub(super) fn commit(by: Holder<'_>, batches: &[&Batch]) -> Result<Done, StoreEr
         posted: batches.iter().flat_map(|batch| &batch.letters).collect(),
         ..Rows::default()
     };
-    if shares.iter().any(|(_, share)| share.writes.iter().any(is_rare)) {
+    let is_seldom = |share: &Share| !share.refused.is_empty() || share.writes.iter().any(is_rare);
+    if shares.iter().any(|(_, share)| is_seldom(share)) {
         let change = batches.iter().filter_map(|batch| batch.change_of_settings()).max();
         let change = change.filter(|_| by.held.is_by_part());
         return by.session.transact(|| {
@@ -196,6 +198,10 @@ fn one_by_one<'w>(
     let is_act = |write: &Write| matches!(write, Write::Act(_));
     if rows.shares.is_some() && shares.iter().any(|(_, share)| share.writes.iter().any(is_act)) {
         conn.batch(ONE_CHAIN).map_err(database(WRITING))?;
+    }
+    for letter in shares.iter().flat_map(|(_, share)| &share.refused) {
+        // As long as the letter is there, which goes with the first of the rows below.
+        refused::keep(conn, letter)?;
     }
     for (part, write) in shares.iter().flat_map(|(part, s)| s.writes.iter().map(|w| (*part, w))) {
         rows.part = part;

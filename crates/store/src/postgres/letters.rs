@@ -21,6 +21,7 @@ const READ: &str = "
       SELECT id, kind, body, xid, seq FROM inbox WHERE partition = $1 AND (xid, seq) > ($2, $3)
       ORDER BY xid, seq LIMIT $4) AS i ON true
     ORDER BY i.xid, i.seq";
+const WAITS: &str = "SELECT count(*) FROM inbox WHERE id = $1::uuid";
 const WAITING: &str = "
     SELECT part::smallint, (SELECT count(*) FROM (SELECT FROM inbox WHERE partition = part LIMIT $1) AS i)
     FROM generate_series(0, 64) AS part";
@@ -77,19 +78,22 @@ pub(super) fn read(
         ask.bind(limit).fetch_all(line).await
     });
     let rows = rows.map_err(database(DOING))?;
-    let (mut letters, mut last, mut horizon) = (Vec::new(), None, i64::MIN);
+    let (mut letters, mut unread, mut last, mut horizon) = (Vec::new(), Vec::new(), None, i64::MIN);
     for row in &rows {
         horizon = get(row, 5).map_err(database(DOING))?;
         if let Some(place) = place(row).map_err(database(DOING))? {
             last = Some(place);
-            letters.push(letter(partition, row)?);
+            match letter(partition, row)? {
+                Ok(letter) => letters.push(letter),
+                Err(of_a_newer_version) => unread.push(of_a_newer_version),
+            }
         }
     }
-    let ended = letters.len() < most;
+    let ended = letters.len() + unread.len() < most;
     let settled = [horizon, i64::MIN];
     // What lies past the horizon is told again: something may yet come in between.
     let next = LetterMark(last.filter(|_| !ended).map_or(settled, |last| last.min(settled)));
-    Ok(LettersRead { letters, next, ended })
+    Ok(LettersRead { letters, unread, next, ended })
 }
 
 /// Where a letter lies; none if there is no letter.
@@ -98,17 +102,27 @@ fn place(row: &PgRow) -> sqlx::Result<Option<[i64; 2]>> {
     Ok(xid.zip(seq).map(|(xid, seq)| [xid, seq]))
 }
 
-fn letter(partition: Partition, row: &PgRow) -> Result<Letter, StoreError> {
+/// A letter; of one whose kind nobody knows here, its id and what is wrong.
+type Known = Result<Letter, (LetterId, String)>;
+
+fn letter(partition: Partition, row: &PgRow) -> Result<Known, StoreError> {
     let text = |n| get::<String>(row, n).map_err(database(DOING));
     let id = text(0)?;
     let unreadable = |what: String| StoreError::Corrupt { row: format!("letter `{id}`"), what };
     let number = u128::from_str_radix(&id.replace('-', ""), 16);
-    Ok(Letter {
-        id: LetterId(number.map_err(|error| unreadable(error.to_string()))?),
-        partition,
-        kind: text(1)?.parse().map_err(unreadable)?,
-        body: text(2)?,
+    let number = LetterId(number.map_err(|error| unreadable(error.to_string()))?);
+    Ok(match text(1)?.parse() {
+        Ok(kind) => Ok(Letter { id: number, partition, kind, body: text(2)? }),
+        Err(why) => Err((number, format!("letter {id}: {why}"))),
     })
+}
+
+/// Whether a letter is there still.
+pub(super) fn waits(session: &Session, id: LetterId) -> Result<bool, StoreError> {
+    let count = session.run(async |line| {
+        sqlx::query_scalar::<_, i64>(WAITS).bind(id.to_string()).fetch_one(line).await
+    });
+    count.map(|count| count > 0).map_err(database(DOING))
 }
 
 /// Counts what waits.

@@ -24,6 +24,8 @@ mod lease;
 mod leased;
 mod letters;
 #[cfg(test)]
+mod letters_tests;
+#[cfg(test)]
 mod newer_tests;
 mod nodes;
 mod options;
@@ -40,6 +42,7 @@ mod plans_tests;
 #[cfg(test)]
 mod races_tests;
 mod reader;
+mod refused;
 mod rehearsal;
 pub(crate) mod schema;
 #[cfg(test)]
@@ -64,8 +67,7 @@ pub use status::{LeasesSeen, PostgresSeen, TableSeen};
 
 use crate::closing::Closing;
 use crate::{
-    Call, Calls, ClusterSeen, Hearing, LetterMark, Letters, LettersRead, Listening, NodeSeen,
-    Nodes, PermitsHeld, PermitsWanted,
+    Call, Calls, ClusterSeen, Hearing, LetterId, LetterMark, Letters, LettersRead, Listening, NodeSeen, Nodes, PermitsHeld, PermitsWanted,
     roles::{names::*, roles},
     threads::{Reading, Writing},
 };
@@ -335,6 +337,10 @@ impl Letters for PostgresStore {
         most: usize,
     ) -> Result<LettersRead, StoreError> {
         self.writing().order(move |writer| writer.letters(partition, after, most)).await
+    }
+
+    async fn letter_waits(&self, id: LetterId) -> Result<bool, StoreError> {
+        self.reading().ask(move |session| letters::waits(session, id)).await
     }
 
     async fn letters_waiting(&self) -> Result<Vec<(Partition, u64)>, StoreError> {

@@ -246,7 +246,7 @@ fn beside_shares(cases: &str, next: usize) -> String {
            DELETE FROM inbox i USING taken AS u WHERE i.id = u.id AND i.partition = u.part AND {IS_HELD}
            RETURNING i.id),
          posted AS (
-           INSERT INTO inbox (id, partition, kind, body) SELECT p.* FROM {posted} AS p
+           INSERT INTO inbox (id, partition, kind, body, sender) SELECT p.*, $1 FROM {posted} AS p
            ON CONFLICT (id) DO NOTHING)"
     )
 }

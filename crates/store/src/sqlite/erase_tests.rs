@@ -5,7 +5,7 @@ use crate::{
     Batch, Ledger, Rejected, RejectedLimits, RejectedRow, Upkeep,
     conformance::sample::{FromRow, attempt, done, report, saga, settled, whole},
 };
-use amends_api::ReportWay;
+use amends_api::RejectedWay;
 use amends_engine::{
     CaseRow, ErasedRow, Gone, ReportRow, SecretValues, Write, bare_case, bare_report,
 };
@@ -106,7 +106,7 @@ async fn what_could_not_be_taken_of_an_erased_saga_goes_as_well() {
         let text = if number == 1 { VALUE } else { "another's" };
         let row = RejectedRow {
             id: format!("nats/REPORTS/{number}/reports"),
-            way: ReportWay::Nats,
+            way: RejectedWay::Nats,
             place: "a message".to_owned(),
             source: None,
             event_id: None,

@@ -1,4 +1,4 @@
-//! Messages of brokers that could not be taken as reports. What is done about them is none of its affair.
+//! Messages of brokers, and letters of nodes, that could not be taken. What is done about them is none of its affair.
 
 use super::{
     Columns, Tables, Value, collect,
@@ -41,6 +41,12 @@ pub(crate) fn put(
     row: &RejectedRow,
     most: RejectedLimits,
 ) -> Result<RejectedKept, StoreError> {
+    let is_new = insert(conn, row)?;
+    Ok(RejectedKept { is_new, dropped: make_room(conn, most)? })
+}
+
+/// Keeps one; says whether it is new.
+pub(crate) fn insert(conn: &dyn Tables, row: &RejectedRow) -> Result<bool, StoreError> {
     let known = "SELECT number FROM rejected WHERE id = ?1";
     let is_new = collect(conn, known, &[text(&row.id)], |row| column::<i64>(row, 0))?.is_empty();
     let headers = serde_json::to_string(&row.headers)
@@ -68,11 +74,11 @@ pub(crate) fn put(
         row.body.clone().into(),
     ];
     conn.execute(PUT, &values).map_err(doing(DOING))?;
-    Ok(RejectedKept { is_new, dropped: make_room(conn, most)? })
+    Ok(is_new)
 }
 
 /// Removes the oldest until the others have room; the newest stays in any case.
-fn make_room(conn: &dyn Tables, most: RejectedLimits) -> Result<u64, StoreError> {
+pub(crate) fn make_room(conn: &dyn Tables, most: RejectedLimits) -> Result<u64, StoreError> {
     let total = |row: &dyn Columns| Ok((column::<i64>(row, 0)?, column::<i64>(row, 1)?));
     let (mut rows, mut bytes) = collect(conn, TOTAL, &[], total)?.pop().unwrap_or_default();
     let is_over = |rows: i64, bytes: i64| {

@@ -1,5 +1,5 @@
-//! `amends report rejected`: messages of brokers that could not be taken as reports: why, and having them read once
-//! more.
+//! `amends report rejected`: messages of brokers that could not be taken as reports, and what one node had taken in and
+//! another refused: why, and having them read once more.
 
 use crate::client::{Client, Query};
 use crate::commands::{block_on, confirm};
@@ -10,7 +10,7 @@ use crate::output::{self, Grid};
 use crate::printing::{Printing, Width};
 use amends_api::{
     Page, RejectedAct, RejectedBody, RejectedDone, RejectedId, RejectedMessage, RejectedView,
-    ReportWay,
+    RejectedWay,
 };
 use amends_protocol::Problem;
 use clap_complete::ArgValueCompleter;
@@ -65,9 +65,9 @@ enum RejectedCommand {
 
 #[derive(Debug, Default, clap::Args)]
 struct Filters {
-    /// That came so: nats, kafka
+    /// That came so: nats, kafka, node
     #[arg(long)]
-    way: Option<ReportWay>,
+    way: Option<RejectedWay>,
     /// That say they come from there
     #[arg(long, value_name = "TEXT")]
     source: Option<String>,
@@ -184,7 +184,13 @@ fn list(found: &Page<RejectedView>, width: Width) -> Outcome {
 fn show(message: &RejectedMessage) -> Outcome {
     let RejectedMessage { summary, headers, body } = message;
     output::line(&format!("{}: {}", summary.code, summary.detail))?;
-    output::line(&format!("it came by {}: {}", summary.way, summary.place))?;
+    output::line(&match summary.way.broker() {
+        Some(way) => format!("it came by {way}: {}", summary.place),
+        None => format!(
+            "one node had taken it in, and the one that works on its saga refused it: {}",
+            summary.place
+        ),
+    })?;
     let sent = summary.sent_at.map(|at| format!(", sent {}", clock(at))).unwrap_or_default();
     output::line(&format!("rejected {}{sent}", clock(summary.rejected_at)))?;
     let says =
@@ -193,12 +199,14 @@ fn show(message: &RejectedMessage) -> Outcome {
         .into_iter()
         .filter_map(|(name, text)| Some(format!("{name} {}", text.as_ref()?)))
         .collect();
-    match says.is_empty() {
-        true => output::line("what it says of itself can't be read")?,
-        false => {
-            output::line(&format!("it says of itself (nobody has proved it): {}", says.join(", ")))?
+    output::line(&match (summary.way.broker(), says.is_empty()) {
+        (Some(_), true) => "what it says of itself can't be read".to_owned(),
+        (Some(_), false) => {
+            format!("it says of itself (nobody has proved it): {}", says.join(", "))
         }
-    }
+        (None, true) => "it names no saga".to_owned(),
+        (None, false) => format!("it says of itself: {}", says.join(", ")),
+    })?;
     if !headers.is_empty() {
         let mut grid = Grid::new(&["header", "value"]);
         for header in headers {
@@ -312,7 +320,7 @@ fn told(id: RejectedId, act: &RejectedAct, done: &RejectedDone) -> String {
     let left = done.left;
     match done.case_id {
         None if matches!(act, RejectedAct::Retry { .. }) => {
-            format!("{id} is taken, and another supervisor works on its case; {left} left")
+            format!("{id} is taken; which case it belongs to is not known here; {left} left")
         }
         Some(case) if done.duplicate => {
             format!("{id} was taken before, in case {case}; {left} left")

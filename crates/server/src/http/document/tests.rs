@@ -42,8 +42,8 @@ fn closed_lists_are_told_in_the_words_that_are_on_the_wire() {
     use amends_api::{
         AttemptResult, AuditActName, BreakerState, BulkActName, BulkState, CaseActName, CaseState,
         Cause, ClosedOn, EventKind, FindingSeverity, NodeState, QuestionEffect, QuestionKind,
-        ReportStanding, ReportWay, Source, StepActName, StepStateName, StrangerActName,
-        StuckReason, TroubleReason, Verdict,
+        RejectedWay, ReportStanding, ReportWay, Source, StepActName, StepStateName,
+        StrangerActName, StuckReason, TroubleReason, Verdict,
     };
     use amends_protocol::{HistoryState, Outcome, SagaState, Verb};
     let document = document();
@@ -74,6 +74,7 @@ fn closed_lists_are_told_in_the_words_that_are_on_the_wire() {
         Outcome,
         QuestionEffect,
         QuestionKind,
+        RejectedWay,
         ReportStanding,
         ReportWay,
         SagaState,

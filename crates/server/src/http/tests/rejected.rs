@@ -4,7 +4,7 @@ use super::desk::{Desk, send_form};
 use crate::Withheld;
 use crate::retention::look_at_rejected;
 use crate::shell::DriverOptions;
-use amends_api::{RejectedId, ReportWay};
+use amends_api::{RejectedId, RejectedWay};
 use amends_protocol::{ProblemCode, REPORT_TYPE, Timestamp};
 use amends_rulebook::Rulebook;
 use amends_store::{Rejected, RejectedLimits, RejectedRow};
@@ -36,7 +36,7 @@ fn row(number: u32, code: ProblemCode, body: &str) -> RejectedRow {
             1 => format!("nats/REPORTS/{number}/reports"),
             _ => format!("kafka/reports/0/{number}"),
         },
-        way: if number % 2 == 1 { ReportWay::Nats } else { ReportWay::Kafka },
+        way: if number % 2 == 1 { RejectedWay::Nats } else { RejectedWay::Kafka },
         place: format!("message {number} of the stream `REPORTS`"),
         source: Some("order".to_owned()),
         event_id: Some(format!("r-{number}")),
