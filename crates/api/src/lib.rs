@@ -34,6 +34,9 @@ pub mod signs;
 mod steps;
 mod words;
 
+/// The header that names the nodes which have yet to read what was set for all sagas, in small letters.
+pub const NOT_SEEN_BY: &str = "amends-not-seen-by";
+
 pub use acts::{ActView, AuditHead, BulkAct, CaseAct, ReasonGiven, StepAct};
 pub use audit::AuditActName;
 pub use backups::{BackupView, BackupWanted};

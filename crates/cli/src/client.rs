@@ -235,6 +235,7 @@ impl Client {
         }
         if answer.status().is_success() {
             tell_of_silent_nodes(&answer);
+            tell_late(answer.headers());
             return Ok(answer);
         }
         Err(self.refusal(answer, lines).await)
@@ -311,6 +312,16 @@ fn redirect(location: &str) -> String {
     format!(
         "it redirects to {place}, and no redirect is followed; if the supervisor is there, name that address"
     )
+}
+
+/// Says which nodes have yet to read what was set.
+fn tell_late(headers: &HeaderMap) {
+    let late = headers.get(amends_api::NOT_SEEN_BY).and_then(|names| names.to_str().ok());
+    if let Some(late) = late {
+        output::tell(&format!(
+            "these nodes had not read it after 3 s, and go by it as soon as they have: {late}"
+        ));
+    }
 }
 
 /// A problem as sent, or one made up from the status when something else answered (a proxy, another server).

@@ -1,5 +1,6 @@
-//! What a failed store means to whoever asked. The only place that turns its errors into problems.
+//! What a failed store, and a refusal of the engine, mean to whoever asked. The only place that turns them into problems.
 
+use amends_engine::Answer;
 use amends_protocol::{Problem, ProblemCode};
 use amends_store::StoreError;
 
@@ -29,6 +30,22 @@ pub(crate) fn store_problem(error: StoreError) -> Problem {
         | StoreError::Database { .. } => ProblemCode::Internal,
     };
     Problem::new(code, error.to_string())
+}
+
+/// Why something was refused, for whoever asked for it.
+pub(crate) fn refusal(answer: Answer) -> Problem {
+    if let Some((code, detail)) = answer.refused() {
+        let detail = detail.to_owned();
+        let errors = match answer {
+            Answer::Dropped { needed, .. } => needed,
+            _ => Vec::new(),
+        };
+        return Problem { errors, ..Problem::new(code, detail) };
+    }
+    match answer {
+        Answer::Unavailable(detail) => Problem::new(ProblemCode::Unavailable, detail),
+        _ => Problem::new(ProblemCode::Internal, "the engine gave an answer to another question"),
+    }
 }
 
 #[cfg(test)]

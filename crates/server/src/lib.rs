@@ -84,7 +84,7 @@ pub use retention::KeepSettled;
 pub use routes::router;
 pub use serve::{Running, ServeError, serve, start};
 pub use shell::{Driver, DriverOptions, StartError};
-pub use supervisor::Supervisor;
+pub use supervisor::{NotSeenBy, Supervisor};
 pub use telemetry::{LogWriter, Metrics, Traces};
 pub use tls::{AskClients, TlsOptions, standing as certificate_standing};
 pub use withheld::{NotWithheld, Withheld};

@@ -4,12 +4,14 @@
 
 mod settings;
 
+pub use settings::NotSeenBy;
+
 use crate::alerts::alert::Alerts;
 use crate::arrivals::{Arrival, NotTaken};
 use crate::clock::{Clock, SystemClock};
 use crate::event_stream::EventStream;
 use crate::fair_queue::NoRoom;
-use crate::faults::store_problem;
+use crate::faults::{refusal, store_problem};
 use crate::mailbox::{Mailbox, Quarantine, Shared};
 use crate::open_case_queries::OpenCaseQuery;
 use crate::source::Source;
@@ -240,9 +242,9 @@ impl<S: Store> Supervisor<S> {
         action: ActionName,
         act: StrangerAct,
         actor: impl Into<Actor> + Send,
-    ) -> Result<(), Problem> {
+    ) -> Result<NotSeenBy, Problem> {
         let (rulebook, actor) = (rulebook.into(), actor.into());
-        self.ask_done(|ticket| Input::StrangerAct { rulebook, action, act, actor, ticket }).await
+        self.set(|ticket| Input::StrangerAct { rulebook, action, act, actor, ticket }).await
     }
 
     /// Holds a rulebook or one of its rules, so that nothing that it asks for is sent, or releases it. Durable, and
@@ -257,9 +259,9 @@ impl<S: Store> Supervisor<S> {
         held: bool,
         actor: impl Into<Actor> + Send,
         reason: &str,
-    ) -> Result<(), Problem> {
+    ) -> Result<NotSeenBy, Problem> {
         let (actor, reason) = (actor.into(), reason.into());
-        self.ask_done(|ticket| Input::HoldRule { scope, held, actor, reason, ticket }).await
+        self.set(|ticket| Input::HoldRule { scope, held, actor, reason, ticket }).await
     }
 
     /// What people hold, by rulebook and rule; of one rulebook, if its name is given.
@@ -296,9 +298,9 @@ impl<S: Store> Supervisor<S> {
         limits: NewLimits,
         actor: impl Into<Actor> + Send,
         reason: &str,
-    ) -> Result<(), Problem> {
+    ) -> Result<NotSeenBy, Problem> {
         let (service, actor, reason) = (service.into(), actor.into(), reason.into());
-        self.ask_done(|ticket| Input::Limit { service, limits, actor, reason, ticket }).await
+        self.set(|ticket| Input::Limit { service, limits, actor, reason, ticket }).await
     }
 
     /// Stops or resumes sending to a service, for a maintenance window. Durable.
@@ -311,9 +313,9 @@ impl<S: Store> Supervisor<S> {
         paused: bool,
         actor: impl Into<Actor> + Send,
         reason: &str,
-    ) -> Result<(), Problem> {
+    ) -> Result<NotSeenBy, Problem> {
         let (service, actor, reason) = (service.into(), actor.into(), reason.into());
-        self.ask_done(|ticket| Input::Pause { service, paused, actor, reason, ticket }).await
+        self.set(|ticket| Input::Pause { service, paused, actor, reason, ticket }).await
     }
 
     /// A saga announces itself with a deadline. Said again, it changes nothing.
@@ -356,7 +358,7 @@ impl<S: Store> Supervisor<S> {
         rulebook: Arc<Rulebook>,
         actor: impl Into<Actor> + Send,
         reason: &str,
-    ) -> Result<(), Problem> {
+    ) -> Result<NotSeenBy, Problem> {
         self.activate_as(Replaces::Any, false, rulebook, actor, reason).await
     }
 
@@ -367,7 +369,7 @@ impl<S: Store> Supervisor<S> {
         rulebook: Arc<Rulebook>,
         actor: impl Into<Actor> + Send,
         reason: &str,
-    ) -> Result<(), Problem> {
+    ) -> Result<NotSeenBy, Problem> {
         self.activate_as(Replaces::Exactly(compared), false, rulebook, actor, reason).await
     }
 
@@ -377,7 +379,7 @@ impl<S: Store> Supervisor<S> {
         rulebook: Arc<Rulebook>,
         actor: impl Into<Actor> + Send,
         reason: &str,
-    ) -> Result<(), Problem> {
+    ) -> Result<NotSeenBy, Problem> {
         self.activate_as(Replaces::Any, true, rulebook, actor, reason).await
     }
 
@@ -388,10 +390,10 @@ impl<S: Store> Supervisor<S> {
         rulebook: Arc<Rulebook>,
         actor: impl Into<Actor> + Send,
         reason: &str,
-    ) -> Result<(), Problem> {
+    ) -> Result<NotSeenBy, Problem> {
         let (actor, reason) = (actor.into(), reason.into());
         let activation = Box::new(Activation { rulebook, actor, reason, from_file, replaces });
-        self.ask_done(|ticket| Input::Activate { activation, ticket }).await
+        self.set(|ticket| Input::Activate { activation, ticket }).await
     }
 
     /// The versions that new cases are planned with.
@@ -417,7 +419,8 @@ impl<S: Store> Supervisor<S> {
         self.ask_done(|ticket| Input::Mend { mend, ticket }).await
     }
 
-    /// Has business data go for good; says which erasure it is.
+    /// Has business data go for good; says which erasure it is. Where nodes share the store, those that hold the sagas
+    /// do so a moment later.
     ///
     /// # Errors
     /// `not-found` when a saga is unknown, `conflict` when a case is not settled (unless its data go as soon as it
@@ -426,6 +429,9 @@ impl<S: Store> Supervisor<S> {
         let erase = Box::new(erase);
         match self.ask(|ticket| Input::Erase { erase, ticket }).await? {
             Answer::Erased(number) => Ok(number),
+            Answer::Posted(letter) => Err(unavailable(&format!(
+                "the node that keeps the list of erasures has yet to take it; it will be done (letter {letter}), and asked for again it is done twice, which harms nothing"
+            ))),
             other => Err(refusal(other)),
         }
     }
@@ -526,6 +532,11 @@ impl<S: Store> Supervisor<S> {
     }
 
     async fn ask_done(&self, input: impl FnOnce(Ticket) -> Input) -> Result<(), Problem> {
+        self.set(input).await.map(drop)
+    }
+
+    /// What concerns all sagas: who among the nodes goes by it yet is told.
+    async fn set(&self, input: impl FnOnce(Ticket) -> Input) -> Result<NotSeenBy, Problem> {
         let answer = self.ask(input).await?;
         self.done(answer).await
     }
@@ -571,19 +582,4 @@ impl<S: Store> Supervisor<S> {
 
 fn unavailable(why: &str) -> Problem {
     Problem::new(ProblemCode::Unavailable, why)
-}
-
-fn refusal(answer: Answer) -> Problem {
-    if let Some((code, detail)) = answer.refused() {
-        let detail = detail.to_owned();
-        let errors = match answer {
-            Answer::Dropped { needed, .. } => needed,
-            _ => Vec::new(),
-        };
-        return Problem { errors, ..Problem::new(code, detail) };
-    }
-    match answer {
-        Answer::Unavailable(detail) => Problem::new(ProblemCode::Unavailable, detail),
-        _ => Problem::new(ProblemCode::Internal, "the engine gave an answer to another question"),
-    }
 }

@@ -75,6 +75,8 @@ pub(super) struct Frame {
     pub(super) is_by_part: bool,
     /// Nodes that did not answer when the page was made: what they work on is missing on it, or old.
     pub(super) silent: Vec<SilentNodeView>,
+    /// Nodes that have yet to read what this visitor has set a moment ago.
+    pub(super) not_seen_by: String,
 }
 
 impl Frame {
@@ -110,6 +112,7 @@ impl Frame {
             who,
             caller,
             insecure,
+            not_seen_by: visitor.not_seen_by.clone(),
             ..Self::bare(part, title)
         }
     }
@@ -130,6 +133,7 @@ impl Frame {
             node: None,
             is_by_part: false,
             silent: Vec::new(),
+            not_seen_by: String::new(),
         }
     }
 

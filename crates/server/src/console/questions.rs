@@ -3,7 +3,7 @@
 use super::cases::Filter;
 use super::form::Form;
 use super::page::{Frame, PageError, Part, see, show};
-use super::visitor::Visitor;
+use super::visitor::{Visitor, tell_late};
 use super::words::{date_and_time, relative};
 use crate::all_nodes::OfAll;
 use crate::clock::{Clock, SystemClock};
@@ -93,8 +93,8 @@ pub(super) async fn act_on_stranger<S: Store>(
         StrangerActName::Reconsider => StrangerAct::Reconsider { reason },
     };
     let acted = app.supervisor.act_on_stranger(&rulebook, action, act, &who).await;
-    acted.map_err(|problem| wrong(problem.into()))?;
-    Ok(form.remember(see("/questions#strangers")))
+    let late = acted.map_err(|problem| wrong(problem.into()))?;
+    Ok(form.remember(tell_late(&late, see("/questions#strangers"))))
 }
 
 /// `POST /questions/{id}/acts`: `accept`, `record` or `ask_again`.

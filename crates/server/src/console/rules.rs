@@ -5,7 +5,7 @@ use super::form::Form;
 use super::hits::{CASES, Hits};
 use super::page::{Frame, PageError, Part, see, show, show_as};
 use super::story::graph_of_calls;
-use super::visitor::Visitor;
+use super::visitor::{Visitor, tell_late};
 use super::words::{date_and_time, relative};
 use crate::http::{ApiError, App, Depth, Verdict, found_strangers, judge};
 use amends_api::access::{Right, Within};
@@ -248,9 +248,9 @@ pub(super) async fn activate<S: Store>(
     let compared = base.map(Into::into);
     let address = format!("/rules/{}", book.name());
     let activated = app.supervisor.activate_over(compared, Arc::clone(&book), &who, &reason).await;
-    activated.map_err(|problem| wrong(problem.into()))?;
+    let late = activated.map_err(|problem| wrong(problem.into()))?;
     app.verdicts.became_active(&book);
-    Ok(form.remember(see(&address)))
+    Ok(form.remember(tell_late(&late, see(&address))))
 }
 
 /// `POST /rules/{name}/holds`: `hold` or `release`, of a rule or of the whole rulebook.
@@ -270,8 +270,8 @@ pub(super) async fn hold<S: Store>(
     let rule = Some(form.text("rule")).filter(|rule| !rule.is_empty()).map(Into::into);
     let scope = HoldScope { rulebook: name.as_str().into(), rule };
     let acted = app.supervisor.hold_rule(scope, held, &who, &reason).await;
-    acted.map_err(|problem| wrong(problem.into()))?;
-    Ok(form.remember(see(&format!("{address}#holds"))))
+    let late = acted.map_err(|problem| wrong(problem.into()))?;
+    Ok(form.remember(tell_late(&late, see(&format!("{address}#holds")))))
 }
 
 fn active<S: Store>(app: &App<S>, name: &str) -> Option<Arc<Rulebook>> {

@@ -3,7 +3,7 @@
 use super::form::Form;
 use super::page::{Frame, PageError, Part, see, show};
 use super::picture::Bar;
-use super::visitor::Visitor;
+use super::visitor::{Visitor, tell_late};
 use super::words::{date_and_time, relative};
 use crate::http::{ApiError, App};
 use crate::views::bare_services;
@@ -61,8 +61,8 @@ pub(super) async fn act<S: Store>(
         "unlimit" => app.supervisor.limit(&name, NewLimits::default(), &who, &reason).await,
         other => return Err(wrong(ApiError::invalid(format!("`{other}` is no act of this form")))),
     };
-    acted.map_err(|problem| PageError::from(problem).back("/services"))?;
-    Ok(form.remember(see(&format!("/services#{name}"))))
+    let late = acted.map_err(|problem| PageError::from(problem).back("/services"))?;
+    Ok(form.remember(tell_late(&late, see(&format!("/services#{name}")))))
 }
 
 fn bar(service: &ServiceView) -> Bar {

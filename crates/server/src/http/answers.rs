@@ -1,7 +1,8 @@
 //! What handlers answer, by its status: the type of an answer says it, and the document of the API repeats it.
 
 use super::openapi::{Answered, JSON, Told};
-use amends_api::SilentNodeView;
+use crate::supervisor::NotSeenBy;
+use amends_api::{NOT_SEEN_BY, SilentNodeView};
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -58,6 +59,33 @@ impl<T: ToSchema> Answered for Rows<T> {
     fn told(told: &mut Told) {
         let item = told.schema::<T>();
         told.answer(200, JSON, json!({ "type": "array", "items": item }));
+    }
+}
+
+/// What is set for all sagas, as it is now, and which nodes have yet to read it.
+pub(crate) struct Set<T>(pub(crate) NotSeenBy, pub(crate) T);
+
+impl<T: IntoResponse> IntoResponse for Set<T> {
+    fn into_response(self) -> Response {
+        let mut answer = self.1.into_response();
+        let late = self.0.0.join(", ");
+        if let Ok(late) = HeaderValue::from_str(&late)
+            && !late.is_empty()
+        {
+            answer.headers_mut().insert(NOT_SEEN_BY, late);
+        }
+        answer
+    }
+}
+
+impl<T: Answered> Answered for Set<T> {
+    fn told(told: &mut Told) {
+        T::told(told);
+        told.answer_header(
+            200,
+            "Amends-Not-Seen-By",
+            "Nodes that live and have not yet read it after 3 s, by name: they go by it as soon as they have.",
+        );
     }
 }
 

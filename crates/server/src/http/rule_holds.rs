@@ -1,7 +1,7 @@
 //! What operators hold: `GET`, `PUT` and `DELETE /v1/rulebooks/{name}/hold`, of the whole rulebook or, with `?rule=`,
 //! of one of its rules.
 
-use super::answers::Rows;
+use super::answers::{Rows, Set};
 use super::body::{Actor, Sent, check_reason};
 use super::filters::{Asked, questions};
 use super::path::Id;
@@ -47,10 +47,10 @@ pub(crate) async fn hold<S: Store>(
     Asked(Held { rule }): Asked<Held>,
     Actor(actor): Actor,
     Sent(ReasonGiven { reason }): Sent<ReasonGiven>,
-) -> Result<Rows<RuleHoldView>, ApiError> {
+) -> Result<Set<Rows<RuleHoldView>>, ApiError> {
     check_reason(&reason)?;
-    app.supervisor.hold_rule(scope(&name, rule), true, &actor, &reason).await?;
-    Ok(Rows(app.supervisor.rule_holds(Some(&name))))
+    let late = app.supervisor.hold_rule(scope(&name, rule), true, &actor, &reason).await?;
+    Ok(Set(late, Rows(app.supervisor.rule_holds(Some(&name)))))
 }
 
 /// `DELETE /v1/rulebooks/{name}/hold?reason=…`: what waited is sent. The reason is in the query, since not every
@@ -60,11 +60,11 @@ pub(crate) async fn release<S: Store>(
     Id(name): Id<String>,
     Asked(Released { rule, reason }): Asked<Released>,
     Actor(actor): Actor,
-) -> Result<Rows<RuleHoldView>, ApiError> {
+) -> Result<Set<Rows<RuleHoldView>>, ApiError> {
     let reason = reason.unwrap_or_default();
     check_reason(&reason)?;
-    app.supervisor.hold_rule(scope(&name, rule), false, &actor, &reason).await?;
-    Ok(Rows(app.supervisor.rule_holds(Some(&name))))
+    let late = app.supervisor.hold_rule(scope(&name, rule), false, &actor, &reason).await?;
+    Ok(Set(late, Rows(app.supervisor.rule_holds(Some(&name)))))
 }
 
 fn scope(name: &str, rule: Option<String>) -> HoldScope {

@@ -1,7 +1,7 @@
 //! Rulebooks: `GET /v1/rulebooks`, `GET` and `PUT /v1/rulebooks/{name}`, `GET /v1/rulebooks/{name}/versions/{hash}`,
 //! `GET /v1/rulebooks/{name}/verdict`, `POST /v1/rulebooks:check`.
 
-use super::answers::Rows;
+use super::answers::{Rows, Set};
 use super::body::{Actor, check_reason, is_json, object, read_body, told_of_bodies};
 use super::filters::{Asked, questions};
 use super::openapi::{JSON, Taken, Told};
@@ -103,7 +103,7 @@ pub(crate) async fn put<S: Store>(
     Asked(why): Asked<Why>,
     Actor(actor): Actor,
     sources: SourcesSent,
-) -> Result<Json<RulebookView>, ApiError> {
+) -> Result<Set<Json<RulebookView>>, ApiError> {
     let Sent { reason, judged, depth } = judge_sent(&app, why, sources).await?;
     let is_valid = judged.is_valid();
     let Some(book) = judged.rulebook else {
@@ -121,14 +121,14 @@ pub(crate) async fn put<S: Store>(
     if depth == Depth::Whole && verdict.is_bad() {
         return Err(rejected(&verdict.rendered(&book)));
     }
-    app.supervisor.activate(Arc::clone(&book), &actor, &reason).await?;
+    let late = app.supervisor.activate(Arc::clone(&book), &actor, &reason).await?;
     app.verdicts.became_active(&book);
     // By its hash: another version may have become active meanwhile.
     let put = match app.supervisor.store().rulebook(book.hash().into()).await? {
         Some(row) => view(&app, row, true).await?,
         None => active(&app, &name).await?,
     };
-    Ok(Json(RulebookView { verdict: Some(verdict.view(&book)), ..put }))
+    Ok(Set(late, Json(RulebookView { verdict: Some(verdict.view(&book)), ..put })))
 }
 
 questions! {

@@ -1,6 +1,6 @@
 //! Services: `GET /v1/services`, `POST /v1/services/{name}/pause`, `/resume` and `/limits`.
 
-use super::answers::{Merged, Rows};
+use super::answers::{Merged, Rows, Set};
 use super::body::{Actor, Sent, check_reason};
 use super::path::Id;
 use super::{ApiError, App};
@@ -32,7 +32,7 @@ pub(crate) async fn pause<S: Store>(
     Id(name): Id<String>,
     Actor(actor): Actor,
     Sent(why): Sent<ReasonGiven>,
-) -> Result<Json<ServiceView>, ApiError> {
+) -> Result<Set<Json<ServiceView>>, ApiError> {
     set(&app, &name, true, &actor, &why).await
 }
 
@@ -42,7 +42,7 @@ pub(crate) async fn resume<S: Store>(
     Id(name): Id<String>,
     Actor(actor): Actor,
     Sent(why): Sent<ReasonGiven>,
-) -> Result<Json<ServiceView>, ApiError> {
+) -> Result<Set<Json<ServiceView>>, ApiError> {
     set(&app, &name, false, &actor, &why).await
 }
 
@@ -52,11 +52,11 @@ pub(crate) async fn limit<S: Store>(
     Id(name): Id<String>,
     Actor(actor): Actor,
     Sent(LimitsWanted { concurrency, per_second, reason }): Sent<LimitsWanted>,
-) -> Result<Json<ServiceView>, ApiError> {
+) -> Result<Set<Json<ServiceView>>, ApiError> {
     check_reason(&reason)?;
     let limits = NewLimits { concurrency, per_second };
-    app.supervisor.limit(&name, limits, &actor, &reason).await?;
-    view(&app, &name).await
+    let late = app.supervisor.limit(&name, limits, &actor, &reason).await?;
+    Ok(Set(late, view(&app, &name).await?))
 }
 
 async fn set<S: Store>(
@@ -65,10 +65,10 @@ async fn set<S: Store>(
     paused: bool,
     actor: &amends_engine::Actor,
     ReasonGiven { reason }: &ReasonGiven,
-) -> Result<Json<ServiceView>, ApiError> {
+) -> Result<Set<Json<ServiceView>>, ApiError> {
     check_reason(reason)?;
-    app.supervisor.pause(name, paused, actor, reason).await?;
-    view(app, name).await
+    let late = app.supervisor.pause(name, paused, actor, reason).await?;
+    Ok(Set(late, view(app, name).await?))
 }
 
 async fn view<S: Store>(app: &App<S>, name: &str) -> Result<Json<ServiceView>, ApiError> {

@@ -1,6 +1,6 @@
 //! Names that rulebooks don't know: `GET /v1/strangers`, `POST /v1/strangers/{rulebook}/{action}/acts`.
 
-use super::answers::{Merged, Rows};
+use super::answers::{Merged, Rows, Set};
 use super::body::{Actor, Sent, check_reason};
 use super::filters::{Asked, questions};
 use super::path::Pair;
@@ -34,10 +34,10 @@ pub(crate) async fn act<S: Store>(
     Pair(rulebook, action): Pair<String, ActionName>,
     Actor(actor): Actor,
     Sent(act): Sent<StrangerAct>,
-) -> Result<Rows<StrangerView>, ApiError> {
+) -> Result<Set<Rows<StrangerView>>, ApiError> {
     check_reason(act.reason())?;
-    app.supervisor.act_on_stranger(&rulebook, action, act, &actor).await?;
-    Ok(Rows(found(&app, &[rulebook]).await?.what))
+    let late = app.supervisor.act_on_stranger(&rulebook, action, act, &actor).await?;
+    Ok(Set(late, Rows(found(&app, &[rulebook]).await?.what)))
 }
 
 /// The strangers of these rulebooks; of all, if none is named.
