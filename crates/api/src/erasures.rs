@@ -105,6 +105,15 @@ pub struct ErasureView {
     pub sagas: u64,
     /// Of these, how many wait for their case to settle.
     pub waiting: u64,
+    /// Of these, how many the nodes that hold them have yet to take: each does so within moments, or refuses it, which
+    /// is a rejected report then.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub not_yet: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// An erasure with what became of each saga.

@@ -5,6 +5,7 @@
 mod support;
 
 use amends_private_server::PostgresServer;
+use amends_store::Partition;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
@@ -243,6 +244,173 @@ fn whoever_watches_at_one_node_is_told_of_all_and_goes_on_at_another() {
     let mut unknown = Told::open(&nodes[2], "00000000000000ff-7");
     assert_eq!(unknown.next().0, "", "a gap");
     nodes.into_iter().for_each(Supervisor::stop);
+}
+
+/// What only the owner of a saga can refuse is told to whoever asks, wherever that is; and where nobody could be told,
+/// because the owner was away for too long, people see it.
+#[test]
+fn a_refusal_that_nobody_was_told_lies_among_the_rejected_reports() {
+    let shop = Shop::open(PostgresServer::shared());
+    let nodes = shop.three();
+    let end = "POST /v1/sagas/nobody-began-it/end";
+    for node in &nodes {
+        let is_refused = |answer: &(u16, Value)| answer.0 == 404;
+        eventually("it is told", || ask(node, end, "", "").filter(is_refused));
+    }
+    shop.until("SELECT count(*) = 0 FROM amends.rejected");
+
+    let owner = owner_of(&shop, "nobody-began-it");
+    let there = place(&owner);
+    let asked = &nodes[(there + 1) % 3];
+    nodes[there].signal("STOP");
+    assert_eq!(ask(asked, end, "", "").map(|(status, _)| status), Some(204), "it is taken");
+    shop.until("SELECT count(*) = 1 FROM amends.rejected WHERE way = 'node'");
+    let listed = asked.run(&["report", "rejected", "list", "--way", "node", "-o", "wide"]).exits(0);
+    for part in ["not-found", "nobody-began-it", "the end of a saga", "of node"] {
+        assert!(listed.stdout.contains(part), "{part}: {}", listed.stdout);
+    }
+    let letter = shop.server.sql(&shop.database, "SELECT substr(id, 8) FROM amends.rejected");
+    let told = ask(asked, &format!("GET /v1/letters/{letter}"), "", "").expect("an answer").1;
+    assert_eq!((&told["state"], &told["code"]), (&"refused".into(), &"not-found".into()), "{told}");
+    let id = told["rejected"].as_str().expect("an id");
+    let why = ["--reason", "to see"];
+    asked.run(&[&["report", "rejected", "retry", id][..], &why].concat()).exits(4);
+    asked.run(&[&["report", "rejected", "discard", id][..], &why].concat()).exits(0);
+    let told = ask(asked, &format!("GET /v1/letters/{letter}"), "", "").expect("an answer").1;
+    assert_eq!(told["state"], "gone");
+    nodes[there].signal("CONT");
+}
+
+/// Who works on a saga.
+fn owner_of(shop: &Shop<'_>, saga: &str) -> String {
+    let partition = Partition::of(&saga.parse().expect("a saga id")).0;
+    let sql = format!("SELECT owner FROM amends.lease WHERE partition = {partition}");
+    shop.server.sql(&shop.database, &sql)
+}
+
+/// Where a node stands in [`Shop::three`].
+fn place(name: &str) -> usize {
+    ["a", "b", "c"].iter().position(|one| *one == name).expect("one of them")
+}
+
+/// Tables in which a text stands, anywhere.
+fn tables_with(text: &str) -> String {
+    let count =
+        format!("SELECT count(*) AS n FROM amends.%I AS t WHERE t::text LIKE ''%%{text}%%''");
+    format!(
+        "SELECT coalesce(string_agg(tablename, ' '), '') FROM pg_tables WHERE schemaname = 'amends'
+           AND (xpath('//n/text()', query_to_xml(format('{count}', tablename), true, false, '')))[1]::text <> '0'"
+    )
+}
+
+#[test]
+fn an_erasure_may_be_asked_for_at_any_node_and_reaches_the_sagas_of_all() {
+    let shop = Shop::open(PostgresServer::shared());
+    let nodes = shop.three();
+    let report = |saga: &str| {
+        let body = r#"{"code":"out-of-stock","action":"sell","data":{"paymentId":"geheim-4711","amount":12},"history":[{"service":"billing","action":"charge","state":"succeeded"}]}"#;
+        let event = format!(
+            "ce-specversion: 1.0\r\nce-type: dev.amends.report.v1\r\nce-id: {saga}\r\nce-source: shop\r\nce-subject: {saga}\r\n"
+        );
+        eventually("it is taken", || {
+            ask(&nodes[0], "POST /v1/reports", &event, body).filter(|(status, _)| *status < 300)
+        });
+    };
+    let settled = sagas("order", 8);
+    settled.iter().for_each(|saga| report(saga));
+    shop.settle(8);
+    shop.billing.answer_with(503);
+    report("late");
+    shop.until("SELECT count(*) = 9 FROM amends.cases");
+    let found = |text| shop.server.sql(&shop.database, &tables_with(text));
+    assert!(found("geheim-4711").contains("reports"), "{}", found("geheim-4711"));
+
+    let named: Vec<&str> = settled.iter().flat_map(|saga| ["--saga", saga.as_str()]).collect();
+    let why = ["--reason", "asked for"];
+    for (n, node) in nodes.iter().enumerate() {
+        let dry = node.run(&[&["erase", "--dry-run"][..], &named, &why].concat()).exits(0).stdout;
+        assert!(dry.contains("of 8 sagas would go") && dry.contains("0 not settled"), "{n}: {dry}");
+        let unknown = ["erase", "--yes", "--saga", "order-0", "--saga", "never"];
+        node.run(&[&unknown[..], &why].concat()).exits(5);
+        let open = ["erase", "--yes", "--saga", "late"];
+        let refused = node.run(&[&open[..], &why].concat()).exits(4).stderr;
+        assert!(refused.contains("not settled yet") && refused.contains("`late`"), "{refused}");
+    }
+    shop.until("SELECT count(*) = 0 FROM amends.erasures");
+
+    let all = [&["erase", "--yes", "--when-settled", "--saga", "late"][..], &named, &why].concat();
+    let made = nodes[2].run(&all).exits(0).stdout;
+    assert!(made.contains("er-1: ") && made.contains("8 sagas went for good; 1 as soon"), "{made}");
+    shop.billing.answer_with(200);
+    shop.settle(9);
+    shop.until("SELECT count(*) = 9 AND bool_and(done_at IS NOT NULL) FROM amends.erased");
+    assert_eq!(found("geheim-4711"), "", "nothing of it stands anywhere");
+
+    let list = nodes[1].run(&["erase", "list", "--all", "-o", "json"]).exits(0).stdout;
+    let file = shop.folder.path().join("erasures.json");
+    std::fs::write(&file, list).expect("ours");
+    let file = file.to_str().expect("a path");
+    let again = nodes[0].run(&[&["erase", "replay", file][..], &why].concat()).exits(0).stdout;
+    assert!(again.contains("9 sagas erased again; 0 sagas not in this store"), "{again}");
+    nodes[0].run(&["audit", "verify"]).exits(0);
+}
+
+/// A bulk act lets nothing more go once the seat is another's, as after a restart; who has it now goes on when told.
+#[test]
+fn a_bulk_act_stops_when_the_seat_moves() {
+    let shop = Shop::open(PostgresServer::shared());
+    let nodes = shop.three();
+    shop.billing.answer_with(409);
+    sagas("order", 6).iter().for_each(|saga| drop(deliver(&nodes[0], saga)));
+    shop.until("SELECT count(*) = 6 AND bool_and(state = 1) FROM amends.cases");
+    let seat =
+        || shop.server.sql(&shop.database, "SELECT owner FROM amends.lease WHERE partition = 64");
+    let before = seat();
+    let first = &nodes[place(&before)];
+    first.run(&["services", "pause", "billing", "--reason", "maintenance"]).exits(0);
+    let retry = ["cases", "retry", "--service", "billing", "--yes", "--reason", "try"];
+    let held = first.run(&retry).exits(4);
+    assert!(held.stderr.contains("b-1 waits"), "{}", held.stderr);
+
+    let sql = format!("UPDATE amends.node SET leaving = true WHERE id = '{before}'");
+    shop.server.sql(&shop.database, &sql);
+    shop.until(&format!("SELECT owner <> '{before}' FROM amends.lease WHERE partition = 64"));
+    let next = &nodes[place(&seat())];
+    let stopped = eventually("it knows that it has the seat", || {
+        let bulks = next.run(&["bulk", "list", "--json"]).exits(0).json();
+        Some(bulks[0].clone()).filter(|bulk| bulk["state"] == "stopped")
+    });
+    assert_eq!(stopped["progress"]["left"], 6, "it waited for the service: {stopped}");
+    assert!(stopped["why"].as_str().is_some_and(|why| why.contains("seat")), "{stopped}");
+    shop.billing.answer_with(200);
+    next.run(&["services", "resume", "billing", "--reason", "it is over"]).exits(0);
+    next.run(&["bulk", "start", "b-1", "--reason", "go on"]).exits(0);
+    shop.settle(6);
+    let retried = "SELECT count(*) FROM amends.acts WHERE act = 'retry'";
+    assert_eq!(shop.server.sql(&shop.database, retried), "6", "each once");
+}
+
+/// What a node could not give back because its connection was cut, it takes up again and gives back then.
+#[test]
+fn a_drain_comes_to_its_end_although_connections_are_cut() {
+    let shop = Shop::open(PostgresServer::shared());
+    let [_a, b, _c] = shop.three();
+    let sql = |sql: &str| shop.server.sql(&shop.database, sql);
+    // The first three times that it gives something back, the database cuts it off in the middle.
+    sql("CREATE SEQUENCE public.cuts");
+    sql("GRANT ALL ON SEQUENCE public.cuts TO PUBLIC");
+    sql("CREATE FUNCTION public.cut() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+           IF nextval('public.cuts') <= 3 THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF;
+           RETURN NEW;
+         END $$");
+    sql("CREATE TRIGGER cut BEFORE UPDATE ON amends.lease FOR EACH ROW
+         WHEN (OLD.owner = 'b' AND NEW.owner IS NULL) EXECUTE FUNCTION public.cut()");
+    sql("UPDATE amends.node SET leaving = true WHERE id = 'b'");
+    shop.until("SELECT count(*) = 2 AND bool_and(owner IS NOT NULL) FROM (SELECT owner FROM amends.lease GROUP BY owner) AS held");
+    assert_ne!(sql("SELECT last_value > 3 FROM public.cuts"), "f", "it was cut off");
+    let sagas = sagas("order", 6);
+    sagas.iter().for_each(|saga| drop(deliver_again(&b, saga)));
+    shop.settle(sagas.len());
 }
 
 #[test]

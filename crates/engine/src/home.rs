@@ -12,6 +12,4 @@ pub enum Home {
     Partition(Partition),
     /// To the owner of a case that is not here, and whose number does not tell its partition.
     Case(CaseId),
-    /// To one loop that holds everything: it concerns sagas of many partitions at once.
-    Everything,
 }

@@ -1,6 +1,8 @@
 //! Everything that can come to the engine from outside.
 
-use crate::{Actor, HistoryResult, HoldScope, LetterId, SagaRow, StepResult, StoredCase};
+use crate::{
+    Actor, HistoryResult, HoldScope, LetterId, Partition, SagaRow, StepResult, StoredCase,
+};
 use amends_api::{AuditActName, CaseAct, QuestionAct, QuestionId, StepAct, StrangerAct};
 use amends_protocol::{
     ActionName, CaseId, OutcomeCallback, Report, ReportKey, SagaBegin, SagaId, StepId,
@@ -212,6 +214,9 @@ pub enum Input {
 /// Business data that is to go.
 #[derive(Clone, Debug)]
 pub struct Erase {
+    /// Which erasure it is a part of, in a store that several loops share: of whoever holds the seat the number, of
+    /// whoever holds the sagas, all of one partition, what becomes of them. None is the whole of it.
+    pub number: Option<u64>,
     /// Of these sagas, each once.
     pub sagas: Vec<SagaId>,
     /// The field and the value by which they were found, if they were not named. The value is kept as a digest.
@@ -222,6 +227,15 @@ pub struct Erase {
     pub actor: Actor,
     /// Why.
     pub reason: Arc<str>,
+}
+
+impl Erase {
+    /// Who takes it, in a store that several loops share.
+    #[must_use]
+    pub fn partition(&self) -> Partition {
+        let first = self.sagas.first().filter(|_| self.number.is_some());
+        first.map_or(Partition::SEAT, Partition::of)
+    }
 }
 
 /// How a case that can't be worked on comes out of quarantine.

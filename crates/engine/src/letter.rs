@@ -80,11 +80,13 @@ pub enum LetterKind {
     Audit,
     /// A version of a rulebook is to become active.
     Activate,
+    /// Business data of sagas is to go.
+    Erase,
 }
 
 impl LetterKind {
     /// Each of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Report,
         Self::Began,
         Self::Ended,
@@ -99,6 +101,7 @@ impl LetterKind {
         Self::Limit,
         Self::Audit,
         Self::Activate,
+        Self::Erase,
     ];
 
     /// Its word.
@@ -119,6 +122,7 @@ impl LetterKind {
             Self::Limit => "limit",
             Self::Audit => "audit",
             Self::Activate => "activate",
+            Self::Erase => "erase",
         }
     }
 }

@@ -54,8 +54,6 @@ pub struct Loaded {
     pub shared: Option<SharedStore>,
     /// The highest case number ever given out, 0 if none; also when that case has been pruned.
     pub last_case: u64,
-    /// The highest number of an erasure, 0 if none.
-    pub last_erasure: u64,
     /// Made once with the store; in every id and key.
     pub salt: Salt,
     /// Supervisor time of the last commit: it goes on from here. A store that has none yet gives the wall

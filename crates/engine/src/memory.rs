@@ -387,7 +387,6 @@ impl Memory {
             epoch: Epoch::default(),
             shared: None,
             last_case: self.last_case,
-            last_erasure: self.erasures.last_key_value().map_or(0, |(number, _)| *number),
             salt: Salt::NONE,
             clock: self.clock.or_else(|| unsettled.map(|case| case.updated_at).max()),
             sagas,
@@ -411,6 +410,7 @@ impl Memory {
             services: self.services.values().cloned().collect(),
             strangers: self.strangers.values().cloned().collect(),
             rule_holds: self.rule_holds.values().cloned().collect(),
+            last_erasure: self.erasures.last_key_value().map_or(0, |(number, _)| *number),
             ..Settings::default()
         }
     }

@@ -7,8 +7,8 @@ mod seat;
 pub use refused::{LetterAbout, RefusedLetter};
 
 use crate::{
-    Actor, Input, LETTER_BYTES, Letter, LetterId, LetterKind, Partition, StepReading, StepResult,
-    Ticket,
+    Actor, Erase, Input, LETTER_BYTES, Letter, LetterId, LetterKind, Partition, StepReading,
+    StepResult, Ticket,
 };
 use amends_api::{CaseAct, QuestionAct, QuestionId, StepAct};
 use amends_protocol::{
@@ -68,10 +68,21 @@ struct EndedStep {
     sent_twice: bool,
 }
 
+/// That data of sagas is to go.
+#[derive(Serialize, Deserialize)]
+struct Erased {
+    number: Option<u64>,
+    sagas: Vec<SagaId>,
+    field: Option<(String, String)>,
+    when_settled: bool,
+    by: By,
+    reason: Arc<str>,
+}
+
 /// Why an input does not go as a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoLetter {
-    /// Only who holds what it is about can take it: a result that is not final, a mended case, an erasure.
+    /// Only who holds what it is about can take it: a result that is not final, a mended case.
     NotByLetter,
     /// It has so many bytes, more than [`LETTER_BYTES`].
     TooLong(usize),
@@ -122,11 +133,10 @@ impl Letter {
             | Input::Limit { .. }
             | Input::Audit { .. }
             | Input::Activate { .. } => seat::said(input)?,
-            Input::HistoryEnded { .. }
-            | Input::Mend { .. }
-            | Input::Erase { .. }
-            | Input::Unheld(_)
-            | Input::Tick => return None,
+            Input::Erase { erase, .. } => (LetterKind::Erase, written(&Erased::of(erase))?),
+            Input::HistoryEnded { .. } | Input::Mend { .. } | Input::Unheld(_) | Input::Tick => {
+                return None;
+            }
         })
     }
 
@@ -162,6 +172,10 @@ impl Letter {
                 Input::QuestionAct { question: on, act, actor: by.into(), bulk, ticket }
             }
             LetterKind::StepEnded => self.read::<EndedStep>()?.into_input(),
+            LetterKind::Erase => {
+                let erase = Box::new(self.read::<Erased>()?.into());
+                Input::Erase { erase, ticket }
+            }
             LetterKind::Stranger
             | LetterKind::Pause
             | LetterKind::HoldRule
@@ -197,6 +211,19 @@ impl From<&Actor> for By {
 impl From<By> for Actor {
     fn from(By { name, principal, address }: By) -> Self {
         Self { name, principal, address }
+    }
+}
+
+impl Erased {
+    fn of(erase: &Erase) -> Self {
+        let Erase { number, sagas, field, when_settled, actor, reason } = erase.clone();
+        Self { number, sagas, field, when_settled, by: (&actor).into(), reason }
+    }
+}
+
+impl From<Erased> for Erase {
+    fn from(Erased { number, sagas, field, when_settled, by, reason }: Erased) -> Self {
+        Self { number, sagas, field, when_settled, actor: by.into(), reason }
     }
 }
 
@@ -274,6 +301,26 @@ mod tests {
 
         let ended = format!("{:?}", again(&Input::SagaEnded { saga: saga.clone(), ticket: 4 }));
         assert_eq!(ended, format!("{:?}", Input::SagaEnded { saga, ticket: 9 }));
+    }
+
+    #[test]
+    fn an_erasure_goes_to_the_seat_and_a_part_of_it_to_whoever_holds_its_sagas() {
+        let saga = SagaId::new("order-1").expect("valid");
+        let erase = |number| Erase {
+            number,
+            sagas: vec![saga.clone()],
+            field: Some(("customer".to_owned(), "ann".to_owned())),
+            when_settled: true,
+            actor: "kim".into(),
+            reason: "asked for".into(),
+        };
+        assert_eq!(erase(None).partition(), Partition::SEAT);
+        assert_eq!(erase(Some(3)).partition(), Partition::of(&saga));
+        let input = Input::Erase { erase: Box::new(erase(Some(3))), ticket: 1 };
+        assert_eq!(
+            format!("{:?}", again(&input)),
+            format!("{input:?}").replace("ticket: 1", "ticket: 9")
+        );
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub struct Settings {
     pub strangers: Vec<StrangerDecisionRow>,
     /// What people hold, by rulebook and rule.
     pub rule_holds: Vec<RuleHoldRow>,
+    /// The highest number of an erasure, 0 if none.
+    pub last_erasure: u64,
     /// Rows of no case that can't be read; they are left out above.
     pub unreadable: Vec<UnreadableRow>,
     /// Services whose settings can't be read, by name: among them may be a pause.

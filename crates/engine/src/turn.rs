@@ -3,7 +3,7 @@
 use crate::rule_holds::RuleHolds;
 use crate::strangers::StrangersHeard;
 use crate::traffic::Traffic;
-use crate::{Answer, DomainEvent, Effect, Event, Input, Moment, Ticket, Write};
+use crate::{Answer, DomainEvent, Effect, Event, Input, Moment, Partition, Ticket, Write};
 use amends_protocol::{Salt, Timestamp};
 
 /// What came of the inputs since the last [`crate::Engine::take_output`].
@@ -17,9 +17,9 @@ pub struct Output {
     pub answers: Vec<(Ticket, Answer)>,
     /// To be told after that.
     pub events: Vec<Event>,
-    /// What only whoever holds the seat can take, and came of what belongs here: to be sent there along with the
-    /// writes.
-    pub to_the_seat: Vec<Input>,
+    /// What only whoever holds another partition can take, and came of what belongs here: to be sent there along with
+    /// the writes.
+    pub elsewhere: Vec<(Partition, Input)>,
 }
 
 /// One turn of the engine; only its traffic outlasts it.

@@ -20,6 +20,7 @@ fn saga(name: &str) -> SagaId {
 
 fn erase(world: &mut World, sagas: &[&str], when_settled: bool) -> Answer {
     let erase = Box::new(Erase {
+        number: None,
         sagas: sagas.iter().map(|name| saga(name)).collect(),
         field: Some(("customer".to_owned(), VALUE.to_owned())),
         when_settled,

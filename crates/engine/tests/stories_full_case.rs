@@ -73,6 +73,7 @@ fn what_a_full_case_is_told_after_its_data_went_goes_as_well() {
     world.pass_ms(7 * 86_400_000);
     assert_eq!(world.state(case), CaseState::Settled);
     let erase = Box::new(Erase {
+        number: None,
         sagas: vec![SagaId::new("s").expect("valid")],
         field: None,
         when_settled: false,

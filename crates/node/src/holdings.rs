@@ -110,11 +110,6 @@ impl Holdings {
         self.epoch(lease.partition) == Some(lease.epoch)
     }
 
-    /// Whether nothing is held by another: what concerns all sagas can be done here.
-    pub(crate) fn holds_all(&self) -> bool {
-        self.held.len() == Partition::PARTS + 1
-    }
-
     pub(crate) fn has_letters(&self) -> bool {
         self.held.values().any(|held| !held.inbox.waiting.is_empty())
     }

@@ -2,13 +2,14 @@
 
 mod rig;
 
-use amends_api::{AuditActName, QuestionAct, QuestionId, StrangerAct};
+use amends_api::{AuditActName, CaseState, QuestionAct, QuestionId, StrangerAct};
 use amends_engine::{
-    Activation, Answer, HoldScope, Input, LETTER_BYTES, LetterKind, NewLimits, Partition, Replaces,
-    Ticket,
+    Activation, Answer, Erase, HoldScope, Input, LETTER_BYTES, LetterKind, NewLimits, Partition,
+    Replaces, Ticket,
 };
+use amends_protocol::SagaId;
 use amends_rulebook::Rulebook;
-use rig::nodes::{Machine, ONE, OTHER, Store, two};
+use rig::nodes::{HERE, Machine, ONE, OTHER, Store, THERE, two};
 use rig::{TWO, report, success};
 use std::sync::Arc;
 
@@ -263,20 +264,70 @@ fn what_is_for_the_audit_is_done_once_it_is_left_for_the_seat() {
     assert!(one.made.is_empty(), "an entry of the audit is no setting");
 }
 
-#[test]
-fn what_only_one_node_can_do_says_where() {
-    let (mut store, mut one, _) = seated();
-    let erase = amends_engine::Erase {
-        sagas: vec![amends_protocol::SagaId::new(ONE).expect("valid")],
+fn erase(sagas: &[&str]) -> impl FnOnce(Ticket) -> Input + use<> {
+    let erase = Erase {
+        number: None,
+        sagas: sagas.iter().map(|saga| SagaId::new(saga).expect("valid")).collect(),
         field: None,
-        when_settled: false,
+        when_settled: true,
         actor: "kim".into(),
         reason: "asked for".into(),
     };
-    let said = one.give(|ticket| Input::Erase { erase: Box::new(erase), ticket });
-    one.run(&mut store);
-    let Some(Answer::Unavailable(why)) = one.answers.get(&said) else {
-        panic!("{:?}", one.answers)
+    |ticket| Input::Erase { erase: Box::new(erase), ticket }
+}
+
+#[test]
+fn an_erasure_is_divided_among_those_who_hold_its_sagas() {
+    let (mut store, mut one, mut two) = seated();
+    one.report(ONE, "1", &mut store);
+    two.report(OTHER, "2", &mut store);
+    one.settle(&mut store);
+    assert_eq!(store.state_of(ONE), Some(CaseState::Settled));
+
+    let said = two.give(erase(&[ONE, OTHER, "never"]));
+    two.run(&mut store);
+    let Some(Answer::Posted(letter)) = two.answers.remove(&said) else {
+        panic!("{:?}", two.answers)
     };
-    assert!(why.contains("`amends cluster drain`"), "{why}");
+    one.node.mail(Partition::SEAT);
+    one.run(&mut store);
+    assert!(one.answered.contains(&(letter, Answer::Erased(1))), "{:?}", one.answered);
+    let (row, erased) = store.rows.erasure(1).expect("it is remembered");
+    assert_eq!((row.sagas, erased.len()), (3, 0), "with the letters to those who hold its sagas");
+    let kinds: Vec<LetterKind> = store.letters.values().map(|letter| letter.kind).collect();
+    assert_eq!(kinds, [LetterKind::Erase; 3]);
+
+    one.node.mail(HERE);
+    one.run(&mut store);
+    two.node.mail(THERE);
+    two.run(&mut store);
+    let done = |store: &Store, saga: &str| {
+        let (_, erased) = store.rows.erasure(1).expect("it is remembered");
+        let found = erased.iter().find(|row| row.saga.as_str() == saga);
+        found.map(|row| row.done_at.is_some())
+    };
+    assert_eq!((done(&store, ONE), done(&store, OTHER)), (Some(true), Some(false)));
+    two.settle(&mut store);
+    assert_eq!(done(&store, OTHER), Some(true), "it goes with the commit that settles its case");
+    assert_eq!(done(&store, "never"), None);
+}
+
+#[test]
+fn a_saga_that_its_holder_does_not_know_is_told_to_people_and_the_others_go() {
+    let (mut store, mut one, _) = seated();
+    let strange = (1..).map(|n| format!("strange-{n}"));
+    let strange =
+        strange.into_iter().find(|saga| rig::nodes::partition(saga) == HERE).expect("some are");
+    one.report(ONE, "1", &mut store);
+    one.settle(&mut store);
+    one.give(erase(&[ONE, &strange]));
+    one.run(&mut store);
+    one.node.mail(HERE);
+    one.run(&mut store);
+    let (_, erased) = store.rows.erasure(1).expect("it is remembered");
+    assert_eq!(erased.iter().map(|row| row.saga.as_str()).collect::<Vec<_>>(), [ONE]);
+    let refused = one.answered.iter().find_map(|(id, _)| store.rows.refused_letter(*id));
+    let refused = refused.expect("it is kept");
+    assert!(refused.detail.contains(&strange), "{}", refused.detail);
+    assert_eq!(refused.letter.about().what, "erasure `er-1` by kim");
 }

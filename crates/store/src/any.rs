@@ -3,7 +3,8 @@
 use crate::{
     ActFilter, Adopted, Archive, AuditEnds, AuditEntry, Batch, Beat, BulkRow, Call, Calls,
     CaseFilter, CaseRecord, ClusterSeen, Committed, CredentialKind, CredentialRow, Credentials,
-    FieldValue, Hearing, HoldingPage, HoldingPlace, Lease, Leases, Ledger, LetterId, LetterMark, Letters, LettersRead, ListedCase, ListedErasure, ListedRejected, ListedStep, Listening, Loaded,
+    FieldValue, Hearing, HoldingPage, HoldingPlace, Lease, Leases, Ledger, LetterId, LetterMark,
+    Letters, LettersRead, ListedCase, ListedErasure, ListedRejected, ListedStep, Listening, Loaded,
     LookupRequest, LookupResult, NodeSeen, Nodes, OpenPage, OpenPlace, PageRequest, Partition,
     PermitsHeld, PermitsWanted, RawCase, Rejected, RejectedFilter, RejectedKept, RejectedLimits,
     RejectedRow, RowPage, RulebookRow, Settings, SettledBefore, Settlements, SqliteStore,

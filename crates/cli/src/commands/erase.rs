@@ -215,15 +215,23 @@ fn tell_plan(plan: &ErasurePlan) -> Outcome {
 
 fn tell_made(made: &ErasureDetail) -> Outcome {
     let fields = made.erased.iter().map(|one| one.fields).sum();
-    let waiting = match made.view.waiting {
+    let view = &made.view;
+    let waiting = match view.waiting {
         0 => String::new(),
         waiting => format!("; {waiting} as soon as settled"),
     };
+    let not_yet = match view.not_yet {
+        0 => String::new(),
+        not_yet => format!(
+            "; {not_yet} as soon as the nodes that hold them take it (`amends erase show {}`)",
+            view.id
+        ),
+    };
     output::line(&format!(
-        "{}: {} of {} went for good{waiting}",
-        made.view.id,
+        "{}: {} of {} went for good{waiting}{not_yet}",
+        view.id,
         counted(fields, "value"),
-        counted(made.view.sagas - made.view.waiting, "saga"),
+        counted(view.sagas.saturating_sub(view.waiting + view.not_yet), "saga"),
     ))
 }
 
@@ -300,7 +308,15 @@ fn show(made: &ErasureDetail) -> Outcome {
             one.digests.len().to_string(),
         ]);
     }
-    grid.print()
+    grid.print()?;
+    if made.view.not_yet > 0 {
+        let not_yet = made.view.not_yet;
+        output::tell(&format!(
+            "{not_yet} of {} are not taken yet by the nodes that hold them; what one refuses is among `amends report rejected`",
+            counted(made.view.sagas, "saga")
+        ));
+    }
+    Ok(())
 }
 
 fn report_data(path: &Path) -> Outcome<ReportData> {

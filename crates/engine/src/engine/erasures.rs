@@ -3,24 +3,30 @@
 use super::Engine;
 use crate::erase::{ERASE_LIMIT, audit_texts_that_go, erase_announced, is_in_store_alone};
 use crate::{
-    ActRow, Answer, DomainEvent, Erase, ErasedField, ErasedRow, Erasure, ErasureRow, Gone,
-    SUPERVISOR, Ticket, Write,
+    ActRow, Actor, Answer, DomainEvent, Erase, ErasedField, ErasedRow, Erasure, ErasureRow, Gone,
+    Input, Output, Partition, SUPERVISOR, Ticket, Write,
 };
 use amends_api::AuditActName;
 use amends_api::audit::ActDigest;
 use amends_protocol::{CaseId, SagaId};
 use amends_rulebook::SecretValues;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Sagas that a refusal names.
 const NAMED: usize = 5;
 
+const UNDER_WAY: &str = "is under way: what it announced is needed if it misses its deadline; erase it when it has ended";
+
 impl Engine {
     pub(super) fn erase(&mut self, erase: Erase, ticket: Ticket) {
-        let answer = match self.check_erase(&erase) {
-            Ok(()) => Answer::Erased(self.apply_erase(erase)),
-            Err(refusal) => refusal,
+        let answer = match erase.number {
+            Some(number) => self.erase_part(number, &erase),
+            None => match self.check_erase(&erase) {
+                Ok(()) => Answer::Erased(self.apply_erase(&erase)),
+                Err(refusal) => refusal,
+            },
         };
         self.turn.answer(ticket, answer);
     }
@@ -32,7 +38,10 @@ impl Engine {
             let text = format!("an erasure is of 1 to {ERASE_LIMIT} sagas, not {count}");
             return Err(Answer::Invalid(text));
         }
-        let (mut unknown, mut open) = (Vec::new(), Vec::new());
+        if self.holdings.is_some() {
+            return Ok(()); // whoever holds a saga knows how it stands
+        }
+        let mut kept = KeptFromErasing::default();
         for saga in &erase.sagas {
             match self.by_saga.get(saga) {
                 Some(case) => {
@@ -41,32 +50,18 @@ impl Engine {
                     }
                     let is_settled = self.cases.get(case).is_some_and(|case| case.is_settled());
                     if !is_settled && !erase.when_settled {
-                        open.push(saga);
+                        kept.open.push(saga.clone());
                     }
                 }
-                None if self.sagas.contains_key(saga) => {
-                    return Err(Answer::Conflict(format!(
-                        "saga `{saga}` is under way: what it announced is needed if it misses its deadline; erase it when it has ended"
-                    )));
-                }
+                None if self.sagas.contains_key(saga) => kept.under_way.push(saga.clone()),
                 None if self.ended_sagas.contains_key(saga) => {}
-                None => unknown.push(saga),
+                None => kept.unknown.push(saga.clone()),
             }
         }
-        if !unknown.is_empty() {
-            let text = format!("there is no case and no announcement of {}", named(&unknown));
-            return Err(Answer::NotFound(text));
-        }
-        match open.is_empty() {
-            true => Ok(()),
-            false => Err(Answer::Conflict(format!(
-                "not settled yet, so that its data are still needed: {}; with `whenSettled` (on the command line `--when-settled`) they go as soon as that is so",
-                named(&open)
-            ))),
-        }
+        kept.refusal().map_or(Ok(()), Err)
     }
 
-    fn apply_erase(&mut self, erase: Erase) -> u64 {
+    fn apply_erase(&mut self, erase: &Erase) -> u64 {
         self.last_erasure += 1;
         let number = self.last_erasure;
         let nonce = self.turn.salt.nonce(&["erasure", &number.to_string()]);
@@ -77,20 +72,72 @@ impl Engine {
             actor: erase.actor.clone(),
             reason: Arc::clone(&erase.reason),
             field: field.map(|(name, value)| ErasedField::of(name, value, nonce)),
+            sagas: erase.sagas.len() as u64,
         })));
-        for saga in &erase.sagas {
-            match self.by_saga.get(saga).copied() {
-                Some(case) => self.want_erased(case, number, &erase),
-                None => self.tell_erased(
-                    None,
-                    AuditActName::Erase,
-                    &erase,
-                    json!({ "erasure": erasure_id(number), "saga": saga }),
-                ),
-            }
-            self.erase_announced(number, saga);
+        match self.holdings.is_some() {
+            true => self.divide_erase(number, erase),
+            false => erase.sagas.iter().for_each(|saga| self.erase_saga(number, saga, erase)),
         }
         number
+    }
+
+    /// Whoever holds a part of the sagas lets their data go, in a commit of its own.
+    fn divide_erase(&mut self, number: u64, erase: &Erase) {
+        let mut parts: BTreeMap<Partition, Vec<SagaId>> = BTreeMap::new();
+        for saga in &erase.sagas {
+            parts.entry(Partition::of(saga)).or_default().push(saga.clone());
+        }
+        for (partition, sagas) in parts {
+            // The value itself is nobody else's to know.
+            let part = Erase { number: Some(number), sagas, field: None, ..erase.clone() };
+            self.send_elsewhere(partition, |ticket| Input::Erase { erase: Box::new(part), ticket });
+        }
+    }
+
+    fn send_elsewhere(&mut self, partition: Partition, input: impl FnOnce(Ticket) -> Input) {
+        self.turn.out.elsewhere.push((partition, input(Ticket::MAX))); // nobody waits
+    }
+
+    /// The sagas of one partition, of an erasure that was taken before. What became open again meanwhile goes as soon
+    /// as it is settled; of what can't go, those who look at rejected reports hear.
+    fn erase_part(&mut self, number: u64, erase: &Erase) -> Answer {
+        let mut left = Vec::new();
+        for saga in &erase.sagas {
+            match self.keeps_from_erasing(saga) {
+                Some(why) => left.push(format!("`{saga}`: {why}")),
+                None => self.erase_saga(number, saga, erase),
+            }
+        }
+        match left.is_empty() {
+            true => Answer::Done,
+            false => Answer::Conflict(format!(
+                "of erasure {} these stay, to be erased anew: {}",
+                erasure_id(number),
+                left.join("; ")
+            )),
+        }
+    }
+
+    fn keeps_from_erasing(&self, saga: &SagaId) -> Option<String> {
+        match self.by_saga.get(saga) {
+            Some(case) => self.refusal(*case),
+            None if self.sagas.contains_key(saga) => Some(UNDER_WAY.to_owned()),
+            None if self.ended_sagas.contains_key(saga) => None,
+            None => Some("there is no case and no announcement of it".to_owned()),
+        }
+    }
+
+    fn erase_saga(&mut self, number: u64, saga: &SagaId, erase: &Erase) {
+        match self.by_saga.get(saga).copied() {
+            Some(case) => self.want_erased(case, number, erase),
+            None => self.tell_erased(
+                None,
+                AuditActName::Erase,
+                erase,
+                json!({ "erasure": erasure_id(number), "saga": saga }),
+            ),
+        }
+        self.erase_announced(number, saga);
     }
 
     /// It goes with the output of this turn if the case is settled then.
@@ -148,17 +195,32 @@ impl Engine {
         erase: &Erase,
         detail: serde_json::Value,
     ) {
-        self.turn.out.writes.push(Write::Act(Box::new(ActRow {
-            at: self.turn.moment.wall,
-            actor: erase.actor.clone(),
-            act: act.as_str().into(),
-            reason: Arc::clone(&erase.reason),
-            case,
-            step: None,
-            detail,
-        })));
-        let actor = Arc::clone(&erase.actor.name);
-        self.turn.publish(DomainEvent::Acted { case, step: None, act, actor });
+        let mut out = std::mem::take(&mut self.turn.out);
+        let (actor, reason) = (erase.actor.clone(), Arc::clone(&erase.reason));
+        self.tell_in_audit(&mut out, case, act, (actor, reason), detail);
+        self.turn.out = out;
+    }
+
+    /// The audit of what is of no case is kept by whoever holds the seat.
+    fn tell_in_audit(
+        &self,
+        out: &mut Output,
+        case: Option<CaseId>,
+        act: AuditActName,
+        (actor, reason): (Actor, Arc<str>),
+        detail: serde_json::Value,
+    ) {
+        let name = Arc::clone(&actor.name);
+        if case.is_none() && self.holdings.is_some() {
+            let input = Input::Audit { act, actor, reason, detail, ticket: Ticket::MAX };
+            return out.elsewhere.push((Partition::SEAT, input));
+        }
+        let at = self.turn.moment.wall;
+        let word = act.as_str().into();
+        let row = ActRow { at, actor, act: word, reason, case, step: None, detail };
+        out.writes.push(Write::Act(Box::new(row)));
+        let what = DomainEvent::Acted { case, step: None, act, actor: name };
+        out.events.push(crate::Event { at, what });
     }
 
     /// Lets the data of a case go that is to be forgotten, if it is settled; before its rows are written. `others` are
@@ -184,24 +246,9 @@ impl Engine {
                 "erasure": erasure_id(row.erasure), "saga": row.saga, "fields": fields, "bytes": bytes,
                 "digest": digest,
             });
-            let case = row.case;
-            out.writes.push(Write::Act(Box::new(ActRow {
-                at: self.turn.moment.wall,
-                actor: SUPERVISOR.into(),
-                act: AuditActName::Erased.as_str().into(),
-                reason: "asked for, and the case is settled".into(),
-                case,
-                step: None,
-                detail,
-            })));
+            let said = (SUPERVISOR.into(), "asked for, and the case is settled".into());
+            self.tell_in_audit(out, row.case, AuditActName::Erased, said, detail);
             out.writes.push(Write::Erased(Box::new(row)));
-            let what = DomainEvent::Acted {
-                case,
-                step: None,
-                act: AuditActName::Erased,
-                actor: SUPERVISOR.into(),
-            };
-            out.events.push(crate::Event { at: self.turn.moment.wall, what });
         }
     }
 }
@@ -226,11 +273,42 @@ fn erasure_id(number: u64) -> String {
     format!("er-{number}")
 }
 
-fn named(sagas: &[&SagaId]) -> String {
+fn named(sagas: &[SagaId]) -> String {
     let names: Vec<String> = sagas.iter().take(NAMED).map(|saga| format!("`{saga}`")).collect();
     let more = sagas.len().saturating_sub(NAMED);
     match more {
         0 => names.join(", "),
         more => format!("{} and {more} more", names.join(", ")),
+    }
+}
+
+/// Sagas whose business data can't go now, by why.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeptFromErasing {
+    /// There is no case and no announcement of them.
+    pub unknown: Vec<SagaId>,
+    /// They have announced themselves, and have yet to end.
+    pub under_way: Vec<SagaId>,
+    /// Their case is not settled, and nobody said that they go as soon as it is.
+    pub open: Vec<SagaId>,
+}
+
+impl KeptFromErasing {
+    /// What whoever wants them gone is told, if there are any.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Answer> {
+        if let Some(saga) = self.under_way.first() {
+            return Some(Answer::Conflict(format!("saga `{saga}` {UNDER_WAY}")));
+        }
+        if !self.unknown.is_empty() {
+            let text = format!("there is no case and no announcement of {}", named(&self.unknown));
+            return Some(Answer::NotFound(text));
+        }
+        (!self.open.is_empty()).then(|| {
+            Answer::Conflict(format!(
+                "not settled yet, so that its data are still needed: {}; with `whenSettled` (on the command line `--when-settled`) they go as soon as that is so",
+                named(&self.open)
+            ))
+        })
     }
 }

@@ -28,7 +28,7 @@ impl Engine {
             | Input::Limit { .. }
             | Input::Audit { .. }
             | Input::Activate { .. } => Home::Partition(Partition::SEAT),
-            Input::Erase { .. } => Home::Everything,
+            Input::Erase { erase, .. } => Home::Partition(erase.partition()),
             Input::Unheld(_) | Input::Tick => Home::Here,
         }
     }

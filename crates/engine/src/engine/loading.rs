@@ -34,7 +34,6 @@ impl Engine {
             Some(shared) => engine.holdings = Some(Holdings::new(shared.first_number)),
             None => drop(engine.residence.reading.insert(Partition::WHOLE)),
         }
-        engine.last_erasure = loaded.last_erasure;
         engine.limits = std::mem::take(&mut before.limits);
         engine.quarantined_before = std::mem::take(&mut before.quarantine);
         engine.take_settings(loaded.settings, &before.books);

@@ -60,6 +60,7 @@ impl Engine {
         books: &FxHashMap<Arc<str>, Arc<Rulebook>>,
     ) {
         self.unreadable = settings.unreadable;
+        self.last_erasure = self.last_erasure.max(settings.last_erasure);
         for row in &settings.rulebooks {
             let read = match self.books.get(&row.hash).or_else(|| books.get(&row.hash)) {
                 Some(book) => Ok(Arc::clone(book)),

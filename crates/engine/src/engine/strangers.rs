@@ -26,7 +26,7 @@ impl Engine {
             let (rulebook, action) = (Arc::clone(rulebook), action.clone());
             let (act, actor) = (act.clone(), by.actor.clone());
             let input = Input::StrangerAct { rulebook, action, act, actor, ticket };
-            return self.turn.out.to_the_seat.push(input);
+            return self.turn.out.elsewhere.push((Partition::SEAT, input));
         }
         let answer = match self.check_stranger(rulebook, action, act) {
             Err(refusal) => refusal,

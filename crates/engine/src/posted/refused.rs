@@ -40,7 +40,7 @@ impl RefusedLetter {
     /// A letter, and why it was refused.
     #[must_use]
     pub fn new(mut letter: Letter, (code, why): (ProblemCode, &str), at: Timestamp) -> Self {
-        letter.forget_proof();
+        letter.forget_what_is_not_kept();
         let detail = why[..why.floor_char_boundary(DETAIL_BYTES)].to_owned();
         Self { letter, code, detail, at }
     }
@@ -101,23 +101,32 @@ impl Letter {
                 let what = format!("{what} `{}`", activation.rulebook.name());
                 LetterAbout { what: by(what, &activation.actor), ..LetterAbout::default() }
             }
-            Input::HistoryEnded { .. }
-            | Input::Mend { .. }
-            | Input::Erase { .. }
-            | Input::Unheld(_)
-            | Input::Tick => LetterAbout { what, ..LetterAbout::default() },
+            Input::Erase { erase, .. } => {
+                let what = match erase.number {
+                    Some(number) => format!("erasure `er-{number}`"),
+                    None => what,
+                };
+                let saga = erase.sagas.first().filter(|_| erase.sagas.len() == 1).cloned();
+                LetterAbout { what: by(what, &erase.actor), saga, ..LetterAbout::default() }
+            }
+            Input::HistoryEnded { .. } | Input::Mend { .. } | Input::Unheld(_) | Input::Tick => {
+                LetterAbout { what, ..LetterAbout::default() }
+            }
         }
     }
 
-    /// A proof opens a step to whoever has it, and people read what was refused.
-    fn forget_proof(&mut self) {
-        if self.kind != LetterKind::CalledBack {
-            return;
-        }
+    /// A proof opens a step to whoever has it, and a value by which sagas were found is to go with them: people read
+    /// what was refused.
+    fn forget_what_is_not_kept(&mut self) {
+        let path = match self.kind {
+            LetterKind::CalledBack => "/callback/proof",
+            LetterKind::Erase => "/field",
+            _ => return,
+        };
         if let Ok(mut said) = serde_json::from_str::<Value>(&self.body)
-            && let Some(callback) = said.get_mut("callback").and_then(Value::as_object_mut)
-            && callback.remove("proof").is_some()
+            && let Some(value) = said.pointer_mut(path)
         {
+            *value = Value::Null;
             self.body = said.to_string();
         }
     }
@@ -146,6 +155,7 @@ impl LetterKind {
             Self::Limit => "limits of a service",
             Self::Audit => "an entry of the audit",
             Self::Activate => "the activation of rulebook",
+            Self::Erase => "an erasure",
         }
     }
 }

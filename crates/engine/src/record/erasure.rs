@@ -98,6 +98,8 @@ pub struct ErasureRow {
     pub reason: Arc<str>,
     /// The field by which its sagas were found, if they were not named.
     pub field: Option<ErasedField>,
+    /// Of how many sagas; 0 if an older version has written it.
+    pub sagas: u64,
 }
 
 /// A field by whose value sagas were found. The value itself is not kept.

@@ -304,13 +304,6 @@ impl Node {
             match self.engine.home(&input) {
                 Home::Partition(partition) => self.keep_or_post(input, partition, inputs, turn),
                 Home::Here | Home::Case(_) => inputs.push(input),
-                Home::Everything if self.holdings.as_ref().is_some_and(Holdings::holds_all) => {
-                    inputs.push(input);
-                }
-                Home::Everything => {
-                    let why = "sagas of all nodes may be concerned, and only a node that holds them all can do this: have the others give back what they hold (`amends cluster drain`), and ask the one that is left";
-                    turn.reply(&input, Answer::Unavailable(why.to_owned()));
-                }
             }
         }
     }
@@ -338,7 +331,7 @@ impl Node {
         for input in std::mem::take(inputs) {
             let place = match self.engine.home(&input) {
                 Home::Case(id) => places.get(&id).copied(),
-                Home::Here | Home::Partition(_) | Home::Everything => None,
+                Home::Here | Home::Partition(_) => None,
             };
             match place {
                 Some(partition) => self.keep_or_post(input, partition, inputs, turn),

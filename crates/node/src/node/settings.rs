@@ -2,7 +2,7 @@
 //! before a rulebook became active is planned again.
 
 use super::{Node, Phase, Turn};
-use amends_engine::{Answer, Input, Partition, Settings};
+use amends_engine::{Answer, Input, Settings};
 
 impl Node {
     // What the driver says and asks, at any time.
@@ -67,10 +67,10 @@ impl Node {
         }
     }
 
-    /// What came of an input and is the seat's goes there.
-    pub(super) fn send_to_the_seat(&mut self, turn: &mut Turn) {
-        for input in std::mem::take(&mut turn.output.to_the_seat) {
-            self.post(&input, Partition::SEAT, turn);
+    /// What came of an input and is another partition's goes there.
+    pub(super) fn send_elsewhere(&mut self, turn: &mut Turn) {
+        for (partition, input) in std::mem::take(&mut turn.output.elsewhere) {
+            self.post(&input, partition, turn);
         }
     }
 }

@@ -110,7 +110,7 @@ impl Node {
         }
         turn.output = self.engine.take_output(self.moment);
         let writes = std::mem::take(&mut turn.output.writes);
-        self.send_to_the_seat(&mut turn);
+        self.send_elsewhere(&mut turn);
         self.settle_letters(&mut turn);
         if writes.is_empty() && turn.asks_nothing() {
             return self.release(turn);

@@ -323,10 +323,14 @@ async fn stored<S: Store>(supervisor: &Supervisor<S>) -> Result<BTreeMap<u64, Ar
 
 async fn load<S: Store>(supervisor: &Supervisor<S>) -> Result<Jobs, Problem> {
     let jobs = stored(supervisor).await?;
+    let before = match supervisor.store().is_shared() {
+        true => "the seat has gone to another node, or the supervisor was restarted",
+        false => "the supervisor was restarted",
+    };
     for job in jobs.values().filter(|job| job.is_wanted()) {
         job.change(|view| {
             view.state = BulkState::Stopped;
-            view.why = Some("the supervisor was restarted; start it again to go on".to_owned());
+            view.why = Some(format!("{before}; start it again to go on"));
             view.ended_at = Some(SystemClock.now());
             view.progress.waiting = 0;
         });

@@ -6,7 +6,7 @@ use super::filters::{Asked, Paging};
 use super::openapi::{Answered, JSON, Told};
 use super::parameters::Text;
 use super::path::Id;
-use super::{ApiError, App};
+use super::{ApiError, App, erasing_anywhere};
 use crate::access::Caller;
 use crate::views;
 use amends_api::{
@@ -301,14 +301,23 @@ pub(crate) async fn carry_out<S: Store>(
     if found.sagas.is_empty() {
         return Err(ApiError::not_found("no saga holds that value in that field"));
     }
+    let sagas: Vec<SagaId> = found.sagas.into_iter().collect();
+    let is_shared = app.supervisor.store().is_shared();
+    if is_shared {
+        erasing_anywhere::check(app, &sagas, wanted.when_settled).await?;
+    }
     let erase = Erase {
-        sagas: found.sagas.into_iter().collect(),
+        number: None,
+        sagas,
         field: wanted.field.map(|field| (field.name, field.value)),
         when_settled: wanted.when_settled,
         actor,
         reason: wanted.reason.into(),
     };
     let number = app.supervisor.erase(erase).await?;
+    if is_shared {
+        erasing_anywhere::wait(app, number).await?;
+    }
     let (_, erased) = stored(app, number).await?;
     app.bulks.forget(&erased.iter().filter_map(|row| row.case).collect());
     Ok(number)

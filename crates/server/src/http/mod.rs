@@ -13,6 +13,7 @@ mod bulk;
 mod cases;
 mod document;
 mod doubts;
+mod erasing_anywhere;
 mod erasures;
 mod events;
 mod export;

@@ -27,7 +27,7 @@ pub(crate) fn case_erasure(erasure: &Erasure, with_digests: bool) -> CaseErasure
 /// An erasure of a list.
 pub(crate) fn listed_erasure(listed: ListedErasure) -> ErasureView {
     let ListedErasure { row, sagas, waiting } = listed;
-    let ErasureRow { number, at, actor, reason, field } = row;
+    let ErasureRow { number, at, actor, reason, field, sagas: of } = row;
     ErasureView {
         id: erasure_id(number),
         at,
@@ -36,8 +36,9 @@ pub(crate) fn listed_erasure(listed: ListedErasure) -> ErasureView {
         address: actor.address.as_deref().map(str::to_owned),
         reason: reason.to_string(),
         field: field.map(|field| field.name),
-        sagas,
+        sagas: of.max(sagas),
         waiting,
+        not_yet: of.saturating_sub(sagas),
     }
 }
 

@@ -389,6 +389,7 @@ impl Commands {
             actor: act("any", None, None).actor,
             reason: "asked for by mail".into(),
             field: None,
+            sagas: 1,
         })));
         writes.push(Write::Erased(Box::new(ErasedRow {
             erasure: self.erasures,

@@ -24,6 +24,7 @@ fn erasure(number: u64) -> Write {
         actor: act("any", None, None).actor,
         reason: "asked for by mail".into(),
         field: Some(ErasedField::of("customer", "ann", "n-1".to_owned())),
+        sagas: 2,
     }))
 }
 
@@ -44,11 +45,11 @@ fn erased(number: u64, case: u64, done: bool, values: &[&str]) -> Write {
 /// Numbers go on over a restart.
 pub async fn the_last_erasure_is_told(place: &impl Place) {
     let store = Held::of(place).await;
-    assert_eq!(store.load().await.expect("loads").last_erasure, 0);
+    assert_eq!(store.load().await.expect("loads").settings.last_erasure, 0);
     store.commit(vec![erasure(1)]).await.expect("commits");
     store.commit(vec![erasure(2), erased(2, 7, false, &[])]).await.expect("commits");
     drop(store);
-    assert_eq!(Held::of(place).await.load().await.expect("loads").last_erasure, 2);
+    assert_eq!(Held::of(place).await.load().await.expect("loads").settings.last_erasure, 2);
 }
 
 /// What was asked for and what became of it is there as it was written, the newest first.

@@ -67,7 +67,8 @@ pub use status::{LeasesSeen, PostgresSeen, TableSeen};
 
 use crate::closing::Closing;
 use crate::{
-    Call, Calls, ClusterSeen, Hearing, LetterId, LetterMark, Letters, LettersRead, Listening, NodeSeen, Nodes, PermitsHeld, PermitsWanted,
+    Call, Calls, ClusterSeen, Hearing, LetterId, LetterMark, Letters, LettersRead, Listening,
+    NodeSeen, Nodes, PermitsHeld, PermitsWanted,
     roles::{names::*, roles},
     threads::{Reading, Writing},
 };

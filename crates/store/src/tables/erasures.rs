@@ -42,13 +42,16 @@ struct ErasureState {
     reason: Arc<str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     field: Option<ErasedField>,
+    #[serde(default)]
+    sagas: u64,
 }
 
 /// Keeps an erasure.
 pub(crate) fn put(conn: &dyn Tables, row: &ErasureRow) -> Result<(), StoreError> {
     let Actor { name, principal, address } = row.actor.clone();
     let (reason, field) = (Arc::clone(&row.reason), row.field.clone());
-    let state = ErasureState { by: name, principal, address, reason, field };
+    let sagas = row.sagas;
+    let state = ErasureState { by: name, principal, address, reason, field, sagas };
     let state = to_json(&state, || format!("erasure {}", row.number))?;
     let sql = "INSERT INTO erasures (number, at, state) VALUES (?1, ?2, ?3)
                ON CONFLICT (number) DO UPDATE SET at = excluded.at, state = excluded.state";
@@ -146,9 +149,9 @@ pub(crate) fn last(conn: &dyn Tables) -> Result<u64, StoreError> {
 fn erasure_row(row: &dyn Columns) -> Result<ErasureRow, StoreError> {
     let number = column::<i64>(row, 0)?.cast_unsigned();
     let state: ErasureState = json(row, 2, &|| format!("erasure {number}"))?;
-    let ErasureState { by, principal, address, reason, field } = state;
+    let ErasureState { by, principal, address, reason, field, sagas } = state;
     let actor = Actor { name: by, principal, address };
-    Ok(ErasureRow { number, at: moment(row, 1)?, actor, reason, field })
+    Ok(ErasureRow { number, at: moment(row, 1)?, actor, reason, field, sagas })
 }
 
 fn erased_row(row: &dyn Columns) -> Result<ErasedRow, StoreError> {

@@ -232,9 +232,8 @@ fn load_rest(conn: &dyn Tables, unreadable: Vec<UnreadableRow>) -> Result<Loaded
         row: "the salt".to_owned(),
         what: "it is missing".to_owned(),
     })?;
-    let last_erasure = erasures::last(conn)?;
     let settings = settings_with(conn, unreadable)?;
-    Ok(Loaded { last_erasure, salt, clock: clock.map(Timestamp), settings, ..Loaded::default() })
+    Ok(Loaded { salt, clock: clock.map(Timestamp), settings, ..Loaded::default() })
 }
 
 /// Reads what belongs to no saga.
@@ -278,6 +277,7 @@ fn settings_with(
         services,
         strangers,
         rule_holds,
+        last_erasure: erasures::last(conn)?,
         unreadable,
         broken_services,
         broken_rule_holds,
