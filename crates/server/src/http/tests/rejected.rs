@@ -4,12 +4,16 @@ use super::desk::{Desk, send_form};
 use crate::Withheld;
 use crate::retention::look_at_rejected;
 use crate::shell::DriverOptions;
-use amends_api::{RejectedId, RejectedWay};
-use amends_protocol::{ProblemCode, REPORT_TYPE, Timestamp};
+use amends_api::{RejectedId, RejectedWay, StepAct};
+use amends_engine::{Input, Letter, LetterId, Partition};
+use amends_protocol::{
+    CaseId, ProblemCode, REPORT_TYPE, Report, ReportData, SagaId, StepId, Timestamp,
+};
 use amends_rulebook::Rulebook;
 use amends_store::{Rejected, RejectedLimits, RejectedRow};
 use axum::http::StatusCode;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 
 const CARD: &str = "4111-1111-1111-1111";
@@ -64,6 +68,70 @@ fn good(number: u32) -> RejectedRow {
 
 fn retry() -> Value {
     json!({ "act": "retry", "reason": "it can be read by now" })
+}
+
+/// What a node had taken in and another one refused.
+fn letter(number: u32, input: &Input) -> RejectedRow {
+    let letter = Letter::of(input, LetterId(number.into()), Partition(7)).expect("a letter");
+    RejectedRow {
+        id: format!("letter/{}", letter.id),
+        way: RejectedWay::Node,
+        place: format!("letter {} of node `b`: {}", letter.id, letter.about().what),
+        headers: vec![("kind".to_owned(), letter.kind.as_str().to_owned())],
+        ..row(number, ProblemCode::Conflict, &letter.body)
+    }
+}
+
+#[tokio::test]
+async fn what_a_service_had_brought_to_the_wrong_node_is_handed_in_anew() {
+    let desk = Desk::open().await;
+    let said = json!({ "code": "failed", "action": "place" });
+    let report = Report {
+        id: "r-1".to_owned(),
+        source: "order".to_owned(),
+        saga_id: SagaId::new("order-1").expect("valid"),
+        time: None,
+        traceparent: None,
+        data: serde_json::from_value::<ReportData>(said).expect("data of a report"),
+    };
+    let (report, ticket) = (Arc::new(report), 1);
+    let report = Input::Report { report, known_in: None, ticket };
+    let saga = SagaId::new("order-9").expect("valid");
+    let ended = Input::SagaEnded { saga, ticket };
+    let act = StepAct::Approve { reason: "it is right".to_owned() };
+    let step = StepId { case: CaseId(1), ordinal: 1, tag: 7, part: None };
+    let approved = Input::StepAct { step, act, actor: "kim".into(), bulk: None, ticket };
+    let rows = [letter(1, &report), letter(2, &ended), letter(3, &approved)];
+    let named = rows.clone().map(|row| row.id.trim_start_matches("letter/").to_owned());
+    let mut paths = Vec::new();
+    for row in rows {
+        paths.push(reject(&desk, row).await);
+    }
+    let told = desk.get(&format!("/v1/letters/{}", named[0])).await.body;
+    assert_eq!((&told["state"], &told["code"]), (&json!("refused"), &json!("conflict")), "{told}");
+    let reply = desk.post(&format!("{}/acts", paths[0]), &retry()).await;
+    assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
+    assert!(reply.body["caseId"].is_string() && reply.body["left"] == 2, "{reply:?}");
+    let told = desk.get(&format!("/v1/letters/{}", named[0])).await.body;
+    assert_eq!(told["state"], "gone");
+
+    let reply = desk.post(&format!("{}/acts", paths[1]), &retry()).await;
+    assert_eq!(reply.problem(), "conflict", "it never began: {reply:?}");
+    let reply = desk.post(&format!("{}/acts", paths[2]), &retry()).await;
+    assert!(reply.problem() == "conflict" && reply.detail().contains("does anew"), "{reply:?}");
+    let shown = desk.get(&paths[2]).await.body;
+    assert_eq!(shown["way"], "node");
+    assert!(shown["place"].as_str().is_some_and(|place| place.contains("by kim")), "{shown}");
+    let page = desk.get("/rejected?way=node").await;
+    assert!(page.body.as_str().expect("a page").contains("`approve` of step"), "{page:?}");
+}
+
+#[tokio::test]
+async fn of_a_letter_that_is_not_there_nothing_is_kept() {
+    let desk = Desk::open().await;
+    let told = desk.get("/v1/letters/01234567-89ab-cdef-0123-456789abcdef").await;
+    assert_eq!((told.status, &told.body["state"]), (StatusCode::OK, &json!("gone")));
+    assert_eq!(desk.get("/v1/letters/17").await.problem(), "not-found");
 }
 
 #[tokio::test]
