@@ -42,12 +42,14 @@ pub struct Letter {
     pub partition: Partition,
     /// What it says.
     pub kind: LetterKind,
-    /// JSON, 1 MiB at most.
+    /// JSON, as long as its kind may be.
     pub body: String,
 }
 
-/// Most bytes of a letter's body.
-pub const LETTER_BYTES: usize = 1 << 20;
+/// Most bytes of a letter's body, but of one with the sources of a rulebook: of those as many as the API takes, and as
+/// much again for what JSON adds.
+const LETTER_BYTES: usize = 1 << 20;
+const SOURCES_BYTES: usize = 32 << 20;
 
 /// What a letter says. Its word is stored, so it never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -123,6 +125,17 @@ impl LetterKind {
             Self::Audit => "audit",
             Self::Activate => "activate",
             Self::Erase => "erase",
+        }
+    }
+}
+
+impl LetterKind {
+    /// Most bytes of its body.
+    #[must_use]
+    pub const fn most_bytes(self) -> usize {
+        match self {
+            Self::Activate => SOURCES_BYTES,
+            _ => LETTER_BYTES,
         }
     }
 }

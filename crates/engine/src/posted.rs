@@ -7,8 +7,7 @@ mod seat;
 pub use refused::{LetterAbout, RefusedLetter};
 
 use crate::{
-    Actor, Erase, Input, LETTER_BYTES, Letter, LetterId, LetterKind, Partition, StepReading,
-    StepResult, Ticket,
+    Actor, Erase, Input, Letter, LetterId, LetterKind, Partition, StepReading, StepResult, Ticket,
 };
 use amends_api::{CaseAct, QuestionAct, QuestionId, StepAct};
 use amends_protocol::{
@@ -84,8 +83,13 @@ struct Erased {
 pub enum NoLetter {
     /// Only who holds what it is about can take it: a result that is not final, a mended case.
     NotByLetter,
-    /// It has so many bytes, more than [`LETTER_BYTES`].
-    TooLong(usize),
+    /// It has so many bytes, more than its kind may have.
+    TooLong {
+        /// So many.
+        bytes: usize,
+        /// So many it may have.
+        most: usize,
+    },
 }
 
 impl Letter {
@@ -95,8 +99,9 @@ impl Letter {
     /// When it can't go as a letter.
     pub fn of(input: &Input, id: LetterId, partition: Partition) -> Result<Self, NoLetter> {
         let (kind, body) = Self::said(input).ok_or(NoLetter::NotByLetter)?;
-        match body.len() > LETTER_BYTES {
-            true => Err(NoLetter::TooLong(body.len())),
+        let (bytes, most) = (body.len(), kind.most_bytes());
+        match bytes > most {
+            true => Err(NoLetter::TooLong { bytes, most }),
             false => Ok(Self { id, partition, kind, body }),
         }
     }

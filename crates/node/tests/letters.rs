@@ -25,7 +25,7 @@ fn a_refusal_is_kept_in_the_commit_that_deletes_its_letter() {
     assert_eq!(*answered, letter);
     let refused = store.rows.refused_letter(letter).expect("it is kept");
     assert_eq!((refused.code, &refused.detail), (ProblemCode::NotFound, why));
-    assert_eq!(refused.letter.about().saga, Some(saga));
+    assert_eq!(refused.about.saga.as_ref(), Some(&saga));
     assert!(store.letters.is_empty());
 }
 

@@ -4,8 +4,7 @@ mod rig;
 
 use amends_api::{AuditActName, CaseState, QuestionAct, QuestionId, StrangerAct};
 use amends_engine::{
-    Activation, Answer, Erase, HoldScope, Input, LETTER_BYTES, LetterKind, NewLimits, Partition,
-    Replaces, Ticket,
+    Activation, Answer, Erase, HoldScope, Input, LetterKind, NewLimits, Partition, Replaces, Ticket,
 };
 use amends_protocol::SagaId;
 use amends_rulebook::Rulebook;
@@ -189,10 +188,19 @@ fn a_version_that_drops_what_cases_of_other_nodes_need_is_refused() {
 }
 
 #[test]
-fn a_version_that_is_too_long_to_be_handed_on_is_refused_in_words() {
-    let (mut store, _, mut two) = seated();
-    let long = format!("{TWO}{}", "# longer\n".repeat(LETTER_BYTES / 8));
+fn a_long_version_is_handed_on_and_what_is_too_long_is_refused_in_words() {
+    let (mut store, mut one, mut two) = seated();
+    let long = format!("{TWO}{}", "# longer\n".repeat(1 << 17));
     let said = two.give(activation(&long));
+    two.run(&mut store);
+    assert!(matches!(two.answers.get(&said), Some(Answer::Posted(_))), "{:?}", two.answers);
+    one.node.mail(Partition::SEAT);
+    one.run(&mut store);
+    assert_eq!(one.made, [1]);
+
+    let (act, actor, reason) = (AuditActName::Hold, "kim".into(), "".into());
+    let detail = serde_json::json!({ "why": "longer ".repeat(1 << 18) });
+    let said = two.give(|ticket| Input::Audit { act, actor, reason, detail, ticket });
     two.run(&mut store);
     let Some(Answer::Invalid(why)) = two.answers.get(&said) else { panic!("{:?}", two.answers) };
     assert!(why.starts_with("the seat is held by another node, and this is too long"), "{why}");
@@ -329,5 +337,5 @@ fn a_saga_that_its_holder_does_not_know_is_told_to_people_and_the_others_go() {
     let refused = one.answered.iter().find_map(|(id, _)| store.rows.refused_letter(*id));
     let refused = refused.expect("it is kept");
     assert!(refused.detail.contains(&strange), "{}", refused.detail);
-    assert_eq!(refused.letter.about().what, "erasure `er-1` by kim");
+    assert_eq!(refused.about.what, "erasure `er-1` by kim");
 }

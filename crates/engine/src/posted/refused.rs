@@ -11,8 +11,10 @@ const DETAIL_BYTES: usize = 4 << 10;
 /// A letter that was refused for good.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RefusedLetter {
-    /// The letter, as it may be kept: a callback without its proof.
+    /// The letter, as it may be kept: a callback without its proof, an activation without its sources.
     pub letter: Letter,
+    /// What it said of itself.
+    pub about: LetterAbout,
     /// Why.
     pub code: ProblemCode,
     /// Why, in words.
@@ -40,9 +42,10 @@ impl RefusedLetter {
     /// A letter, and why it was refused.
     #[must_use]
     pub fn new(mut letter: Letter, (code, why): (ProblemCode, &str), at: Timestamp) -> Self {
+        let about = letter.about();
         letter.forget_what_is_not_kept();
         let detail = why[..why.floor_char_boundary(DETAIL_BYTES)].to_owned();
-        Self { letter, code, detail, at }
+        Self { letter, about, code, detail, at }
     }
 }
 
@@ -116,11 +119,12 @@ impl Letter {
     }
 
     /// A proof opens a step to whoever has it, and a value by which sagas were found is to go with them: people read
-    /// what was refused.
+    /// what was refused. The sources of a rulebook are long, and whoever wanted them active has them.
     fn forget_what_is_not_kept(&mut self) {
         let path = match self.kind {
             LetterKind::CalledBack => "/callback/proof",
             LetterKind::Erase => "/field",
+            LetterKind::Activate => "/what/sources",
             _ => return,
         };
         if let Ok(mut said) = serde_json::from_str::<Value>(&self.body)
@@ -234,7 +238,7 @@ mod tests {
         let why = (ProblemCode::Unproven, "the proof is wrong");
         let refused = RefusedLetter::new(whole.clone(), why, Timestamp(1));
         assert!(whole.body.contains("sesame") && !refused.letter.body.contains("sesame"));
-        assert_eq!(refused.letter.about(), whole.about());
+        assert_eq!(refused.about, whole.about());
     }
 
     #[test]

@@ -164,7 +164,7 @@ fn activation(what: Version, by: By, reason: Arc<str>) -> Result<Activation, Str
 mod tests {
     use super::super::NoLetter;
     use super::*;
-    use crate::{Actor, LETTER_BYTES, LetterId, Partition};
+    use crate::{Actor, LetterId, Partition};
     use amends_rulebook::Rulebook;
     use serde_json::json;
 
@@ -250,9 +250,14 @@ rules: [{ on: \"*/*\", compensate: [a.x] }]
     }
 
     #[test]
-    fn what_is_too_long_for_a_letter_says_how_long_it_is() {
-        let comment = "# longer\n".repeat(LETTER_BYTES / 8);
-        let long = letter(&activate(&format!("{SHOP}{comment}"), Replaces::Any));
-        assert!(matches!(long, Err(NoLetter::TooLong(bytes)) if bytes > LETTER_BYTES), "{long:?}");
+    fn a_version_may_be_as_long_as_the_api_takes_it_and_all_else_has_a_megabyte() {
+        let long = "# longer\n".repeat(1 << 17);
+        let whole = letter(&activate(&format!("{SHOP}{long}"), Replaces::Any)).expect("a letter");
+        assert!(whole.body.len() > 1 << 20);
+        let (act, detail) = (AuditActName::Activate, json!({ "a": long }));
+        let (actor, reason, ticket) = (kim(), "because".into(), 1);
+        let told = letter(&Input::Audit { act, actor, reason, detail, ticket });
+        let Err(NoLetter::TooLong { bytes, most }) = told else { panic!("{told:?}") };
+        assert!(bytes > most && most == 1 << 20, "{bytes} of {most}");
     }
 }

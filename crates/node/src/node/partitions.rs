@@ -4,14 +4,15 @@ use super::{Node, Phase, Turn};
 use crate::holdings::Holdings;
 use crate::need::{Fault, Need, StoreFault, TurnedAway};
 use amends_engine::{
-    Adopted, Answer, Home, Input, LETTER_BYTES, Lease, Letter, LetterId, LettersRead, LookupResult,
-    NoLetter, OpenPlace, Partition, RefusedLetter, Ticket,
+    Adopted, Answer, Home, Input, Lease, Letter, LetterId, LettersRead, LookupResult, NoLetter,
+    OpenPlace, Partition, RefusedLetter, Ticket,
 };
 use amends_protocol::{CaseId, SagaId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Letters of one partition that are read at once.
+/// Letters of one partition that are read at once; of the seat, where each may be a whole rulebook.
 const LETTERS: usize = 200;
+const LETTERS_OF_SEAT: usize = 8;
 
 /// Tickets of letters have this bit, and those of whoever waits have not.
 const OF_LETTERS: Ticket = 1 << 63;
@@ -106,7 +107,8 @@ impl Node {
         for (partition, held) in holdings.iter_mut() {
             if let Some(mark) = held.inbox.read(now) {
                 self.phase = Phase::ReadingInbox(partition);
-                return Some(Need::Letters(partition, mark, LETTERS));
+                let most = if partition == Partition::SEAT { LETTERS_OF_SEAT } else { LETTERS };
+                return Some(Need::Letters(partition, mark, most));
             }
         }
         let lease = holdings.next_new()?;
@@ -371,8 +373,8 @@ impl Node {
             Err(NoLetter::NotByLetter) => Answer::Unavailable(format!(
                 "{partition} is held by another node, which alone can do this: ask that one (`amends cluster status` tells which)"
             )),
-            Err(NoLetter::TooLong(bytes)) => Answer::Invalid(format!(
-                "{partition} is held by another node, and this is too long to be handed on: {bytes} bytes, of {LETTER_BYTES} at most; hand it to that one (`amends cluster status` tells which)"
+            Err(NoLetter::TooLong { bytes, most }) => Answer::Invalid(format!(
+                "{partition} is held by another node, and this is too long to be handed on: {bytes} bytes, of {most} at most; hand it to that one (`amends cluster status` tells which)"
             )),
         };
         turn.reply(input, answer);

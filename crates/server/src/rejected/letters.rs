@@ -81,8 +81,7 @@ pub(super) async fn again<S: Store>(
             return Err(Problem::new(ProblemCode::Conflict, detail));
         }
         None => {
-            let detail =
-                "this version can't read it; let the version that wrote it do so, or discard it";
+            let detail = "it can't be read as it is kept: have it done anew by whoever wanted it, or discard it";
             return Err(Problem::new(ProblemCode::Conflict, detail));
         }
     })

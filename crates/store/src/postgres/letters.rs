@@ -9,7 +9,6 @@ use super::{
 use crate::{
     Letter, LetterId, LetterMark, LettersRead, Partition, StoreError, letters::LETTERS_LIMIT,
 };
-use amends_engine::LETTER_BYTES;
 use sqlx::postgres::PgRow;
 
 const DOING: &str = "read letters";
@@ -44,11 +43,12 @@ impl Posted {
     pub(super) fn of(letters: &[&Letter]) -> Result<Self, StoreError> {
         let mut posted = Self::default();
         for letter in letters {
-            if letter.body.len() > LETTER_BYTES {
+            let most = letter.kind.most_bytes();
+            if letter.body.len() > most {
                 return Err(StoreError::Unstorable {
                     row: format!("letter `{}`", letter.id),
                     case: None,
-                    what: format!("it is longer than {LETTER_BYTES} bytes"),
+                    what: format!("it is longer than {most} bytes"),
                 });
             }
             posted.ids.push(letter.id.to_string());

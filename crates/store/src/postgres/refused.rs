@@ -7,7 +7,7 @@ use crate::{
     tables::{rejected, written::WRITING},
 };
 use amends_api::RejectedWay;
-use amends_engine::{LetterAbout, RefusedLetter};
+use amends_engine::RefusedLetter;
 use amends_protocol::Timestamp;
 
 /// What the store knows of a letter, and the saga of the case that it names.
@@ -20,18 +20,17 @@ type Left = (Option<String>, i64, Option<String>);
 
 /// Keeps a letter that was refused, as long as it is there.
 pub(super) fn keep(session: &Session, refused: &RefusedLetter) -> Result<(), StoreError> {
-    let about = refused.letter.about();
-    let case = about.case.map(|case| case.0.cast_signed());
+    let case = refused.about.case.map(|case| case.0.cast_signed());
     let left = session.run(async |line| {
         let ask = sqlx::query_as::<_, Left>(LEFT).bind(refused.letter.id.to_string());
         ask.bind(case).fetch_optional(line).await
     });
     let left = left.map_err(database(WRITING))?;
-    rejected::insert(session, &row(refused, about, left)).map(drop)
+    rejected::insert(session, &row(refused, left)).map(drop)
 }
 
-fn row(refused: &RefusedLetter, about: LetterAbout, left: Option<Left>) -> RejectedRow {
-    let RefusedLetter { letter, code, detail, at } = refused;
+fn row(refused: &RefusedLetter, left: Option<Left>) -> RejectedRow {
+    let RefusedLetter { letter, about, code, detail, at } = refused;
     let (node, sent_at, saga) = left.map_or_else(Default::default, |(node, sent_at, saga)| {
         (node, Some(Timestamp(sent_at)), saga)
     });
@@ -42,9 +41,9 @@ fn row(refused: &RefusedLetter, about: LetterAbout, left: Option<Left>) -> Rejec
         id: place_of_letter(letter.id),
         way: RejectedWay::Node,
         place: format!("letter {}{of_node}: {}", letter.id, about.what),
-        source: about.source,
-        event_id: about.event_id,
-        saga: about.saga.map(|saga| saga.to_string()).or(saga),
+        source: about.source.clone(),
+        event_id: about.event_id.clone(),
+        saga: about.saga.as_ref().map(ToString::to_string).or(saga),
         code: *code,
         detail: detail.clone(),
         headers: headers.map(|(name, value)| (name.to_owned(), value)).collect(),
