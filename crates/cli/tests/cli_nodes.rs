@@ -384,7 +384,8 @@ fn a_bulk_act_stops_when_the_seat_moves() {
     assert!(stopped["why"].as_str().is_some_and(|why| why.contains("seat")), "{stopped}");
     shop.billing.answer_with(200);
     next.run(&["services", "resume", "billing", "--reason", "it is over"]).exits(0);
-    next.run(&["bulk", "start", "b-1", "--reason", "go on"]).exits(0);
+    // Of the first wave nobody knew what had become of it: its step goes by itself once the service is resumed.
+    next.run(&["bulk", "start", "b-1", "--reason", "go on"]);
     shop.settle(6);
     let retried = "SELECT count(*) FROM amends.acts WHERE act = 'retry'";
     assert_eq!(shop.server.sql(&shop.database, retried), "6", "each once");
