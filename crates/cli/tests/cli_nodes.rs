@@ -355,6 +355,26 @@ fn an_erasure_may_be_asked_for_at_any_node_and_reaches_the_sagas_of_all() {
     nodes[0].run(&["audit", "verify"]).exits(0);
 }
 
+#[test]
+fn whoever_sets_something_hears_which_nodes_have_yet_to_read_it() {
+    let shop = Shop::open(PostgresServer::shared());
+    let nodes = shop.three();
+    let seat =
+        shop.server.sql(&shop.database, "SELECT owner FROM amends.lease WHERE partition = 64");
+    let frozen = (place(&seat) + 1) % 3;
+    let name = ["a", "b", "c"][frozen];
+    nodes[frozen].signal("STOP");
+    // It counts as one that lives, however long this takes.
+    let lives = "alive_until = clock_timestamp() + interval '1 hour'";
+    shop.server.sql(&shop.database, &format!("UPDATE amends.node SET {lives} WHERE id = '{name}'"));
+    let pause = ["services", "pause", "billing", "--reason", "maintenance"];
+    let said = nodes[place(&seat)].run(&pause).exits(0);
+    let late = format!("go by it as soon as they have: {name}\n");
+    assert!(said.stderr.contains(&late), "{said:?}");
+    nodes[frozen].signal("CONT");
+    shop.until("SELECT bool_and(settings_seen = (SELECT value FROM amends.marks WHERE name = 'settings')) FROM amends.node");
+}
+
 /// A bulk act lets nothing more go once the seat is another's, as after a restart; who has it now goes on when told.
 #[test]
 fn a_bulk_act_stops_when_the_seat_moves() {

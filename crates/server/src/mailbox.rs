@@ -67,7 +67,9 @@ pub(crate) struct Shared {
     pub(crate) held: Mutex<Arc<BTreeSet<Partition>>>,
     /// Who holds the seat of it, as the last look has found.
     pub(crate) seat_at: Mutex<Option<String>>,
-    /// Partitions for which too many letters wait.
+    /// How many letters may wait for a partition.
+    pub(crate) letters: u64,
+    /// Partitions for which more wait.
     pub(crate) crowded: Mutex<BTreeSet<Partition>>,
 }
 

@@ -27,7 +27,7 @@ use amends_node::{
     Released, StoreFault, TurnedAway,
 };
 use amends_protocol::Timestamp;
-use amends_store::{RejectedLimits, Store, StoreError};
+use amends_store::{LETTERS_LIMIT, RejectedLimits, Store, StoreError};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -62,6 +62,8 @@ pub struct DriverOptions {
     pub trust_after: Duration,
     /// How many messages of brokers may lie there that could not be taken.
     pub rejected: RejectedLimits,
+    /// How many letters may wait for a partition before reports for it are refused, where nodes share the store.
+    pub letters: u64,
 }
 
 impl Default for DriverOptions {
@@ -75,6 +77,7 @@ impl Default for DriverOptions {
             objective: None,
             trust_after: Duration::from_secs(600),
             rejected: RejectedLimits::default(),
+            letters: LETTERS_LIMIT,
         }
     }
 }
@@ -136,6 +139,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         let shared = Arc::new(Shared {
             memory: MemoryGauge::new(memory),
             rejected: RejectedShown::new(store.rejected_count().await?, options.rejected),
+            letters: options.letters,
             ..Shared::default()
         });
         let beating = Beating::begin(store.clone(), clock.clone(), Arc::clone(&shared));

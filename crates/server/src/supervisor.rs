@@ -31,7 +31,7 @@ use amends_protocol::{
     SagaId, StepId,
 };
 use amends_rulebook::Rulebook;
-use amends_store::{LETTERS_LIMIT, Store};
+use amends_store::Store;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
@@ -518,9 +518,7 @@ impl<S: Store> Supervisor<S> {
         };
         let crowded = self.inner.shared.crowded.lock().unwrap_or_else(PoisonError::into_inner);
         crowded.contains(&Partition::of(saga)).then(|| {
-            let why = format!(
-                "more than {LETTERS_LIMIT} letters wait for whoever works on this saga; try again shortly"
-            );
+            let why = "too many letters wait for whoever works on this saga; try again shortly";
             Problem::new(ProblemCode::Overloaded, why)
         })
     }

@@ -110,6 +110,7 @@ impl Config {
             resident_bytes: None,
             trust_after: read.duration("clock.trust_after"),
             rejected: rejected(&mut read),
+            ..DriverOptions::default()
         };
         let http = http_limits(&mut read);
         let outbound = outbound::read(&mut read);

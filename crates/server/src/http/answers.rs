@@ -145,4 +145,14 @@ mod tests {
         let none = Merged::of(NoContent, &[]).into_response();
         assert!(none.headers().is_empty());
     }
+
+    #[test]
+    fn an_answer_names_the_nodes_that_have_yet_to_read_what_was_set() {
+        let answer = |late: &[&str]| {
+            let late = NotSeenBy(late.iter().map(|name| (*name).to_owned()).collect());
+            Set(late, Rows::<u8>(Vec::new())).into_response()
+        };
+        assert_eq!(answer(&["b", "c"]).headers()[NOT_SEEN_BY], "b, c");
+        assert!(!answer(&[]).headers().contains_key(NOT_SEEN_BY));
+    }
 }

@@ -12,7 +12,7 @@ use crate::shares::partitions;
 use crate::sharing::Heard;
 use amends_engine::{Answer, Batch, Lease, LetterId, Loaded, Partition};
 use amends_node::Done;
-use amends_store::{Call, LETTERS_LIMIT, LetterAnswered, Store, StoreError};
+use amends_store::{Call, LetterAnswered, Store, StoreError};
 use std::sync::{Arc, PoisonError};
 use tokio::sync::oneshot;
 
@@ -26,7 +26,8 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         let Some(look) = look else { return };
         shares.trust(look.since);
         *self.shared.seat_at.lock().unwrap_or_else(PoisonError::into_inner) = look.seat_at;
-        let crowded = look.letters.iter().filter(|(_, letters)| *letters > LETTERS_LIMIT);
+        let most = self.shared.letters;
+        let crowded = look.letters.iter().filter(|(_, letters)| *letters > most);
         *self.shared.crowded.lock().unwrap_or_else(PoisonError::into_inner) =
             crowded.map(|(partition, _)| *partition).collect();
         self.node.raise_numbers(look.highest);

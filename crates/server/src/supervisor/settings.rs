@@ -52,3 +52,27 @@ async fn not_seen_by(store: &impl Nodes, version: u64, wait: Duration) -> Vec<St
         tokio::time::sleep(LOOK).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nodes::tests::node;
+    use amends_store::{NodeSeen, StoreError};
+
+    #[derive(Clone)]
+    struct Seen(Vec<NodeSeen>);
+
+    impl Nodes for Seen {
+        async fn nodes(&self) -> Result<Vec<NodeSeen>, StoreError> {
+            Ok(self.0.clone())
+        }
+    }
+
+    #[tokio::test]
+    async fn who_lives_and_has_not_read_what_was_set_is_named() {
+        let of = |name, settings, is_alive| NodeSeen { settings, is_alive, ..node(name, 0..10) };
+        let seen = Seen(vec![of("a", 3, true), of("b", 2, true), of("c", 1, false)]);
+        let late = async |version| not_seen_by(&seen, version, Duration::ZERO).await;
+        assert_eq!((late(3).await, late(2).await), (vec!["b".to_owned()], vec![]));
+    }
+}
