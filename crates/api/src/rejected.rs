@@ -1,5 +1,5 @@
-//! What came and could not be taken, for people: messages of a broker, and what one node left for another. Where each came
-//! from, why it was not taken, and what to do about it.
+//! What came and could not be taken, for people: messages of a broker, and what one node left for another. Where each
+//! came from, why it was not taken, and what to do about it.
 
 use crate::RejectedWay;
 use amends_protocol::{CaseId, InvalidName, Timestamp};

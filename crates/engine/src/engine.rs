@@ -20,8 +20,6 @@ mod settings;
 mod spilling;
 mod strangers;
 
-pub use erasures::KeptFromErasing;
-
 use crate::act::ActBy;
 use crate::attempt;
 use crate::case::Case;

@@ -4,16 +4,22 @@
 
 use crate::case::Case;
 use crate::{
-    AttemptRow, CaseRow, ErasedRow, Gone, GoneDigest, ReportRole, ReportRow, StepRow, StoredCase,
+    Answer, AttemptRow, CaseRow, ErasedRow, Gone, GoneDigest, ReportRole, ReportRow, StepRow,
+    StoredCase,
 };
 use amends_api::{AuditActName, QuestionKind};
-use amends_protocol::{CaseId, Evidence, ReportData, Timestamp};
+use amends_protocol::{CaseId, Evidence, ReportData, SagaId, Timestamp};
 use amends_rulebook::{SecretFields, SecretValues};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// Most sagas of one erasure: its commit holds all their rows.
 pub const ERASE_LIMIT: usize = 500;
+
+/// Sagas that a refusal names.
+const NAMED: usize = 5;
+
+pub(crate) const UNDER_WAY: &str = "is under way: what it announced is needed if it misses its deadline; erase it when it has ended";
 
 /// Business data that was taken out of a row, by the names of their places.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -278,4 +284,44 @@ pub(crate) fn erase_announced(
     let mut eraser = Eraser { gone: Gone::with(nonce), ..Eraser::default() };
     eraser.take("saga".to_owned(), &taken);
     (eraser.gone, eraser.values)
+}
+
+fn named(sagas: &[SagaId]) -> String {
+    let names: Vec<String> = sagas.iter().take(NAMED).map(|saga| format!("`{saga}`")).collect();
+    let more = sagas.len().saturating_sub(NAMED);
+    match more {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
+    }
+}
+
+/// Sagas whose business data can't go now, by why.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeptFromErasing {
+    /// There is no case and no announcement of them.
+    pub unknown: Vec<SagaId>,
+    /// They have announced themselves, and have yet to end.
+    pub under_way: Vec<SagaId>,
+    /// Their case is not settled, and nobody said that they go as soon as it is.
+    pub open: Vec<SagaId>,
+}
+
+impl KeptFromErasing {
+    /// What whoever wants them gone is told, if there are any.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Answer> {
+        if let Some(saga) = self.under_way.first() {
+            return Some(Answer::Conflict(format!("saga `{saga}` {UNDER_WAY}")));
+        }
+        if !self.unknown.is_empty() {
+            let text = format!("there is no case and no announcement of {}", named(&self.unknown));
+            return Some(Answer::NotFound(text));
+        }
+        (!self.open.is_empty()).then(|| {
+            Answer::Conflict(format!(
+                "not settled yet, so that its data are still needed: {}; with `whenSettled` (on the command line `--when-settled`) they go as soon as that is so",
+                named(&self.open)
+            ))
+        })
+    }
 }

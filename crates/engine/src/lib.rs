@@ -67,10 +67,10 @@ pub use effect::{
     DomainEvent, Effect, Event, HistoryResult, PollStep, ReadHistory, SendStep, StepReading,
     StepResult,
 };
-pub use engine::{Engine, KeptFromErasing, ServiceDemand, ServiceQueueStatus};
+pub use engine::{Engine, ServiceDemand, ServiceQueueStatus};
 pub use erase::{
-    ERASE_LIMIT, Taken, audit_texts_that_go, bare_attempts, bare_case, bare_report,
-    bare_report_data, bare_step, erasable, is_in_store_alone,
+    ERASE_LIMIT, KeptFromErasing, Taken, audit_texts_that_go, bare_attempts, bare_case,
+    bare_report, bare_report_data, bare_step, erasable, is_in_store_alone,
 };
 pub use holdings::{Adopted, SharedStore};
 pub use home::Home;

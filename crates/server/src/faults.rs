@@ -1,4 +1,5 @@
-//! What a failed store, and a refusal of the engine, mean to whoever asked. The only place that turns them into problems.
+//! What a failed store, and a refusal of the engine, mean to whoever asked. The only place that turns them into
+//! problems.
 
 use amends_engine::Answer;
 use amends_protocol::{Problem, ProblemCode};

@@ -34,6 +34,7 @@ mod mailbox;
 mod memory;
 mod networks;
 mod nodes;
+mod not_seen_by;
 mod observers;
 mod open_case_queries;
 mod open_files;
@@ -79,12 +80,13 @@ pub use ingest::{Bridge, Channel, Channels, KafkaOptions, NatsOptions, Sasl, Tri
 #[cfg(any(feature = "kafka", feature = "nats"))]
 pub use ingest::{BrokerError, Finding, Severity};
 pub use listening::ListenError;
+pub use not_seen_by::NotSeenBy;
 pub use outbound::{Outbound, Permit};
 pub use retention::KeepSettled;
 pub use routes::router;
 pub use serve::{Running, ServeError, serve, start};
 pub use shell::{Driver, DriverOptions, StartError};
-pub use supervisor::{NotSeenBy, Supervisor};
+pub use supervisor::Supervisor;
 pub use telemetry::{LogWriter, Metrics, Traces};
 pub use tls::{AskClients, TlsOptions, standing as certificate_standing};
 pub use withheld::{NotWithheld, Withheld};

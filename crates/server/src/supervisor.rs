@@ -4,8 +4,6 @@
 
 mod settings;
 
-pub use settings::NotSeenBy;
-
 use crate::alerts::alert::Alerts;
 use crate::arrivals::{Arrival, NotTaken};
 use crate::clock::{Clock, SystemClock};
@@ -13,6 +11,7 @@ use crate::event_stream::EventStream;
 use crate::fair_queue::NoRoom;
 use crate::faults::{refusal, store_problem};
 use crate::mailbox::{Mailbox, Quarantine, Shared};
+use crate::not_seen_by::NotSeenBy;
 use crate::open_case_queries::OpenCaseQuery;
 use crate::source::Source;
 use crate::telemetry::{Metrics, Traces};

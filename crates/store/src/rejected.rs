@@ -11,8 +11,8 @@ use std::future::Future;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RejectedRow {
     /// Its place at the broker: `nats/STREAM/SEQUENCE@TIME/SUBJECT` or `kafka/TOPIC/PARTITION/OFFSET@TIME`, with the
-    /// message's time there in milliseconds; of a letter, `letter/ID`. The key: a message that is delivered again is the same row, and one of a
-    /// stream or topic that was made anew is another.
+    /// message's time there in milliseconds; of a letter, `letter/ID`. The key: a message that is delivered again is
+    /// the same row, and one of a stream or topic that was made anew is another.
     pub id: String,
     /// How it came.
     pub way: RejectedWay,

@@ -1,7 +1,10 @@
 //! Business data that goes, because somebody wants it gone: at once where a case is settled, else as soon as it is.
 
 use super::Engine;
-use crate::erase::{ERASE_LIMIT, audit_texts_that_go, erase_announced, is_in_store_alone};
+use crate::erase::{
+    ERASE_LIMIT, KeptFromErasing, UNDER_WAY, audit_texts_that_go, erase_announced,
+    is_in_store_alone,
+};
 use crate::{
     ActRow, Actor, Answer, DomainEvent, Erase, ErasedField, ErasedRow, Erasure, ErasureRow, Gone,
     Input, Output, Partition, SUPERVISOR, Ticket, Write,
@@ -13,11 +16,6 @@ use amends_rulebook::SecretValues;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// Sagas that a refusal names.
-const NAMED: usize = 5;
-
-const UNDER_WAY: &str = "is under way: what it announced is needed if it misses its deadline; erase it when it has ended";
 
 impl Engine {
     pub(super) fn erase(&mut self, erase: Erase, ticket: Ticket) {
@@ -271,44 +269,4 @@ fn holds_data(write: &Write, case: CaseId) -> bool {
 /// How people name an erasure.
 fn erasure_id(number: u64) -> String {
     format!("er-{number}")
-}
-
-fn named(sagas: &[SagaId]) -> String {
-    let names: Vec<String> = sagas.iter().take(NAMED).map(|saga| format!("`{saga}`")).collect();
-    let more = sagas.len().saturating_sub(NAMED);
-    match more {
-        0 => names.join(", "),
-        more => format!("{} and {more} more", names.join(", ")),
-    }
-}
-
-/// Sagas whose business data can't go now, by why.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct KeptFromErasing {
-    /// There is no case and no announcement of them.
-    pub unknown: Vec<SagaId>,
-    /// They have announced themselves, and have yet to end.
-    pub under_way: Vec<SagaId>,
-    /// Their case is not settled, and nobody said that they go as soon as it is.
-    pub open: Vec<SagaId>,
-}
-
-impl KeptFromErasing {
-    /// What whoever wants them gone is told, if there are any.
-    #[must_use]
-    pub fn refusal(&self) -> Option<Answer> {
-        if let Some(saga) = self.under_way.first() {
-            return Some(Answer::Conflict(format!("saga `{saga}` {UNDER_WAY}")));
-        }
-        if !self.unknown.is_empty() {
-            let text = format!("there is no case and no announcement of {}", named(&self.unknown));
-            return Some(Answer::NotFound(text));
-        }
-        (!self.open.is_empty()).then(|| {
-            Answer::Conflict(format!(
-                "not settled yet, so that its data are still needed: {}; with `whenSettled` (on the command line `--when-settled`) they go as soon as that is so",
-                named(&self.open)
-            ))
-        })
-    }
 }

@@ -1,7 +1,7 @@
 //! Who looks at a page, and as whom they act.
 
 use crate::access::Caller;
-use crate::supervisor::NotSeenBy;
+use crate::not_seen_by::NotSeenBy;
 use amends_protocol::wire::percent;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;

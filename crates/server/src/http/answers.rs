@@ -1,7 +1,7 @@
 //! What handlers answer, by its status: the type of an answer says it, and the document of the API repeats it.
 
 use super::openapi::{Answered, JSON, Told};
-use crate::supervisor::NotSeenBy;
+use crate::not_seen_by::NotSeenBy;
 use amends_api::{NOT_SEEN_BY, SilentNodeView};
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};

@@ -2,13 +2,13 @@
 //! data go in a commit of its own.
 
 use super::{ApiError, App};
+use crate::clock::{Clock, SystemClock};
 use crate::faults::refusal;
 use amends_api::CaseState;
 use amends_engine::{KeptFromErasing, SagaState};
 use amends_protocol::SagaId;
 use amends_store::{CaseFilter, PageRequest, Store};
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// How long whoever erases waits for the nodes that hold the sagas; what they have not done by then follows.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -42,11 +42,11 @@ pub(super) async fn check<S: Store>(
 
 /// Waits until all sagas of an erasure are done, or remembered with their cases; for a moment only.
 pub(super) async fn wait<S: Store>(app: &App<S>, number: u64) -> Result<(), ApiError> {
-    let until = Instant::now() + PATIENCE;
+    let began = SystemClock.monotonic();
     loop {
         let found = app.supervisor.store().erasure(number).await?;
         let is_done = found.is_none_or(|(row, erased)| erased.len() as u64 >= row.sagas);
-        if is_done || Instant::now() >= until {
+        if is_done || SystemClock.monotonic().saturating_sub(began) >= PATIENCE {
             return Ok(());
         }
         tokio::time::sleep(LOOK).await;

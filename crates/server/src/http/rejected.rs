@@ -1,5 +1,5 @@
-//! Messages of brokers, and letters of nodes, that could not be taken: `GET /v1/reports/rejected`, `GET /v1/reports/rejected/{id}`,
-//! `POST /v1/reports/rejected/{id}/acts`.
+//! Messages of brokers, and letters of nodes, that could not be taken: `GET /v1/reports/rejected`, `GET
+//! /v1/reports/rejected/{id}`, `POST /v1/reports/rejected/{id}/acts`.
 
 use super::body::{Actor, Sent, check_reason};
 use super::filters::{Asked, Paging, questions};

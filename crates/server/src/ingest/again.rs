@@ -9,7 +9,8 @@ use amends_api::ReportWay;
 use amends_protocol::{ProblemCode, Report};
 use amends_store::RejectedRow;
 
-/// The report in a rejected message of a broker, by the configuration of today. How old it is counts no more: a person has looked.
+/// The report in a rejected message of a broker, by the configuration of today. How old it is counts no more: a person
+/// has looked.
 ///
 /// # Errors
 /// What is wrong with it still. Half a message is none.

@@ -3,6 +3,7 @@
 use super::Supervisor;
 use crate::clock::{Clock, SystemClock};
 use crate::faults::refusal;
+use crate::not_seen_by::NotSeenBy;
 use amends_engine::Answer;
 use amends_protocol::Problem;
 use amends_store::{Nodes, Store};
@@ -13,11 +14,6 @@ const WAIT: Duration = Duration::from_secs(3);
 
 /// Time between two looks at them.
 const LOOK: Duration = Duration::from_millis(100);
-
-/// Nodes that live and have not yet read what was set, by name. Each goes by it as soon as it has, and sends nothing
-/// once it counts as dead.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NotSeenBy(pub Vec<String>);
 
 impl<S: Store> Supervisor<S> {
     /// What was asked for is done, or left for the node that can do it.

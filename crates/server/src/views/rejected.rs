@@ -1,5 +1,5 @@
-//! Messages and letters that could not be taken, as people see them. They belong to no rulebook, so what any active one calls
-//! secret is secret in them; and where that can't be told, because a body can't be read, nothing of it is shown.
+//! Messages and letters that could not be taken, as people see them. They belong to no rulebook, so what any active one
+//! calls secret is secret in them; and where that can't be told, because a body can't be read, nothing of it is shown.
 
 use super::sight::Sight;
 use crate::dispatch::redacted;
