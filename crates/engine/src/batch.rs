@@ -1,6 +1,6 @@
 //! The writes of one turn as a store takes them, with what fences off a loop that has lost its place. Plain data.
 
-use crate::{Epoch, Letter, LetterId, Partition, RefusedLetter, Write};
+use crate::{Epoch, Letter, LetterId, Partition, RefusedLetter, RuleCases, Write};
 use amends_protocol::Timestamp;
 
 /// What one turn writes for one partition: all of it becomes durable, or nothing.
@@ -18,6 +18,9 @@ pub struct Share {
     /// Those of them that were refused: whoever left them may have been told that they were taken, so they are kept
     /// for people to see.
     pub refused: Vec<RefusedLetter>,
+    /// Cases that limited rules answer by it, in a store that several share. A rule that would pass its limit of cases
+    /// per minute, those of other nodes counted in, makes the whole batch outdated.
+    pub rule_cases: Vec<RuleCases>,
 }
 
 /// What one commit makes durable.

@@ -24,8 +24,8 @@ use crate::act::ActBy;
 use crate::attempt;
 use crate::case::Case;
 use crate::holdings::Holdings;
-use crate::plan::RuleLimits;
 use crate::residence::{MemoryUse, Residence};
+use crate::rule_limits::RuleLimits;
 use crate::service_queue::ServiceQueue;
 use crate::strangers::Sighting;
 use crate::timer::Timer;
@@ -339,6 +339,7 @@ impl Engine {
         writes.append(&mut out.writes);
         out.writes = writes;
         self.write_erased(&mut out);
+        out.rule_cases = self.limits.take_admitted();
         out
     }
 

@@ -1,6 +1,6 @@
 //! Which partitions of a store that several loops share are here, and the case numbers that tell their partition.
 
-use crate::{Lease, Partition, SagaRow};
+use crate::{Lease, Partition, RuleMinute, SagaRow};
 use amends_protocol::{CaseId, SagaId, Timestamp};
 use std::collections::BTreeMap;
 
@@ -13,6 +13,8 @@ pub struct SharedStore {
     pub first_number: u64,
     /// What is held, in order.
     pub leases: Vec<Lease>,
+    /// The current minutes of limited rules.
+    pub rule_minutes: Vec<RuleMinute>,
 }
 
 /// What a partition has beside its open cases.

@@ -43,6 +43,7 @@ mod questions;
 mod record;
 mod residence;
 mod rule_holds;
+mod rule_limits;
 mod rulebook_row;
 mod same_answer;
 mod service_queue;
@@ -98,6 +99,7 @@ pub use record::{
     StrangerDecisionRow, Subject, Write,
 };
 pub use residence::MemoryUse;
+pub use rule_limits::{RULE_MINUTE_MS, RuleCases, RuleMinute, RuleMinutes};
 pub use rulebook_row::{RulebookRow, UnreadableRow, UnreadableRulebook};
 pub use same_answer::SameAnswer;
 pub use settings::Settings;

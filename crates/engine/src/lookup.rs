@@ -1,6 +1,8 @@
 //! What a loop asks a store before it steps the engine, and what it gets.
 
-use crate::{Epoch, RulebookRow, SagaRow, Settings, SharedStore, StoredCase, UnreadableRow};
+use crate::{
+    Epoch, RuleMinute, RulebookRow, SagaRow, Settings, SharedStore, StoredCase, UnreadableRow,
+};
 use amends_protocol::{CaseId, ReportKey, SagaId, Salt, Timestamp};
 use amends_rulebook::StillNeeded;
 use serde::{Deserialize, Serialize};
@@ -22,6 +24,8 @@ pub struct LookupRequest {
     pub rulebooks: Vec<Arc<str>>,
     /// What open cases of these rulebooks still have to ask for, whoever holds them; by name.
     pub needed: Vec<Arc<str>>,
+    /// The current minutes of limited rules, of a store that several share.
+    pub rule_minutes: bool,
 }
 
 /// The answer to a [`LookupRequest`].
@@ -39,6 +43,8 @@ pub struct LookupResult {
     pub broken: Vec<BrokenCase>,
     /// Steps that are not finished of open cases, by the names of their rulebooks.
     pub needed: Vec<(Arc<str>, StillNeeded)>,
+    /// The current minutes of limited rules, all of them, if they were asked for.
+    pub rule_minutes: Option<Vec<RuleMinute>>,
 }
 
 /// Versions that are not active and are read at a start.

@@ -299,6 +299,7 @@ impl Memory {
             announced: announced.into_iter().filter_map(|s| self.sagas.get(s).cloned()).collect(),
             rulebooks: rulebooks.filter_map(|hash| self.rulebooks.get(hash).cloned()).collect(),
             needed: request.needed.iter().flat_map(|name| self.needed(name)).collect(),
+            rule_minutes: None,
         }
     }
 

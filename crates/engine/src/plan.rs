@@ -5,10 +5,11 @@
 //! times; what was sent stays sent, and what a person decided stays decided.
 
 use crate::case::{Case, retry_may_have_effect};
+use crate::rule_limits::RuleLimits;
 use crate::timer::Timer;
 use crate::transition::StepEvent;
 use crate::turn::Turn;
-use crate::{DomainEvent, ReportRole, StepExtra, StepRow, StepState};
+use crate::{DomainEvent, Partition, ReportRole, StepExtra, StepRow, StepState};
 use amends_api::StuckReason;
 use amends_protocol::{ActionName, Outcome, Salt, Timestamp, Verb};
 use amends_rulebook::{
@@ -26,33 +27,6 @@ pub(crate) const EXCESS_LIMIT: u32 = 1_000_000;
 
 /// How long a derived report waits for its root where no rulebook says.
 pub(crate) const DEFAULT_CAUSE_WAIT_MS: u64 = 10_000;
-
-/// A limit counts the cases of this long.
-const LIMIT_WINDOW_MS: u64 = 60_000;
-
-/// Counts the cases that each limited rule has answered in its current minute. A minute begins with the first case after
-/// the one before has ended, not with the clock's: else a burst across the full minute would pass twice the limit.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct RuleLimits(FxHashMap<(Arc<str>, u32), Window>);
-
-#[derive(Clone, Debug)]
-struct Window {
-    began: Timestamp,
-    cases: u32,
-}
-
-impl RuleLimits {
-    /// Counts one more case; false if the rule's limit is passed.
-    fn admit(&mut self, now: Timestamp, book: &Rulebook, rule: u32, per_minute: u32) -> bool {
-        let fresh = || Window { began: now, cases: 0 };
-        let window = self.0.entry((book.hash().into(), rule)).or_insert_with(fresh);
-        if now.ms_since(window.began) >= LIMIT_WINDOW_MS {
-            *window = fresh();
-        }
-        window.cases = window.cases.saturating_add(1);
-        window.cases <= per_minute
-    }
-}
 
 impl Case {
     /// Asks the planner how each report is answered. `fresh` is one that has no answer yet.
@@ -137,9 +111,9 @@ impl Case {
             return role; // a limit counts cases, not reports
         }
         let Some(book) = self.book.clone() else { return ReportRole::Rule(id.0) };
-        let rule = book.rule(id);
+        let (rule, partition) = (book.rule(id), Partition::of(&self.row.saga));
         match rule.limit_per_minute {
-            Some(limit) if !limits.admit(now, &book, id.0, limit) => {
+            Some(limit) if !limits.admit(now, partition, (&*book, id.0), limit) => {
                 let label = &rule.index_label;
                 self.note(format!(
                     "more than {limit} cases a minute for rule `{label}`: waits for approval"

@@ -3,7 +3,9 @@
 use crate::rule_holds::RuleHolds;
 use crate::strangers::StrangersHeard;
 use crate::traffic::Traffic;
-use crate::{Answer, DomainEvent, Effect, Event, Input, Moment, Partition, Ticket, Write};
+use crate::{
+    Answer, DomainEvent, Effect, Event, Input, Moment, Partition, RuleCases, Ticket, Write,
+};
 use amends_protocol::{Salt, Timestamp};
 
 /// What came of the inputs since the last [`crate::Engine::take_output`].
@@ -20,6 +22,8 @@ pub struct Output {
     /// What only whoever holds another partition can take, and came of what belongs here: to be sent there along with
     /// the writes.
     pub elsewhere: Vec<(Partition, Input)>,
+    /// Cases that limited rules have answered, by partition: for the commit of a store that several share to count.
+    pub rule_cases: Vec<(Partition, RuleCases)>,
 }
 
 /// One turn of the engine; only its traffic outlasts it.

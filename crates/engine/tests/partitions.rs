@@ -43,7 +43,7 @@ fn adopt(world: &mut World, partition: Partition, orderly: bool) {
 
 /// Another loop on the store of this one.
 fn start(world: &mut World, own: &[Partition], orderly: bool) {
-    let shared = SharedStore { first_number: FIRST, leases: Vec::new() };
+    let shared = SharedStore { first_number: FIRST, ..SharedStore::default() };
     let loaded = world.memory.load_shared(shared);
     world.engine = Engine::load(loaded, &mut world.engine, world.now);
     own.iter().for_each(|partition| adopt(world, *partition, orderly));

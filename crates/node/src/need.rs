@@ -85,8 +85,8 @@ pub enum StoreFault {
         case: Option<CaseId>,
     },
     /// The batch rests on what holds no longer: on the version of a rulebook that another node has replaced meanwhile,
-    /// or on the seat, which has gone to another. Nothing of it is stored, and the node takes the same again once it
-    /// has loaded.
+    /// on the seat, which has gone to another, or on cases of a limited rule that others have taken up meanwhile.
+    /// Nothing of it is stored, and the node takes the same again once it has loaded.
     Outdated,
     /// The store as a whole failed. What was to be written may be stored or not, but never in part.
     Failed(String),
@@ -113,7 +113,7 @@ impl fmt::Display for Fault {
             )
             | Self::Unreadable(why) => f.write_str(why),
             Self::Store(StoreFault::Outdated) => {
-                f.write_str("what belongs to all sagas was changed by another node meanwhile")
+                f.write_str("what nodes share was changed by another one meanwhile")
             }
             Self::Lost(partition) => write!(f, "{partition} has been taken over by another node"),
         }

@@ -113,9 +113,7 @@ pub enum StoreError {
         epoch: Epoch,
     },
     /// The batch was planned with what holds no longer: nothing of it is stored.
-    #[error(
-        "what belongs to all sagas was changed by another node meanwhile: load it again, and plan anew"
-    )]
+    #[error("what nodes share was changed by another one meanwhile: load it again, and plan anew")]
     Outdated,
     /// A number that doesn't fit its place in a key. The whole batch is refused.
     #[error("{row} can't be stored: its number is over the limit of {limit}")]

@@ -73,7 +73,8 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     /// not held in the epoch, or not as a whole: load again. [`StoreError::Conflict`] when a report's `(source, id)`
     /// or a case's saga already belongs to another row. [`StoreError::Unstorable`] when what was to be written would
     /// not read back: whatever is committed can be read. [`StoreError::Outdated`] in a store that nodes share, when a
-    /// version of a rulebook became active after the batch was planned ([`Batch::settings`]), or when it has a share
-    /// of the seat that is not held, on which the others may rest.
+    /// version of a rulebook became active after the batch was planned ([`Batch::settings`]), when it has a share of
+    /// the seat that is not held, on which the others may rest, or when a limited rule would answer more cases of all
+    /// nodes in its minute than it may ([`Share::rule_cases`](crate::Share)).
     fn commit(&self, batch: Batch) -> impl Future<Output = Result<Committed, StoreError>> + Send;
 }

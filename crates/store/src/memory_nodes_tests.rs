@@ -5,7 +5,8 @@ use crate::{
     LettersRead, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, Partition, Settings,
     Share, StoreError, conformance::nodes::SharedPlace,
 };
-use amends_engine::{Epoch, Memory, MemoryConflict, SharedStore};
+use amends_engine::{Epoch, Memory, MemoryConflict, RuleMinutes, SharedStore};
+use amends_protocol::Timestamp;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -20,7 +21,11 @@ struct Base {
     orderly: BTreeSet<Partition>,
     inbox: Vec<(i64, Letter)>,
     letters: i64,
+    minutes: RuleMinutes,
 }
+
+/// All happens at one moment.
+const NOW: Timestamp = Timestamp(0);
 
 #[derive(Clone, Default)]
 pub(crate) struct Shared(Arc<Mutex<Base>>);
@@ -63,12 +68,16 @@ impl Node {
 
 impl Ledger for Node {
     async fn find(&self, wanted: LookupRequest) -> Result<LookupResult, StoreError> {
-        Ok(self.lock().rows.find(&wanted))
+        let base = self.lock();
+        let minutes = wanted.rule_minutes.then(|| base.minutes.told(NOW));
+        Ok(LookupResult { rule_minutes: minutes, ..base.rows.find(&wanted) })
     }
 
     async fn load(&self) -> Result<Loaded, StoreError> {
-        let shared = SharedStore { first_number: 64, leases: self.held() };
-        Ok(self.lock().rows.load_shared(shared))
+        let leases = self.held();
+        let base = self.lock();
+        let rule_minutes = base.minutes.told(NOW);
+        Ok(base.rows.load_shared(SharedStore { first_number: 64, leases, rule_minutes }))
     }
 
     async fn settings(&self) -> Result<Settings, StoreError> {
@@ -102,6 +111,9 @@ impl Ledger for Node {
         let (held, lost): (Vec<Share>, Vec<Share>) =
             shares.into_iter().partition(|share| self.holds(base, share));
         if lost.iter().any(|share| share.partition == Partition::SEAT) {
+            return Err(StoreError::Outdated);
+        }
+        if !base.minutes.count(held.iter().flat_map(|share| &share.rule_cases), NOW) {
             return Err(StoreError::Outdated);
         }
         for share in &held {

@@ -7,8 +7,8 @@ use crate::service_queue::EffectKey;
 use crate::timer::Timer;
 use crate::transition::StepEvent;
 use crate::{
-    Input, Loaded, LookupRequest, LookupResult, Moment, Partition, ReportRole, RulebookRow,
-    StepState, StoredCase,
+    Input, Loaded, LookupRequest, LookupResult, Moment, Partition, ReportRole, RuleMinute,
+    RulebookRow, StepState, StoredCase,
 };
 use amends_api::CaseState;
 use amends_protocol::{CaseId, Timestamp};
@@ -30,11 +30,16 @@ impl Engine {
         engine.turn.moment = moment;
         engine.turn.salt = loaded.salt;
         engine.residence = before.residence.emptied();
-        match &loaded.shared {
-            Some(shared) => engine.holdings = Some(Holdings::new(shared.first_number)),
-            None => drop(engine.residence.reading.insert(Partition::WHOLE)),
+        match loaded.shared {
+            Some(shared) => {
+                engine.holdings = Some(Holdings::new(shared.first_number));
+                engine.limits.know(shared.rule_minutes, moment.now);
+            }
+            None => {
+                engine.residence.reading.insert(Partition::WHOLE);
+                engine.limits = std::mem::take(&mut before.limits);
+            }
         }
-        engine.limits = std::mem::take(&mut before.limits);
         engine.quarantined_before = std::mem::take(&mut before.quarantine);
         engine.take_settings(loaded.settings, &before.books);
         for saga in loaded.sagas {
@@ -72,7 +77,20 @@ impl Engine {
             }
         }
         request.cases.extend(self.wanted_cases());
+        request.rule_minutes = !request.reports.is_empty() && self.shares_limits();
         request
+    }
+
+    /// Whether rules are limited, and nodes count their cases together.
+    fn shares_limits(&self) -> bool {
+        let is_limited =
+            |book: &Arc<Rulebook>| book.rules().iter().any(|rule| rule.limit_per_minute.is_some());
+        self.holdings.is_some() && self.active.values().any(is_limited)
+    }
+
+    /// The current minutes of limited rules, of a store that several share.
+    pub fn learn_rule_minutes(&mut self, told: Vec<RuleMinute>, moment: impl Into<Moment>) {
+        self.limits.know(told, moment.into().now);
     }
 
     fn must_look_up(&self, case: CaseId) -> bool {

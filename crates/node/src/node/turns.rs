@@ -100,6 +100,9 @@ impl Node {
     /// Steps the engine for each input.
     pub(super) fn step(&mut self, mut inputs: Vec<Input>, mut turn: Turn, mut found: LookupResult) {
         self.keep_own(&mut inputs, &mut found, &mut turn);
+        if let Some(minutes) = found.rule_minutes.take() {
+            self.engine.learn_rule_minutes(minutes, self.moment);
+        }
         self.engine.learn(found, &mut inputs);
         self.keep_refused_out();
         for input in inputs {
@@ -164,6 +167,11 @@ impl Node {
         for refused in std::mem::take(&mut turn.refused) {
             if let Some(share) = self.share_of(&mut shares, refused.letter.partition) {
                 share.refused.push(refused);
+            }
+        }
+        for (partition, cases) in &turn.output.rule_cases {
+            if let Some(share) = self.share_of(&mut shares, *partition) {
+                share.rule_cases.push(cases.clone());
             }
         }
         for partition in turn.homes.values() {

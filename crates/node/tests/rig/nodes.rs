@@ -6,7 +6,7 @@ use super::{TWO, report, success};
 use amends_api::CaseState;
 use amends_engine::{
     Answer, Batch, Committed, Epoch, Input, Lease, Letter, LetterId, LetterMark, LettersRead,
-    Memory, Partition, SharedStore, Ticket, Write,
+    LookupRequest, LookupResult, Memory, Partition, RuleMinutes, SharedStore, Ticket, Write,
 };
 use amends_node::{
     Done, EffectResult, LaunchedEffect, Need, Node, NodeOptions, StoreFault, TurnedAway,
@@ -40,13 +40,20 @@ pub struct Store {
     pub refuses: Option<&'static str>,
     /// A letter that only a newer version can read.
     pub unread: Option<(Partition, LetterId)>,
+    pub minutes: RuleMinutes,
+    /// Look-ups tell no minutes of limited rules: as if all that counts had come right after them.
+    pub hides_minutes: bool,
     pub now: Timestamp,
 }
 
 impl Store {
     pub fn new() -> Self {
+        Self::with(TWO)
+    }
+
+    pub fn with(rulebook: &str) -> Self {
         let mut store = Self { now: Timestamp(1_700_000_000_000), ..Self::default() };
-        let book = Rulebook::from_yaml(TWO).unwrap_or_else(|found| panic!("{found:#?}"));
+        let book = Rulebook::from_yaml(rulebook).unwrap_or_else(|found| panic!("{found:#?}"));
         store.rows.put_active(&book, Timestamp(0));
         store
     }
@@ -77,6 +84,10 @@ impl Store {
         if outdated || lost.iter().any(|share| share.partition == Partition::SEAT) {
             return Err(StoreFault::Outdated);
         }
+        let cases = held.iter().flat_map(|share| &share.rule_cases);
+        if !self.minutes.count(cases, self.now) {
+            return Err(StoreFault::Outdated);
+        }
         for share in &held {
             self.letters.retain(|_, letter| !share.taken.contains(&letter.id));
         }
@@ -92,6 +103,12 @@ impl Store {
     fn refuses_write(&self, write: &Write) -> bool {
         let Write::Report(row) = write else { return false };
         Some(row.report.saga_id.as_str()) == self.refuses
+    }
+
+    fn find(&self, request: &LookupRequest) -> LookupResult {
+        let is_told = request.rule_minutes && !self.hides_minutes;
+        let rule_minutes = is_told.then(|| self.minutes.told(self.now));
+        LookupResult { rule_minutes, ..self.rows.find(request) }
     }
 
     pub fn read(
@@ -174,7 +191,8 @@ impl Machine {
                     }
                     self.loads += 1;
                     let leases = store.held_by(self.number);
-                    let shared = SharedStore { first_number: 0, leases };
+                    let rule_minutes = store.minutes.told(store.now);
+                    let shared = SharedStore { leases, rule_minutes, ..SharedStore::default() };
                     Done::Loaded(Ok(store.rows.load_shared(shared)))
                 }
                 Need::Settings => Done::Settings(Ok(store.rows.settings())),
@@ -185,7 +203,7 @@ impl Machine {
                 Need::Open(partition, after, most) => {
                     Done::Open(Ok(store.rows.open(partition, after, most)))
                 }
-                Need::Lookup(request) => Done::Found(Ok(store.rows.find(&request))),
+                Need::Lookup(request) => Done::Found(Ok(store.find(&request))),
                 Need::Commit(batch) => Done::Committed(store.commit(self.number, batch)),
                 Need::Release(released) => {
                     self.answers.extend(released.replies);
@@ -250,7 +268,10 @@ impl Machine {
 
 /// Two nodes, each with one of the partitions.
 pub fn two() -> (Store, Machine, Machine) {
-    let mut store = Store::new();
+    two_on(Store::new())
+}
+
+pub fn two_on(mut store: Store) -> (Store, Machine, Machine) {
     store.give(HERE, 1);
     store.give(THERE, 2);
     let one = Machine::started(1, &mut store);

@@ -2,7 +2,7 @@
 
 use super::seen::{Check, Seen, when};
 use crate::stored::Stored;
-use amends_engine::{CaseRow, Effect, ReportRole, StepReading, Write};
+use amends_engine::{CaseRow, Effect, RULE_MINUTE_MS, ReportRole, StepReading, Write};
 use amends_node::EffectResult;
 use amends_protocol::{CaseId, StepId, Timestamp, Verb};
 use std::collections::{BTreeMap, BTreeSet};
@@ -101,16 +101,8 @@ impl Check for PerMinute {
 impl PerMinute {
     fn answers(&mut self, case: CaseId, rule: u32, store: &Stored) -> Result<(), String> {
         let now = self.now;
-        let Some(book) = store.rows.case_row(case).and_then(|c| c.rulebook.as_ref()) else {
-            return Ok(());
-        };
-        let Some(known) = store.version(&book.hash) else {
-            return Ok(());
-        };
-        let Some(limit) = known.rules().get(rule as usize).and_then(|r| r.limit_per_minute) else {
-            return Ok(());
-        };
-        let answered = self.answered.entry((Arc::clone(&book.hash), rule)).or_default();
+        let Some((hash, limit)) = limit_of(case, rule, store) else { return Ok(()) };
+        let answered = self.answered.entry((hash, rule)).or_default();
         if answered.iter().any(|(_, c)| *c == case) {
             return Ok(());
         }
@@ -122,6 +114,78 @@ impl PerMinute {
             )
         })
     }
+}
+
+/// The same where nodes share the store, and exactly: whichever of them answer its cases, a rule answers at most its
+/// limit of them in a minute, and one begins only when the one before is over. The store counts, so neither a crash
+/// nor a commit that lands late makes any difference.
+#[derive(Default)]
+pub(super) struct PerMinuteOfAll {
+    /// By content hash of the rulebook and number of the rule: when its last minute began, and how many cases it has.
+    minutes: BTreeMap<(Arc<str>, u32), (i64, u32)>,
+    /// What the store tells of them: how long ago each began.
+    told: BTreeMap<(Arc<str>, u32), u64>,
+    /// Cases that have been counted.
+    known: BTreeSet<(CaseId, Arc<str>, u32)>,
+}
+
+impl Check for PerMinuteOfAll {
+    fn name(&self) -> &'static str {
+        "limit over nodes"
+    }
+
+    fn see(&mut self, _now: Timestamp, seen: &Seen<'_>, store: &Stored) -> Result<(), String> {
+        match seen {
+            Seen::Minutes { minutes } => {
+                let told = minutes.iter();
+                self.told = told.map(|m| ((Arc::clone(&m.rulebook), m.rule), m.age_ms)).collect();
+                Ok(())
+            }
+            Seen::Committed { writes, at } => writes.iter().try_for_each(|write| match write {
+                Write::Report(row) => match row.role {
+                    ReportRole::Rule(rule) => self.answers(row.case, rule, *at, store),
+                    _ => Ok(()),
+                },
+                _ => Ok(()),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl PerMinuteOfAll {
+    fn answers(&mut self, case: CaseId, rule: u32, at: i64, store: &Stored) -> Result<(), String> {
+        let Some((hash, limit)) = limit_of(case, rule, store) else { return Ok(()) };
+        if !self.known.insert((case, Arc::clone(&hash), rule)) {
+            return Ok(());
+        }
+        let key = (hash, rule);
+        let Some(age_ms) = self.told.get(&key) else {
+            return Err(format!("{case} is answered by a rule with a limit, and nobody counts it"));
+        };
+        let began = at - age_ms.cast_signed();
+        let minute = self.minutes.entry(key).or_insert((began, 0));
+        let is_another = began != minute.0;
+        when(is_another && began - minute.0 < RULE_MINUTE_MS.cast_signed(), || {
+            format!("a minute of a rule begins {} ms after the one before", began - minute.0)
+        })?;
+        if is_another {
+            *minute = (began, 0);
+        }
+        minute.1 += 1;
+        let cases = minute.1;
+        when(cases > limit, || {
+            format!("a rule with a limit of {limit} a minute answers {cases} cases in one")
+        })
+    }
+}
+
+/// The limit of the rule that answers a case, and the version of the rulebook that says so.
+fn limit_of(case: CaseId, rule: u32, store: &Stored) -> Option<(Arc<str>, u32)> {
+    let book = store.rows.case_row(case).and_then(|row| row.rulebook.as_ref())?;
+    let known = store.version(&book.hash)?;
+    let limit = known.rules().get(rule as usize)?.limit_per_minute?;
+    Some((Arc::clone(&book.hash), limit))
 }
 
 /// A retry is not tried more often than a rule allows that gives it up, and not given up after fewer tries.

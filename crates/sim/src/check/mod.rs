@@ -67,6 +67,7 @@ impl Checks {
         all.push(Box::new(time::WallClock::new(scenario)));
         if scenario.nodes > 1 {
             all.retain(|check| !OF_ONE.contains(&check.name()));
+            all.push(Box::new(limits::PerMinuteOfAll::default()));
             all.push(Box::new(nodes::Deadlines::default()));
             all.push(Box::new(nodes::NoRestart::default()));
             all.push(Box::new(nodes::OwnersAlone::default()));

@@ -4,7 +4,9 @@ use crate::scenario::Scenario;
 use crate::services::Services;
 use crate::stored::Stored;
 use crate::switches::Switches;
-use amends_engine::{Answer, Effect, Engine, Letter, LetterId, Partition, Ticket, Write};
+use amends_engine::{
+    Answer, Effect, Engine, Letter, LetterId, Partition, RuleMinute, Ticket, Write,
+};
 use amends_node::EffectResult;
 use amends_protocol::{CaseId, OutcomeCallback, Report, SagaId, StepId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -93,6 +95,11 @@ pub enum Seen<'a> {
     Commit {
         /// In order.
         writes: &'a [Write],
+    },
+    /// Limited rules and their minutes as nodes count them together, with what becomes durable now.
+    Minutes {
+        /// Those that are not over.
+        minutes: &'a [RuleMinute],
     },
     /// These writes are durable.
     Committed {

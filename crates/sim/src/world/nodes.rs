@@ -2,9 +2,10 @@
 //! It does at one moment what a database does in one statement.
 
 use amends_engine::{
-    Batch, Epoch, Lease, Letter, LetterId, LetterKind, LetterMark, LettersRead, Partition, Share,
-    SharedStore, Ticket,
+    Batch, Epoch, Lease, Letter, LetterId, LetterKind, LetterMark, LettersRead, Partition,
+    RuleMinute, RuleMinutes, Share, SharedStore, Ticket,
 };
+use amends_protocol::Timestamp;
 use amends_simulate::SeededRng;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,6 +41,7 @@ pub(super) struct Nodes {
     /// Until when nobody reaches the store, and until when each node does not.
     away_until: i64,
     cut_off_until: Vec<i64>,
+    rule_minutes: RuleMinutes,
     /// Who waits for what becomes of a letter.
     pub(super) doors: BTreeMap<LetterId, Ticket>,
 }
@@ -95,6 +97,7 @@ impl Nodes {
             open: BTreeSet::new(),
             away_until: 0,
             cut_off_until: vec![0; count],
+            rule_minutes: RuleMinutes::default(),
             doors: BTreeMap::new(),
         }
     }
@@ -176,12 +179,16 @@ impl Nodes {
     }
 
     /// Nothing of a node from before can land any more; tells what it holds.
-    pub(super) fn raise(&mut self, node: usize) -> SharedStore {
+    pub(super) fn raise(&mut self, node: usize, now: i64) -> SharedStore {
         for row in self.leases.values_mut().filter(|row| row.owner == Some(node)) {
             row.epoch.0 += 1;
             row.orderly = false;
         }
-        SharedStore { first_number: FIRST_NUMBER, leases: self.held_by(node).collect() }
+        SharedStore {
+            first_number: FIRST_NUMBER,
+            leases: self.held_by(node).collect(),
+            rule_minutes: self.rule_minutes(now),
+        }
     }
 
     pub(super) fn is_orderly(&self, partition: Partition) -> bool {
@@ -243,6 +250,17 @@ impl Nodes {
     /// A commit has ended, whatever became of it.
     pub(super) fn end_commit(&mut self, commit: i64) {
         self.open.remove(&commit);
+    }
+
+    /// Counts the cases that limited rules answer by these shares; false if one would pass its limit.
+    pub(super) fn count_rules(&mut self, held: &[Share], now: i64) -> bool {
+        let cases = held.iter().flat_map(|share| &share.rule_cases);
+        self.rule_minutes.count(cases, Timestamp(now))
+    }
+
+    /// The minutes of limited rules.
+    pub(super) fn rule_minutes(&self, now: i64) -> Vec<RuleMinute> {
+        self.rule_minutes.told(Timestamp(now))
     }
 
     /// What a batch took is gone, and what it leaves is there.

@@ -7,7 +7,8 @@ use crate::event::WorldEvent;
 use crate::node_event::Asked;
 use crate::scenario::{CrashPoint, HEALED_MS, StoreTrouble};
 use amends_engine::{
-    Batch, Committed, Effect, Lease, LetterId, LetterMark, LettersRead, Partition, Write,
+    Batch, Committed, Effect, Lease, LetterId, LetterMark, LettersRead, LookupResult, Partition,
+    Write,
 };
 use amends_node::{Done, Node, StoreFault};
 
@@ -78,8 +79,9 @@ impl World<'_> {
                 if std::mem::replace(&mut self.shell.has_loaded, true) {
                     self.seen(&Seen::Loaded);
                 }
-                let shared = self.nodes.as_mut().map(|nodes| nodes.raise(node)).unwrap_or_default();
-                Done::Loaded(Ok(self.store.rows.load_shared(shared)))
+                let now = self.queue.now();
+                let shared = self.nodes.as_mut().map(|nodes| nodes.raise(node, now));
+                Done::Loaded(Ok(self.store.rows.load_shared(shared.unwrap_or_default())))
             }
             Asked::Settings => Done::Settings(Ok(self.store.rows.settings())),
             Asked::Adopt(lease) => self.adopted(node, lease),
@@ -87,7 +89,12 @@ impl World<'_> {
             Asked::Open(partition, after, most) => {
                 Done::Open(Ok(self.store.rows.open(partition, after, most)))
             }
-            Asked::Lookup(request) => Done::Found(Ok(self.store.rows.find(&request))),
+            Asked::Lookup(request) => {
+                let minutes = self.nodes.as_ref().filter(|_| request.rule_minutes);
+                let rule_minutes = minutes.map(|nodes| nodes.rule_minutes(self.queue.now()));
+                let found = self.store.rows.find(&request);
+                Done::Found(Ok(LookupResult { rule_minutes, ..found }))
+            }
             Asked::Commit(_) => failed(&asked),
         }
     }
@@ -211,6 +218,11 @@ impl World<'_> {
             self.story.tell(|| format!("node {node}: what it has planned is outdated"));
             return Err(StoreFault::Outdated);
         }
+        let at = self.queue.now();
+        if !self.nodes.as_mut().is_some_and(|nodes| nodes.count_rules(&held, at)) {
+            self.story.tell(|| format!("node {node}: others have used a rule's limit up"));
+            return Err(StoreFault::Outdated);
+        }
         let writes: Vec<Write> = held.iter().flat_map(|share| &share.writes).cloned().collect();
         if batch.change_of_settings().is_some() {
             self.seen(&Seen::Sets { version: batch.settings });
@@ -233,7 +245,8 @@ impl World<'_> {
         for letter in &batch.letters {
             self.send_word(letter.id, WorldEvent::Notify { partition: letter.partition });
         }
-        let at = self.queue.now();
+        let minutes = self.nodes.as_ref().map(|nodes| nodes.rule_minutes(at));
+        self.seen(&Seen::Minutes { minutes: &minutes.unwrap_or_default() });
         self.seen(&Seen::Committed { writes: &writes, at });
         if let Some(version) = done.settings {
             self.tell_settings(version);

@@ -216,6 +216,7 @@ impl Commands {
             announced: vec![saga(&format!("order-{}", numbers[2])), saga("never")],
             rulebooks: vec![format!("hash-{}", self.random.below(5)).into()],
             needed: vec!["food-order".into()],
+            rule_minutes: false,
         }
     }
 

@@ -20,6 +20,7 @@ pub mod lookups;
 pub mod nodes;
 pub mod operating;
 pub mod rejected;
+pub mod rule_minutes;
 pub(crate) mod sample;
 pub mod settings;
 pub mod upkeep;
@@ -215,6 +216,9 @@ macro_rules! nodes_conformance {
                     each_change_makes_a_version_that_all_read,
                     what_was_planned_before_an_activation_is_refused,
                     what_comes_with_a_lost_seat_is_refused,
+                }
+                rule_minutes {
+                    a_rule_answers_no_more_cases_than_its_limit,
                 }
             }
         }

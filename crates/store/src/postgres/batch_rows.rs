@@ -12,7 +12,7 @@ use crate::{
     },
 };
 use amends_engine::{
-    AttemptRow, CaseRow, Letter, LetterId, Partition, ReportRow, SagaRow, StepRow, Write,
+    AttemptRow, CaseRow, Letter, LetterId, Partition, ReportRow, RuleCases, SagaRow, StepRow, Write,
 };
 use amends_protocol::{SagaId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +50,8 @@ pub(super) struct Rows<'w> {
     pub(super) taken: Vec<(LetterId, i16)>,
     /// Letters that come with it.
     pub(super) posted: Vec<&'w Letter>,
+    /// Cases that limited rules answer by this, and of which partition.
+    pub(super) rule_cases: Vec<(i16, &'w RuleCases)>,
 }
 
 /// The share of a node that holds all partitions, or none: it stands and falls with the seat.
@@ -69,14 +71,17 @@ impl Default for Rows<'_> {
             settings: None,
             taken: Vec::new(),
             posted: Vec::new(),
+            rule_cases: Vec::new(),
         }
     }
 }
 
-/// Whether `amends_must` says that something rests on settings that hold no longer.
+/// Whether `amends_must` says that something rests on settings that hold no longer, or on cases that a limited rule may
+/// not answer any more.
 pub(super) fn is_outdated(error: &sqlx::Error) -> bool {
     let told = error.as_database_error().map(|told| told.message());
-    has_code(error, &[CONFLICT]) && told.is_some_and(|told| told.starts_with("settings "))
+    let is_of = |told: &str| ["settings ", "rule "].iter().any(|what| told.starts_with(what));
+    has_code(error, &[CONFLICT]) && told.is_some_and(is_of)
 }
 
 /// The part of a saga, as its rows have it.
@@ -135,13 +140,15 @@ impl<'w> Rows<'w> {
             && self.clock.is_none()
             && self.taken.is_empty()
             && self.posted.is_empty()
+            && self.rule_cases.is_empty()
     }
 
     /// Takes out the rows that are there. What goes along with all of them stays.
     pub(super) fn split(&mut self) -> Self {
         let (part, shares) = (self.part, self.shares.clone());
         let (taken, posted) = (std::mem::take(&mut self.taken), std::mem::take(&mut self.posted));
-        let left = Self { part, shares, taken, posted, ..Self::default() };
+        let rule_cases = std::mem::take(&mut self.rule_cases);
+        let left = Self { part, shares, taken, posted, rule_cases, ..Self::default() };
         std::mem::replace(self, left)
     }
 

@@ -9,6 +9,7 @@ use super::{
     lease::{Held, LOCK_ALL, Me},
     letters::Posted,
     refused,
+    rule_minutes::Answers,
     session::{Session, database, get, has_code},
     statement::{COMMIT, COMMIT_SHARES, FENCE, FENCE_SHARES},
 };
@@ -68,6 +69,10 @@ pub(super) fn commit(by: Holder<'_>, batches: &[&Batch]) -> Result<Done, StoreEr
         shares: by.held.is_by_part().then(|| shares.iter().map(|(part, _)| *part).collect()),
         taken: shares.iter().flat_map(|(part, s)| s.taken.iter().map(|id| (*id, *part))).collect(),
         posted: batches.iter().flat_map(|batch| &batch.letters).collect(),
+        rule_cases: shares
+            .iter()
+            .flat_map(|(part, s)| s.rule_cases.iter().map(|of| (*part, of)))
+            .collect(),
         ..Rows::default()
     };
     let is_seldom = |share: &Share| !share.refused.is_empty() || share.writes.iter().any(is_rare);
@@ -252,6 +257,7 @@ fn put_whole(by: Holder<'_>, rows: &Rows<'_>) -> Result<(), StoreError> {
 pub(super) fn put(by: Holder<'_>, rows: &Rows<'_>, repeats: usize) -> Result<Landed, StoreError> {
     let columns = ColumnLists::of(rows)?;
     let (clock, posted) = (rows.clock.map(|at| at.0), Posted::of(&rows.posted)?);
+    let answers = Answers::of(&rows.rule_cases);
     let mut left = repeats;
     loop {
         let asked = by.session.run(async |line| {
@@ -263,7 +269,7 @@ pub(super) fn put(by: Holder<'_>, rows: &Rows<'_>, repeats: usize) -> Result<Lan
                     let (letters, parts) = rows.taken_lists();
                     let query = query.bind(partitions).bind(letters).bind(parts);
                     let query = query.bind(rows.settings).bind(clock);
-                    posted.bind(columns.bind(query))
+                    answers.bind(posted.bind(columns.bind(query)))
                 }
                 None => columns.bind(query.bind(clock)),
             };

@@ -44,6 +44,9 @@ mod races_tests;
 mod reader;
 mod refused;
 mod rehearsal;
+mod rule_minutes;
+#[cfg(test)]
+mod rule_minutes_tests;
 pub(crate) mod schema;
 #[cfg(test)]
 mod schema_tests;

@@ -50,6 +50,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration::Tables(include_str!("schema/0005_settings.sql")),
     Migration::Tables(include_str!("schema/0006_limits.sql")),
     Migration::Tables(include_str!("schema/0007_senders.sql")),
+    Migration::Tables(include_str!("schema/0008_rule_minutes.sql")),
 ];
 /// The version that this program writes.
 pub(crate) const SCHEMA: i64 = MIGRATIONS.len() as i64;

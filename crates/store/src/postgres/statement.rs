@@ -1,7 +1,10 @@
 //! The statements of a commit, built once from the names of their columns. They begin with the fence: the leases that
 //! are needed are held on to, and what is of a share that is not held is not written.
 
-use super::columns::{Column, TABLES};
+use super::{
+    columns::{Column, TABLES},
+    rule_minutes::{self, LIMITS_MUST},
+};
 use std::sync::LazyLock;
 
 /// For a node that holds everything or nothing: all of it is written, or nothing.
@@ -147,7 +150,8 @@ fn keys(columns: &[Column], first: usize) -> String {
     rows(&columns[..2.min(columns.len())], first)
 }
 
-/// Values: those of the fence, supervisor time, the lists of all tables; for shares, the letters that are posted.
+/// Values: those of the fence, supervisor time, the lists of all tables; for shares, the letters that are posted and
+/// the cases that limited rules answer.
 fn statement(shares: Shares) -> String {
     let clock = shares.after_fence();
     let (mut next, mut upserts, mut keys_of) = (clock + 1, Vec::new(), Vec::new());
@@ -160,7 +164,7 @@ fn statement(shares: Shares) -> String {
     let (counts, of_clock, beside, musts) = match shares {
         Shares::One => (count_later(cases, clock), "'clock'", String::new(), String::new()),
         Shares::Many => {
-            let musts = format!("{LETTERS_MUST} AND {UP_TO_DATE}");
+            let musts = format!("{LETTERS_MUST} AND {UP_TO_DATE}{LIMITS_MUST}");
             (count_now(cases), CLOCK_OF_SHARE, beside_shares(cases, next), musts)
         }
     };
@@ -226,7 +230,7 @@ const LETTERS_MUST: &str = "
            AND amends_must('letter',
              (SELECT 0 WHERE (SELECT count(*) FROM read) <> (SELECT count(*) FROM taken AS u WHERE u.part = ANY(ARRAY(SELECT partition FROM fence)))))";
 
-/// Sequences of case numbers, letters that were taken, letters that are posted.
+/// Sequences of case numbers, letters that were taken, letters that are posted, cases that limited rules answer.
 fn beside_shares(cases: &str, next: usize) -> String {
     let posted = format!(
         "unnest(${}::uuid[], ${}::smallint[], ${}::text[], ${}::text[])",
@@ -235,6 +239,7 @@ fn beside_shares(cases: &str, next: usize) -> String {
         next + 2,
         next + 3
     );
+    let limits = rule_minutes::counted(next + 4, IS_HELD);
     format!(
         ",
          numbers AS (
@@ -247,6 +252,6 @@ fn beside_shares(cases: &str, next: usize) -> String {
            RETURNING i.id),
          posted AS (
            INSERT INTO inbox (id, partition, kind, body, sender) SELECT p.*, $1 FROM {posted} AS p
-           ON CONFLICT (id) DO NOTHING)"
+           ON CONFLICT (id) DO NOTHING){limits}"
     )
 }

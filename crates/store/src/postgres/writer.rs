@@ -7,7 +7,7 @@ use super::{
     leased::Leased,
     letters, nodes,
     options::{PostgresOptions, Taking},
-    parts, permits, schema,
+    parts, permits, rule_minutes, schema,
     session::{self, Session, breaks, database},
 };
 use crate::{
@@ -173,7 +173,13 @@ impl PgWriter {
     }
 
     pub(super) fn find(&mut self, wanted: &LookupRequest) -> Result<LookupResult, StoreError> {
-        let found = self.on_line(|session, _, _| lookup::find(session, wanted))?;
+        let found = self.on_line(|session, _, _| {
+            let mut found = lookup::find(session, wanted)?;
+            if wanted.rule_minutes {
+                found.rule_minutes = Some(rule_minutes::current(session)?);
+            }
+            Ok(found)
+        })?;
         self.lent.lend(&found);
         Ok(found)
     }
@@ -181,7 +187,10 @@ impl PgWriter {
     pub(super) fn load(&mut self) -> Result<Loaded, StoreError> {
         self.on_line(|session, lease, _| match lease {
             Leased::Whole(whole) => lookup::load(session, whole.held()?.epoch()),
-            Leased::Parts(parts) => lookup::load_shared(session, parts.leases()),
+            Leased::Parts(parts) => {
+                let minutes = rule_minutes::current(session)?;
+                lookup::load_shared(session, parts.leases(), minutes)
+            }
         })
     }
 
@@ -226,6 +235,7 @@ impl PgWriter {
                 prune::prune(conn, settled_before, limit, (&lent, from), parts)
             })?,
         };
+        self.on_line(|session, _, _| rule_minutes::forget(session))?;
         self.prune_from = next;
         Ok(removed)
     }

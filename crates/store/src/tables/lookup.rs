@@ -63,7 +63,7 @@ pub(crate) fn find(conn: &dyn Tables, wanted: &LookupRequest) -> Result<LookupRe
     for name in &wanted.needed {
         needed.extend(still_needed(conn, name)?.into_iter().map(|step| (Arc::clone(name), step)));
     }
-    Ok(LookupResult { reports, cases, announced, rulebooks, broken, needed })
+    Ok(LookupResult { reports, cases, announced, rulebooks, broken, needed, rule_minutes: None })
 }
 
 /// What the open cases of a rulebook still have to ask for.
@@ -184,13 +184,14 @@ pub(crate) fn load(conn: &dyn Tables, epoch: Epoch) -> Result<Loaded, StoreError
 pub(crate) fn load_shared(
     conn: &dyn Tables,
     leases: Vec<crate::Lease>,
+    rule_minutes: Vec<amends_engine::RuleMinute>,
 ) -> Result<Loaded, StoreError> {
     // As long as one holds it as a whole, nobody knows from where on numbers will tell their partition.
     let (partition, epoch) = (Partition::WHOLE, Epoch::default());
     let first = marks::value(conn, "first_number")?;
     let first_number = first.ok_or(StoreError::NotHeld { partition, epoch })?.cast_unsigned();
     let loaded = load_rest(conn, Vec::new())?;
-    let shared = crate::SharedStore { first_number, leases };
+    let shared = crate::SharedStore { first_number, leases, rule_minutes };
     Ok(Loaded { shared: Some(shared), ..loaded })
 }
 
