@@ -12,6 +12,7 @@ mod breaker;
 mod forgotten;
 mod histories;
 mod kept_back;
+mod pace;
 mod permits;
 mod rejection;
 
@@ -23,14 +24,11 @@ pub(crate) use breaker::Breaker;
 use breaker::{BREAKER_FAILURES, PROBE_EVERY_MS};
 use histories::After;
 pub(crate) use histories::Histories;
+use pace::Pace;
 pub(crate) use rejection::DefiniteAnswer;
 use rejection::Rejection;
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::Bound;
-
-/// How far requests may run ahead of their limit per second, in microseconds: a tenth of a second's worth may go at
-/// once, so that a limit of thousands needs no timer per request.
-const AHEAD_US: i64 = 100_000;
 
 /// Something that wants to go to the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -97,10 +95,8 @@ pub(crate) struct ServiceQueue {
     /// How many may be under way from this node, where nodes share the concurrency of a service.
     pub(crate) permits: Option<u32>,
     pub(crate) settings: ServiceSettings,
-    /// When the next request would be on time by the limit per second, in microseconds.
-    on_time_us: i64,
-    /// When the queue is looked at again because of that limit.
-    slot_at: Option<Timestamp>,
+    /// Of the limit per second.
+    pub(crate) pace: Pace,
     pub(crate) breaker: Breaker,
     failures: u32,
     /// The definite answers of late, if the last one was one.
@@ -134,8 +130,7 @@ impl ServiceQueue {
             in_flight: 0,
             permits: None,
             settings: ServiceSettings::default(),
-            on_time_us: i64::MIN,
-            slot_at: None,
+            pace: Pace::new(),
             breaker: Breaker::Closed,
             failures: 0,
             rejection: None,
@@ -282,13 +277,9 @@ impl ServiceQueue {
 
     /// When the queue must be looked at again because only the limit per second keeps its queue back; told once.
     pub(crate) fn wait_for_slot(&mut self, now: Timestamp) -> Option<Timestamp> {
-        let told = self.slot_at.is_some_and(|at| at > now);
-        if told || self.ready.iter().all(VecDeque::is_empty) || self.is_on_time(now) {
-            return None;
-        }
-        let at = Timestamp((self.on_time_us - AHEAD_US).div_euclid(1_000) + 1);
-        self.slot_at = Some(at);
-        Some(at)
+        let per_second = self.per_second()?;
+        let is_empty = self.ready.iter().all(VecDeque::is_empty);
+        if is_empty { None } else { self.pace.look_again(now, per_second) }
     }
 
     /// The service wants to be asked less: everything waits until `at`.
@@ -303,8 +294,7 @@ impl ServiceQueue {
             self.histories.launched();
         }
         if let Some(per_second) = self.per_second() {
-            let from = self.on_time_us.max(now.0.saturating_mul(1_000));
-            self.on_time_us = from.saturating_add(1_000_000 / i64::from(per_second.max(1)));
+            self.pace.launched(now, per_second);
         }
         if let Breaker::Open { .. } = self.breaker {
             self.breaker = Breaker::Probing;

@@ -1,5 +1,6 @@
 //! What lasts beyond a turn and is in memory only: the queues to the services, and the timers.
 
+use crate::Partition;
 use crate::service_queue::{EffectKey, ServiceQueue};
 use crate::timer::{Timer, Timers};
 use amends_protocol::{CaseId, SagaId, Timestamp};
@@ -16,18 +17,30 @@ pub(crate) struct Traffic {
     pub(crate) queues: FxHashMap<Arc<str>, ServiceQueue>,
     /// Nothing goes to a service without a permit.
     pub(crate) by_permits: bool,
+    /// The partitions that are here, as bits; none of a store that is owned as a whole.
+    parts: Option<u64>,
     /// Queues in which something may now go.
     stirred: BTreeSet<Arc<str>>,
 }
 
 impl Traffic {
     pub(crate) fn queue(&mut self, service: &Arc<str>) -> &mut ServiceQueue {
-        let permits = self.by_permits.then_some(0);
+        let (permits, parts) = (self.by_permits.then_some(0), self.parts);
         self.queues.entry(Arc::clone(service)).or_insert_with(|| {
             let mut queue = ServiceQueue::new(DEFAULT_CONCURRENCY);
             queue.permits = permits;
+            if let Some(parts) = parts {
+                queue.pace.share(parts);
+            }
             queue
         })
+    }
+
+    /// From now on these partitions are here, of a store that nodes share: they share limits per second as well.
+    pub(crate) fn share_pace(&mut self, partitions: impl Iterator<Item = Partition>) {
+        let parts = partitions.filter(|one| *one != Partition::SEAT).map(|one| 1 << one.0).sum();
+        self.parts = Some(parts);
+        self.queues.values_mut().for_each(|queue| queue.pace.share(parts));
     }
 
     /// Something wants to go to a service.

@@ -33,6 +33,7 @@ impl Engine {
         match loaded.shared {
             Some(shared) => {
                 engine.holdings = Some(Holdings::new(shared.first_number));
+                engine.turn.traffic.share_pace(std::iter::empty());
                 engine.limits.know(shared.rule_minutes, moment.now);
             }
             None => {

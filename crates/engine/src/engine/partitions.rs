@@ -12,6 +12,7 @@ impl Engine {
     pub fn adopt(&mut self, partition: Partition, adopted: Adopted) {
         let Some(holdings) = &mut self.holdings else { return };
         holdings.adopt(partition, &adopted);
+        self.turn.traffic.share_pace(holdings.partitions());
         self.residence.reading.insert(partition);
         adopted.sagas.into_iter().for_each(|saga| self.restore_saga(saga));
     }
@@ -21,6 +22,7 @@ impl Engine {
     pub fn abandon(&mut self, partition: Partition) {
         let Some(holdings) = &mut self.holdings else { return };
         holdings.abandon(partition);
+        self.turn.traffic.share_pace(holdings.partitions());
         self.take_back_output_of(partition);
         let gone = self.cases_of(partition);
         for id in &gone {

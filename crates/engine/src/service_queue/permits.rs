@@ -1,7 +1,7 @@
 //! How many requests may go to a service now: as far as nothing keeps them back, and as there are permits where nodes
 //! share its concurrency.
 
-use super::{AHEAD_US, Breaker, ServiceQueue};
+use super::{Breaker, ServiceQueue};
 use amends_protocol::Timestamp;
 use std::collections::VecDeque;
 
@@ -28,7 +28,7 @@ impl ServiceQueue {
         self.paused() || now < self.hold_until || !self.is_on_time(now)
     }
 
-    pub(super) fn is_on_time(&self, now: Timestamp) -> bool {
-        self.per_second().is_none() || self.on_time_us <= now.0.saturating_mul(1_000) + AHEAD_US
+    fn is_on_time(&self, now: Timestamp) -> bool {
+        self.per_second().is_none_or(|per_second| self.pace.may_go(now, per_second))
     }
 }
