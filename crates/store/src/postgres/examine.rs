@@ -1,5 +1,6 @@
 //! A look at the server of a database, for whoever wants to know whether a store does well there. Changes nothing.
 
+use super::lingering::OUT_OF_REACH;
 use super::options::PostgresOptions;
 use super::session::{self, Session, database, get};
 use crate::StoreError;
@@ -31,6 +32,9 @@ pub struct ServerSeen {
     /// What a connection is told at its beginning, it still knows later: no pooler in between gives it away between two
     /// statements.
     pub keeps_settings: bool,
+    /// Users of other nodes whose connections this one's could not end, should such a node die and its connections
+    /// hold on to what it had; separated by commas, empty if there are none.
+    pub users_out_of_reach: String,
     /// Its clock less that of this machine, at the middle of a round trip.
     pub clock_ahead_ms: i64,
     /// How long that round trip took.
@@ -71,7 +75,7 @@ pub(super) fn examine(options: &PostgresOptions) -> Result<ServerSeen, StoreErro
     let session = session::reach(&options.connect()?, &options.place(), session::READING)?;
     let seen = session
         .run(async |line| {
-            let row = sqlx::query(LOOK).fetch_one(line).await?;
+            let row = sqlx::query(LOOK).fetch_one(&mut *line).await?;
             Ok(ServerSeen {
                 version: get(&row, 0)?,
                 version_number: get(&row, 1)?,
@@ -85,6 +89,7 @@ pub(super) fn examine(options: &PostgresOptions) -> Result<ServerSeen, StoreErro
                 connections_needed: options.readers as i64 + 2,
                 keeps_settings: get(&row, 8)?,
                 removes_old_rows: get(&row, 9)?,
+                users_out_of_reach: sqlx::query_scalar(OUT_OF_REACH).fetch_one(line).await?,
                 clock_ahead_ms: 0,
                 round_trip: Duration::ZERO,
                 bytes: 0,

@@ -23,6 +23,9 @@ mod identity;
 mod lease;
 mod leased;
 mod letters;
+mod lingering;
+#[cfg(test)]
+mod lingering_tests;
 #[cfg(test)]
 mod letters_tests;
 #[cfg(test)]

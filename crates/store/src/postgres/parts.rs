@@ -2,14 +2,15 @@
 //!
 //! INVARIANT: as in `lease.rs`, rows are locked in the order of their number, and looked at by a statement that
 //! begins when they are locked. Only rows that nobody who lives owns are locked here, and one's own: a claim keeps
-//! no commit of another node waiting.
+//! no commit of another node waiting, and waits for none that a dead one has left (`lingering.rs`).
 
 use super::{
     lease::{Held, LOCK_ALL, Me},
+    lingering::PassedOver,
     session::{Session, database},
 };
 use crate::{Lease, Partition, StoreError};
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 /// What may be claimed: what nobody owns; what this node owns by its row and does not know of, from an earlier process
 /// or a claim of unknown end; and, once it has lived for long enough, what a dead one owns. Nothing in a store that is
@@ -36,6 +37,7 @@ const LOOK: &str = concat!(
 );
 const LOCK: &str =
     "SELECT partition FROM lease WHERE partition = ANY($1::int[]) ORDER BY partition FOR UPDATE";
+const LOCK_FREE: &str = "SELECT partition FROM lease WHERE partition = ANY($1::int[]) ORDER BY partition FOR UPDATE SKIP LOCKED";
 const TAKE: &str = concat!(
     claimable!(),
     " UPDATE lease l SET owner = $1, epoch = l.epoch + 1, since = clock_timestamp(),
@@ -96,13 +98,13 @@ pub(super) fn refuse_shared(session: &Session, place: &str) -> Result<(), StoreE
     })
 }
 
-/// What is held of the parts.
+/// What is held of the parts, and what could not be had.
 #[derive(Debug)]
-pub(super) struct PartLeases(pub(super) Held);
+pub(super) struct PartLeases(pub(super) Held, PassedOver);
 
 impl Default for PartLeases {
     fn default() -> Self {
-        Self(Held::nothing())
+        Self(Held::nothing(), PassedOver::default())
     }
 }
 
@@ -150,24 +152,26 @@ impl PartLeases {
         });
         let free = free.map_err(database(DOING))?;
         if free.is_empty() {
-            return Ok(());
+            return self.1.again(session, BTreeSet::new());
         }
-        let taken = session.transact(|| {
-            let locked = session.run(async |line| {
-                sqlx::query(LOCK).bind(&free[..]).fetch_all(&mut *line).await?;
-                sqlx::query_as::<_, (i32, i64)>(TAKE)
+        let (locked, taken) = session.transact(|| {
+            let taken = session.run(async |line| {
+                let lock = sqlx::query_scalar::<_, i32>(LOCK_FREE).bind(&free[..]);
+                let locked = lock.fetch_all(&mut *line).await?;
+                let take = sqlx::query_as::<_, (i32, i64)>(TAKE)
                     .bind(&me.node)
                     .bind(&me.incarnation)
                     .bind(lived.as_secs_f64())
                     .bind(&self.0.epochs[..])
-                    .bind(&free[..])
-                    .fetch_all(line)
-                    .await
+                    .bind(&locked[..]);
+                let taken = take.fetch_all(line).await?;
+                Ok((locked, taken))
             });
-            locked.map_err(database(DOING))
+            taken.map_err(database(DOING))
         })?;
         taken.into_iter().for_each(|(part, epoch)| self.0.put(part, epoch));
-        Ok(())
+        let passed = free.into_iter().filter(|part| !locked.contains(part));
+        self.1.again(session, passed.collect())
     }
 
     /// Raises what this process holds, also what it only may hold, after a commit or claim of unknown end.

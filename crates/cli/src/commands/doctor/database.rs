@@ -110,6 +110,14 @@ fn of_server(seen: &ServerSeen, place: &str) -> Vec<Finding> {
         }
         false => Finding::ok("database clock", text),
     });
+    if !seen.users_out_of_reach.is_empty() {
+        let users = &seen.users_out_of_reach;
+        found.push(Finding::warn(
+            "database rights",
+            format!("connections of a node that has died can't be ended, since they are of another user ({users})"),
+            "give all nodes the same database user, or grant each `pg_signal_backend`",
+        ));
+    }
     found.push(room(seen));
     found
 }
@@ -222,6 +230,7 @@ mod tests {
             connections_in_use: 3,
             connections_needed: 4,
             keeps_settings: true,
+            users_out_of_reach: String::new(),
             removes_old_rows: true,
             clock_ahead_ms: 2,
             round_trip: Duration::from_millis(1),
@@ -304,7 +313,7 @@ mod tests {
     #[test]
     fn what_a_server_lacks_is_told_with_its_mend() {
         type Spoil = fn(&mut ServerSeen);
-        let wrong: [(Spoil, &str); 8] = [
+        let wrong: [(Spoil, &str); 9] = [
             (|seen| seen.version_number = 13_00_09, "✗ fail  database: "),
             (|seen| seen.is_standby = true, "✗ fail  database: it is a standby"),
             (|seen| seen.synchronous_commit = "off".to_owned(), "✗ fail  database durability: "),
@@ -313,6 +322,7 @@ mod tests {
             (|seen| seen.removes_old_rows = false, "✗ fail  database vacuum: "),
             (|seen| seen.connections_in_use = 90, "! warn  database connections: 90 of 97"),
             (|seen| seen.clock_ahead_ms = -900, "! warn  database clock: "),
+            (|seen| seen.users_out_of_reach = "b, c".to_owned(), "! warn  database rights: "),
         ];
         for (spoil, text) in wrong {
             let mut seen = good();
