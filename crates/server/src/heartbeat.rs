@@ -33,6 +33,11 @@ impl Heartbeat {
         Turn(self)
     }
 
+    /// Time since this began: a clock for whoever has no other.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
     /// The loop goes on within its turn.
     pub(crate) fn beat(&self) {
         let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1);

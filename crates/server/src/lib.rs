@@ -54,6 +54,7 @@ mod sharing;
 mod shell;
 mod signals;
 mod source;
+mod store_fault;
 mod store_line;
 mod supervisor;
 mod telemetry;

@@ -11,6 +11,7 @@ use crate::memory::MemoryGauge;
 use crate::observers::Observers;
 use crate::open_case_queries::{OpenCaseQuery, QUESTIONS};
 use crate::rejected::shown::RejectedShown;
+use crate::store_fault::LastStoreFault;
 use amends_engine::{Engine, Partition, Quarantined, RuleHold, ServiceQueueStatus, UnreadableRow};
 use amends_protocol::CaseId;
 use amends_rulebook::Rulebook;
@@ -48,6 +49,7 @@ pub(crate) fn open(inputs: usize) -> (Mailbox, Inbox) {
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     pub(crate) ready: AtomicBool,
+    pub(crate) store_fault: LastStoreFault,
     pub(crate) queues: Mutex<Arc<Vec<ServiceQueueStatus>>>,
     pub(crate) rule_holds: Mutex<Arc<Vec<Arc<RuleHold>>>>,
     pub(crate) quarantine: Mutex<Arc<Quarantine>>,

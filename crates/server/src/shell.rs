@@ -329,9 +329,12 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             Need::Lookup(request) => Done::Found(self.store.find(request).await.map_err(fault)),
             Need::Commit(batch) => {
                 self.before_commit(&batch);
-                let began = self.clock.monotonic();
+                let (began, writes) = (self.clock.monotonic(), batch.writes().next().is_some());
                 let committed = self.store.commit(batch).await.map_err(fault);
                 self.commit_took = Some(self.clock.monotonic().saturating_sub(began));
+                if writes && committed.is_ok() {
+                    shared.store_fault.is_over();
+                }
                 Done::Committed(committed)
             }
             Need::Settings => Done::Settings(self.store.settings().await.map_err(fault)),
@@ -463,6 +466,10 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         match &fault {
             Fault::Store(_) => {
                 self.shared.ready.store(false, Ordering::Release);
+                if let Fault::Store(StoreFault::Failed(why)) = &fault {
+                    let now = self.shared.heartbeat.elapsed();
+                    self.shared.store_fault.failed(now, why.clone());
+                }
                 self.shared.observers.metrics.store_failed();
                 self.commit_took = None;
                 self.nothing_was_committed();

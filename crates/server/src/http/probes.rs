@@ -58,7 +58,12 @@ pub(crate) async fn ready<S: Store>(
     let serving = if *app.stopping.borrow() { Err("told to stop".to_owned()) } else { Ok(()) };
     let store =
         match tokio::time::timeout(STORE_TIMEOUT, app.supervisor.store().check_writable()).await {
-            Ok(written) => written.map_err(|e| e.to_string()),
+            Ok(Err(error)) => Err(error.to_string()),
+            // What is written to find out is small, and may have room where nothing else has.
+            Ok(Ok(())) => {
+                let shared = app.supervisor.shared();
+                shared.store_fault.why(shared.heartbeat.elapsed()).map_or(Ok(()), Err)
+            }
             Err(_) => Err(format!("can't be written within {} s", STORE_TIMEOUT.as_secs())),
         };
     let checks = [("supervisor", started), ("serving", serving), ("store", store)];
@@ -69,15 +74,14 @@ pub(crate) async fn ready<S: Store>(
             Err(why) => writeln!(lines, "[-] {name}: {why}"),
         };
     }
-    match checks.iter().find_map(|(name, found)| found.as_ref().err().map(|why| (name, why))) {
-        Some((name, why)) => {
-            let mut problem = Problem::new(ProblemCode::Unavailable, format!("{name}: {why}"));
-            problem.errors =
-                if verbose { lines.lines().map(str::to_owned).collect() } else { Vec::new() };
-            Err(problem.into())
-        }
-        None => Ok(Lines(if verbose { lines } else { "ok\n".to_owned() })),
+    let failed = checks.iter().filter_map(|(name, found)| Some((name, found.as_ref().err()?)));
+    let failed: Vec<String> = failed.map(|(name, why)| format!("{name}: {why}")).collect();
+    if failed.is_empty() {
+        return Ok(Lines(if verbose { lines } else { "ok\n".to_owned() }));
     }
+    let mut problem = Problem::new(ProblemCode::Unavailable, failed.join("; "));
+    problem.errors = if verbose { lines.lines().map(str::to_owned).collect() } else { Vec::new() };
+    Err(problem.into())
 }
 
 /// `GET /v1`: what there is.
