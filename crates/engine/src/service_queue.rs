@@ -275,13 +275,6 @@ impl ServiceQueue {
         self.settings.limits.as_ref().and_then(|l| l.per_second)
     }
 
-    /// When the queue must be looked at again because only the limit per second keeps its queue back; told once.
-    pub(crate) fn wait_for_slot(&mut self, now: Timestamp) -> Option<Timestamp> {
-        let per_second = self.per_second()?;
-        let is_empty = self.ready.iter().all(VecDeque::is_empty);
-        if is_empty { None } else { self.pace.look_again(now, per_second) }
-    }
-
     /// The service wants to be asked less: everything waits until `at`.
     pub(crate) fn hold(&mut self, at: Timestamp) {
         self.hold_until = self.hold_until.max(at);

@@ -23,6 +23,13 @@ impl ServiceQueue {
         u32::try_from(ready).unwrap_or(u32::MAX)
     }
 
+    /// When the queue must be looked at again because only the limit per second keeps its queue back; told once.
+    pub(crate) fn wait_for_slot(&mut self, now: Timestamp) -> Option<Timestamp> {
+        let per_second = self.per_second()?;
+        let is_empty = self.ready.iter().all(VecDeque::is_empty);
+        if is_empty { None } else { self.pace.look_again(now, per_second) }
+    }
+
     /// Whether the service, a person or a limit per second keeps everything back.
     pub(super) fn is_kept_back(&self, now: Timestamp) -> bool {
         self.paused() || now < self.hold_until || !self.is_on_time(now)
