@@ -13,7 +13,7 @@ use tokio::task::block_in_place;
 
 /// Share of its reports that PostgreSQL may lose to letters, in per cent.
 const MOST_LOST: f64 = 15.0;
-/// Within which all has to be done that was acknowledged before one of two nodes was killed.
+/// After a kill, within which all has to be done that was acknowledged until the other node held everything.
 const DONE_WITHIN: Duration = Duration::from_secs(10);
 /// Reports at each node before what counts.
 const WARMUP: usize = 500;
@@ -51,7 +51,7 @@ pub async fn run(options: Options) -> anyhow::Result<Value> {
     let within = u64::try_from(DONE_WITHIN.as_millis())?;
     let promises = [
         ("two nodes lose at most 15 % of what one makes of PostgreSQL", lost <= MOST_LOST),
-        ("all that was acknowledged is done 10 s after a kill", done_ms <= within),
+        ("all that was acknowledged meanwhile is done 10 s after a kill", done_ms <= within),
         ("nothing is lost or done twice", killed["lostOrDoubled"] == 0),
     ];
     let broken = promises.iter().filter(|(_, holds)| !holds).map(|(what, _)| *what);
@@ -144,7 +144,7 @@ async fn done(ground: &Ground) -> anyhow::Result<u64> {
 }
 
 /// Kills one of two nodes in the middle of a load: what came of it, and after how many milliseconds all was done that
-/// had been acknowledged until then.
+/// had been acknowledged until the other one held everything.
 async fn kill(rate: u64, seconds: u64) -> anyhow::Result<(Value, u64)> {
     let data = store_folder()?;
     let sagas = usize::try_from(rate * seconds)?;
@@ -160,18 +160,19 @@ async fn kill(rate: u64, seconds: u64) -> anyhow::Result<(Value, u64)> {
     load.await??;
     let outcome = ground.until_done().await?;
     let taken_over = ground.services.since_start(taken_over.await??);
-    let done_at = ground.look(|seen| seen.all_done_at(killed_at))?.context("not all is done")?;
-    let all_at = ground.look(|seen| seen.all_done_at(u64::MAX))?;
+    let taken_over_us = u64::try_from(taken_over.as_micros())?;
+    let [before, meanwhile] =
+        ground.look(|seen| [killed_at, taken_over_us].map(|until| seen.all_done_at(until)))?;
+    let meanwhile = meanwhile.context("not all is done")?;
     let tries = ground.sent.tries();
     ground.nodes[0].end(ENDS_IN).await?;
     let since = |at: u64| at.saturating_sub(killed_at) / 1_000;
-    let taken_over_us = u64::try_from(taken_over.as_micros())?;
     let shown = json!({
         "reportsPerSecond": rate, "outcome": outcome, "senders": tries,
         "lostOrDoubled": outcome.lost as u64 + outcome.doubled_in_effect,
         "takenOverMs": since(taken_over_us),
-        "allAcknowledgedDoneMs": since(done_at),
-        "allOfTheLoadDoneMs": all_at.map(since),
+        "acknowledgedBeforeDoneMs": before.map(since),
+        "acknowledgedMeanwhileDoneMs": since(meanwhile),
     });
-    Ok((shown, since(done_at)))
+    Ok((shown, since(meanwhile)))
 }
