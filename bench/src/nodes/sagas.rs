@@ -21,15 +21,15 @@ pub enum Kind {
 pub enum Mix {
     /// Usual ones alone.
     Usual,
-    /// One in twenty is narrow, and another one limited.
+    /// One in a hundred is narrow, and one in twenty is limited.
     All,
 }
 
 impl Mix {
     pub fn kind(self, saga: usize) -> Kind {
-        match (self, saga % 20) {
-            (Self::All, 7) => Kind::Narrow,
-            (Self::All, 13) => Kind::Limited,
+        match self {
+            Self::All if saga % 100 == 7 => Kind::Narrow,
+            Self::All if saga % 20 == 13 => Kind::Limited,
             _ => Kind::Usual,
         }
     }
@@ -117,8 +117,8 @@ mod tests {
         let urls = SERVICES.map(|name| format!("http://{name}"));
         let book = Rulebook::from_yaml(&rulebook(&urls));
         assert!(book.is_ok(), "{book:?}");
-        let kinds: Vec<Kind> = (0..20).map(|n| Mix::All.kind(n)).collect();
-        for (kind, count) in [(Kind::Usual, 18), (Kind::Narrow, 1), (Kind::Limited, 1)] {
+        let kinds: Vec<Kind> = (0..100).map(|n| Mix::All.kind(n)).collect();
+        for (kind, count) in [(Kind::Usual, 94), (Kind::Narrow, 1), (Kind::Limited, 5)] {
             assert_eq!(kinds.iter().filter(|one| **one == kind).count(), count);
         }
     }
