@@ -68,7 +68,7 @@ impl Running {
     }
 
     async fn activate(&self, book: &Arc<Rulebook>) -> Result<(), amends_protocol::Problem> {
-        self.supervisor.activate(Arc::clone(book), "ann", "a test").await
+        self.supervisor.activate(Arc::clone(book), "ann", "a test").await.map(drop)
     }
 
     fn next_commit(&self, fate: Fate) {

@@ -32,7 +32,7 @@ impl<T> OfAll<T> {
     ///
     /// # Errors
     /// `unavailable` when one did not answer.
-    pub(crate) fn whole(self) -> Result<T, Problem> {
+    pub(crate) fn whole(self) -> Result<T, Box<Problem>> {
         let Some(silent) = self.silent.first() else { return Ok(self.what) };
         let why = format!(
             "the node `{}` does not answer, and works on {} of the {} parts of all sagas: what belongs here is not known. If it is gone, others take its place within seconds; try again shortly",
@@ -40,7 +40,7 @@ impl<T> OfAll<T> {
             silent.parts,
             Partition::PARTS
         );
-        Err(Problem::new(ProblemCode::Unavailable, why))
+        Err(Box::new(Problem::new(ProblemCode::Unavailable, why)))
     }
 }
 

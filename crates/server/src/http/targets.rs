@@ -255,7 +255,7 @@ async fn questions_by_id<S: Store>(
 async fn open_question<S: Store>(
     app: &App<S>,
     id: QuestionId,
-) -> Result<Option<FoundQuestion>, Problem> {
+) -> Result<Option<FoundQuestion>, ApiError> {
     let filter = QuestionFilter { case: Some(id.case), ..QuestionFilter::default() };
     let open = app.supervisor.questions(filter, MOST_TARGETS).await?.whole()?.questions;
     Ok(open.into_iter().find(|found| found.id == id))

@@ -41,7 +41,8 @@ impl Check for Deadlines {
     }
 }
 
-/// Who takes a partition over in order does not count what was never tried, and what waits for its time goes on to wait.
+/// Who takes a partition over in order does not count what was never tried, and what waits for its time goes on to
+/// wait.
 #[derive(Default)]
 pub(super) struct NoRestart {
     /// Something else than a hand-over has taken a partition from a node.
@@ -170,7 +171,10 @@ impl Check for MemoryOfNodes {
                 }
                 Ok(())
             }
-            Seen::NodeRests { node, engine, held, under_way } => {
+            Seen::NodeRests { node, kept: Some(partition), .. } => {
+                Err(format!("node {node} keeps {partition}, which it has lost"))
+            }
+            Seen::NodeRests { node, engine, held, under_way, .. } => {
                 self.nodes.insert(*node);
                 is_counted(*node, engine, under_way)?;
                 let is_here = |id: &CaseId| {

@@ -14,7 +14,7 @@ impl Check for Refusals {
     }
 
     fn see(&mut self, _now: Timestamp, seen: &Seen<'_>, store: &Stored) -> Result<(), String> {
-        let Seen::LetterAnswered { letter, answer } = seen else { return Ok(()) };
+        let Seen::LetterJudged { letter, answer } = seen else { return Ok(()) };
         let is_refused = answer.refused().is_some();
         when(is_refused && store.rows.refused_letter(*letter).is_none(), || {
             format!("letter {letter} is refused, and nobody is told: {answer:?}")

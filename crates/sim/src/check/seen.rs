@@ -79,6 +79,8 @@ pub enum Seen<'a> {
         engine: &'a Engine,
         /// The partitions that it holds as the store has it.
         held: &'a BTreeSet<Partition>,
+        /// What it goes on to hold although its last commit has told that it is lost.
+        kept: Option<Partition>,
         /// The effects that it has under way, by service.
         under_way: &'a BTreeMap<Arc<str>, u32>,
     },
@@ -149,7 +151,7 @@ pub enum Seen<'a> {
         answer: &'a Answer,
     },
     /// Whoever works on a saga says what became of a letter.
-    LetterAnswered {
+    LetterJudged {
         /// Which.
         letter: LetterId,
         /// What became of it.

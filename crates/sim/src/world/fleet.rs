@@ -238,8 +238,10 @@ impl World<'_> {
         for one in self.outside.under_way.values().filter(|one| one.process == process) {
             *under_way.entry(Arc::clone(one.asked.service())).or_default() += 1;
         }
+        let kept = self.shell.lost.iter().find(|lease| of_node.holds(**lease));
+        let kept = kept.map(|lease| lease.partition);
         let (held, under_way) = (&held.collect(), &under_way);
-        let seen = Seen::NodeRests { node, engine, held, under_way };
+        let seen = Seen::NodeRests { node, engine, held, kept, under_way };
         self.checks.see(now, moment, &seen, &self.store);
     }
 

@@ -3,7 +3,7 @@
 use crate::event::BEGINNING;
 use crate::node_event::Asked;
 use crate::scenario::CrashPoint;
-use amends_engine::{Moment, Trust};
+use amends_engine::{Lease, Moment, Trust};
 use amends_node::{Done, Line, Node, NodeOptions, STRIDE_MS};
 use amends_protocol::Timestamp;
 
@@ -68,6 +68,8 @@ pub(super) struct Shell {
     pub(super) asked_in: u64,
     /// What the store has said, of one that is shared.
     pub(super) told: Option<Done>,
+    /// What the last commit said that it has lost.
+    pub(super) lost: Vec<Lease>,
     /// This process has loaded before.
     pub(super) has_loaded: bool,
 }
@@ -91,6 +93,7 @@ impl Shell {
             last_beat: (i64::MIN / 2, 0),
             asked_in: 0,
             told: None,
+            lost: Vec::new(),
             has_loaded: false,
         }
     }

@@ -8,7 +8,7 @@ use crate::node_event::Asked;
 use crate::scenario::{CrashPoint, HEALED_MS, StoreTrouble};
 use amends_engine::{
     Batch, Committed, Effect, Lease, LetterId, LetterMark, LettersRead, LookupResult, Partition,
-    Write,
+    Share, Write,
 };
 use amends_node::{Done, Node, StoreFault};
 
@@ -162,8 +162,13 @@ impl World<'_> {
             )
         };
         let trouble = self.store_trouble(fails).or_else(|| self.line_breaks(node));
+        let lease = |share: &Share| Lease { partition: share.partition, epoch: share.epoch };
+        let leases: Vec<Lease> = batch.shares.iter().map(lease).collect();
         let result = match trouble {
-            None => self.put(node, batch, commit),
+            None => self.put(node, batch, commit).inspect(|done| {
+                let is_lost = |lease: &Lease| done.lost.contains(&lease.partition);
+                self.shell.lost = leases.into_iter().filter(is_lost).collect();
+            }),
             Some(StoreTrouble::Conflict) => {
                 Err(StoreFault::Conflict { why: "by mistake".to_owned(), case: None })
             }

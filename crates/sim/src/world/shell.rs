@@ -246,7 +246,7 @@ impl World<'_> {
     fn release(&mut self, released: Released) {
         let Released { replies, mut effects, answered, .. } = released;
         for (letter, answer) in &answered {
-            self.seen(&Seen::LetterAnswered { letter: *letter, answer });
+            self.seen(&Seen::LetterJudged { letter: *letter, answer });
         }
         self.answered(answered);
         for (ticket, answer) in replies {

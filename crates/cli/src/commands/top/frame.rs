@@ -195,6 +195,7 @@ mod tests {
             rulebook: "r".to_owned(),
             url: None,
             breaker: BreakerState::Closed,
+            breakers: Vec::new(),
             paused: false,
             pause: None,
             limits: None,
