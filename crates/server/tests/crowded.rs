@@ -96,12 +96,14 @@ async fn whoever_reports_for_a_crowded_partition_is_told_to_come_later_and_other
     assert!(taken.case_id.is_some(), "{taken:?}");
 
     // Whoever takes it over reads what was left, and goes on.
+    beating.abort();
+    assert!(beating.await.expect_err("it beats for ever").is_cancelled());
     idle.release(held.iter().map(|lease| lease.partition).collect()).await.expect("gives back");
+    drop(idle);
     until(&supervisor, &theirs, |answered| {
         answered.is_ok_and(|receipt| receipt.case_id.is_some() && !receipt.duplicate)
     })
     .await;
-    beating.abort();
     supervisor.stop();
     driver.await.expect("ends");
 }
