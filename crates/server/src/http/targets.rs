@@ -16,7 +16,7 @@ use crate::clock::{Clock, SystemClock};
 use amends_api::access::{Right, Within};
 use amends_api::{BulkActName, CaseActName, CaseState, QuestionId, StepActName, StepStateName};
 use amends_engine::{CaseBooks, CaseRow, FoundQuestion, FoundQuestions, QuestionFilter, StepRow};
-use amends_protocol::{CaseId, Problem, StepId};
+use amends_protocol::{CaseId, StepId};
 use amends_store::{
     CaseFilter, CaseOrder, ListedCase, ListedStep, PAGE_LIMIT, PageRequest, RowPage, StepFilter,
     Store, StoreError,
