@@ -111,7 +111,10 @@ impl<S: Store> Supervisor<S> {
         let (inquiry, limit) =
             (Inquiry::Members { group: group.clone(), limit: MOST_TARGETS }, MOST_TARGETS);
         let own = self.own_members(group, limit);
-        self.of_all(&inquiry, own, |all: &mut Members, other| all.add(other, limit)).await?.whole().map_err(|why| *why)
+        self.of_all(&inquiry, own, |all: &mut Members, other| all.add(other, limit))
+            .await?
+            .whole()
+            .map_err(|why| *why)
     }
 
     /// What belongs to it of what this node works on.

@@ -7,6 +7,7 @@
 
 mod partitions;
 mod permits;
+mod promise;
 
 use crate::all_nodes::Answering;
 use crate::arrivals::Arrival;
@@ -28,6 +29,7 @@ use amends_node::{
 };
 use amends_protocol::Timestamp;
 use amends_store::{LETTERS_LIMIT, RejectedLimits, Store, StoreError};
+use promise::{Ending, Promise};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -92,9 +94,6 @@ pub enum StartError {
     #[error("{0}")]
     Randomness(#[from] NoRandomness),
 }
-
-/// What an effect brought; none if whoever performed it is gone.
-type Ending = (EffectId, Option<EffectResult>);
 
 /// Drives one node, started by [`Driver::start`].
 pub struct Driver<S, O, C> {
@@ -577,25 +576,5 @@ fn fault(error: StoreError) -> StoreFault {
         }
         StoreError::Outdated => StoreFault::Outdated,
         other => StoreFault::Failed(other.to_string()),
-    }
-}
-
-/// Exactly one result for each effect, even if whoever performs it panics: then nobody knows what became of it.
-struct Promise {
-    results: mpsc::UnboundedSender<Ending>,
-    id: EffectId,
-    result: Option<EffectResult>,
-}
-
-impl Promise {
-    fn keep(mut self, result: EffectResult) {
-        self.result = Some(result);
-    }
-}
-
-impl Drop for Promise {
-    fn drop(&mut self) {
-        // Nobody takes it any more when the loop has ended; the store knows the step as in flight.
-        let _ = self.results.send((self.id, self.result.take()));
     }
 }

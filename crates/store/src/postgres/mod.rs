@@ -23,11 +23,11 @@ mod identity;
 mod lease;
 mod leased;
 mod letters;
+#[cfg(test)]
+mod letters_tests;
 mod lingering;
 #[cfg(test)]
 mod lingering_tests;
-#[cfg(test)]
-mod letters_tests;
 #[cfg(test)]
 mod newer_tests;
 mod nodes;
