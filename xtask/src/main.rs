@@ -44,8 +44,8 @@ usage: cargo xtask COMMAND
   sbom      write the binary's bill of materials (CycloneDX 1.5) to target/amends.cdx.json; `sbom FILE` elsewhere
   image     write the program as an OCI image to target/image; `image --binary PATH` takes one that is built
   sim       play days of a supervisor from seeds and check the invariants; `cargo xtask sim --help` tells how
-  mutants   plant known faults in a copy and measure how soon they are found; `mutants WORD` for some, by their
-            name or folder";
+  mutants   plant known faults in a copy and measure how soon they are found; `mutants WORD…` for some, by their
+            name or folder; with `--nodes` those that take several nodes, with `--write` into their page";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -63,8 +63,7 @@ fn main() -> ExitCode {
         ["sbom", file] => supply::sbom::run(Some(file)),
         ["image", rest @ ..] => image::run(rest),
         ["sim", rest @ ..] => sim::run(rest),
-        ["mutants"] => mutants::run(None),
-        ["mutants", word] => mutants::run(Some(word)),
+        ["mutants", rest @ ..] => mutants::run(rest),
         [] | ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             Ok(())

@@ -5,12 +5,13 @@
 //! A mutant is a patch in `crates/sim/mutants`, or for rulebooks in `crates/simulate/mutants`. What stands before its
 //! first `---` line is for people; a line `corpus: honest` there picks the corpus, `nodes: 3` lets so many supervisors
 //! share the store, `faults: 2` says that it takes two things at once, and `found by: FILE, TEST` names the ordinary
-//! test that finds what the simulator meets too seldom.
+//! test that finds what the simulator meets too seldom. Its first line says what is broken, and stands in the table of
+//! `docs/internals/simulator.md`, which `--write` brings up to date.
 
 use crate::sim;
 use crate::sources::root;
 use anyhow::{Context, bail};
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -21,6 +22,19 @@ const SEEDS: u64 = 2_000;
 
 /// Where the five searches begin: far enough from each other to share no seed.
 const STARTS: [u64; 5] = [1, 1_000_001, 2_000_001, 3_000_001, 4_000_001];
+
+/// With so many searches in vain the median is known.
+const IN_VAIN: usize = STARTS.len() / 2 + 1;
+
+/// The page with the table of the simulator's, between two marks.
+const PAGE: &str = "docs/internals/simulator.md";
+const BEGIN: &str = "<!-- mutants -->\n";
+const END: &str = "<!-- end -->";
+
+const HEAD: &str = "\
+| mutant | what it breaks | faults at once | found by | seeds, median of 5 |
+| --- | --- | --- | --- | --- |
+";
 
 /// How often a search is looked at, and after how many looks it is stopped: some faults make a run go on for ever, and
 /// each of its seeds takes seconds.
@@ -57,14 +71,16 @@ impl Finder {
     fn search(self, program: &Path, mutant: &Mutant, from: u64) -> Command {
         let mut search = Command::new(program);
         match self {
-            Self::Simulator => search.args(["--quiet", "--corpus", mutant.corpus]).args([
-                "--nodes",
-                &mutant.nodes,
-                "--from",
-                &from.to_string(),
-                "--seeds",
-                &SEEDS.to_string(),
-            ]),
+            Self::Simulator => {
+                search.args(["--quiet", "--once", "--corpus", mutant.corpus]).args([
+                    "--nodes",
+                    &mutant.nodes,
+                    "--from",
+                    &from.to_string(),
+                    "--seeds",
+                    &SEEDS.to_string(),
+                ])
+            }
             Self::Agreement => search
                 .args(["--until-found", "--small"])
                 .args([from.to_string(), (from + SEEDS).to_string()]),
@@ -78,11 +94,26 @@ struct Mutant {
     finder: Finder,
     name: String,
     path: PathBuf,
+    /// What it breaks.
+    told: String,
     corpus: &'static str,
     nodes: String,
     faults: u32,
     /// The ordinary test that finds it, in place of the simulator.
     found_by: Option<String>,
+}
+
+/// What the table says of it.
+#[derive(Clone, Debug, PartialEq)]
+struct Told {
+    by: String,
+    seeds: String,
+}
+
+impl Told {
+    fn nothing() -> Self {
+        Self { by: "not tried".to_owned(), seeds: "-".to_owned() }
+    }
 }
 
 /// How it was found.
@@ -92,48 +123,84 @@ struct Found {
     seeds: Vec<Option<u64>>,
 }
 
-/// Tries all of them, or those whose name or folder contains a word.
-pub fn run(only: Option<&str>) -> anyhow::Result<()> {
+/// Which are tried, and what is done with the table.
+#[derive(Debug, Default, PartialEq)]
+struct Asked<'a> {
+    /// Any of these is in its name or folder; none: all.
+    words: Vec<&'a str>,
+    /// Only those that take several nodes.
+    nodes: bool,
+    /// What was found goes into the page.
+    write: bool,
+}
+
+impl<'a> Asked<'a> {
+    fn read(arguments: &[&'a str]) -> anyhow::Result<Self> {
+        let mut asked = Self::default();
+        for argument in arguments {
+            match *argument {
+                "--nodes" => asked.nodes = true,
+                "--write" => asked.write = true,
+                word if !word.starts_with('-') => asked.words.push(word),
+                other => {
+                    bail!("`{other}` is none of its options: --nodes, --write, or words of names")
+                }
+            }
+        }
+        Ok(asked)
+    }
+
+    fn means(&self, mutant: &Mutant) -> bool {
+        let place = format!("{}/{}", mutant.finder.folder(), mutant.name);
+        let named = self.words.is_empty() || self.words.iter().any(|word| place.contains(word));
+        named && (!self.nodes || mutant.nodes != "1")
+    }
+}
+
+/// Tries all of them, or some.
+pub fn run(arguments: &[&str]) -> anyhow::Result<()> {
+    let asked = Asked::read(arguments)?;
     let tree = root();
     let scratch = tree.join("target").join("mutants");
     let copy = scratch.join("tree");
     copy_tree(&tree, &copy)?;
-    let mut table = String::from(
-        "| mutant | faults at once | found by | seeds, median of 5 |\n| --- | --- | --- | --- |\n",
-    );
-    let mut missed = Vec::new();
-    for mutant in mutants(&tree)? {
-        let place = format!("{}/{}", mutant.finder.folder(), mutant.name);
-        if only.is_some_and(|word| !place.contains(word)) {
-            continue;
-        }
+    let (mut rows, mut missed) = (BTreeMap::new(), Vec::new());
+    for mutant in mutants(&tree)?.into_iter().filter(|mutant| asked.means(mutant)) {
         eprintln!("== {}", mutant.name);
-        if let Some(test) = &mutant.found_by {
-            let _ = writeln!(table, "| {} | {} | {test} | - |", mutant.name, mutant.faults);
-            continue;
-        }
-        if !patch(&copy, &mutant.path, &[])? {
-            let text = fs::read_to_string(&mutant.path)?;
-            let why = misfit(&copy, &text).unwrap_or_else(|| "it does not apply".to_owned());
-            missed.push(format!("{} ({why})", mutant.name));
-            continue;
-        }
-        let found = hunt(&copy, &scratch.join("target"), &mutant);
-        if !patch(&copy, &mutant.path, &["--reverse"])? {
-            bail!("{} cannot be taken back", mutant.name);
-        }
-        let row = match found {
-            Ok(found) => row(&mutant, &found, &mut missed),
-            Err(why) => {
-                missed.push(format!("{} ({why})", mutant.name));
-                continue;
+        match try_one(&copy, &scratch, &mutant)? {
+            Ok(found) => {
+                if found.seeds.starts_with("more") {
+                    missed.push(mutant.name.clone());
+                }
+                let row = row(&mutant, &found);
+                eprint!("{row}");
+                rows.insert((mutant.finder.folder(), mutant.name.clone()), (row, found));
             }
-        };
-        eprint!("{row}");
-        table.push_str(&row);
+            Err(why) => missed.push(format!("{} ({why})", mutant.name)),
+        }
+        if asked.write {
+            write_page(&tree, &rows)?; // whoever ends it keeps what has been found
+        }
     }
-    println!("{table}");
+    println!("{HEAD}{}", rows.values().map(|(row, _)| row.as_str()).collect::<String>());
     if missed.is_empty() { Ok(()) } else { bail!("not found: {}", missed.join(", ")) }
+}
+
+/// Plants one, looks for it, and takes it back. In words if it can't be tried.
+fn try_one(copy: &Path, scratch: &Path, mutant: &Mutant) -> anyhow::Result<Result<Told, String>> {
+    if let Some(test) = &mutant.found_by {
+        return Ok(Ok(Told { by: test.clone(), seeds: "-".to_owned() }));
+    }
+    if !patch(copy, &mutant.path, &[])? {
+        let text = fs::read_to_string(&mutant.path)?;
+        let why = misfit(copy, &text).unwrap_or_else(|| "it does not apply".to_owned());
+        return Ok(Err(why));
+    }
+    let found = hunt(copy, &scratch.join("target"), mutant);
+    if !patch(copy, &mutant.path, &["--reverse"])? {
+        bail!("{} cannot be taken back", mutant.name);
+    }
+    Ok(found.map(|found| found.told()).map_err(|why| why.to_string()))
 }
 
 fn mutants(tree: &Path) -> anyhow::Result<Vec<Mutant>> {
@@ -161,7 +228,8 @@ fn mutants_for(finder: Finder, tree: &Path) -> anyhow::Result<Vec<Mutant>> {
         let nodes = told("nodes: ").unwrap_or("1").to_owned();
         let found_by = told("found by: ");
         let found_by = found_by.map(str::to_owned);
-        all.push(Mutant { finder, name, path, corpus, nodes, faults, found_by });
+        let told = head.lines().next().unwrap_or_default().to_owned();
+        all.push(Mutant { finder, name, path, told, corpus, nodes, faults, found_by });
     }
     all.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(all)
@@ -223,6 +291,9 @@ fn hunt(copy: &Path, target: &Path, mutant: &Mutant) -> anyhow::Result<Found> {
     let program = mutant.finder.build(copy, target)?;
     let mut found = Found { checkers: Vec::new(), seeds: Vec::new() };
     for start in STARTS {
+        if found.seeds.iter().filter(|count| count.is_none()).count() == IN_VAIN {
+            break;
+        }
         let mut search = mutant
             .finder
             .search(&program, mutant, start)
@@ -283,24 +354,56 @@ fn misfit(tree: &Path, patch: &str) -> Option<String> {
     })
 }
 
-fn row(mutant: &Mutant, found: &Found, missed: &mut Vec<String>) -> String {
-    let mut seeds = found.seeds.clone();
-    // Not found sorts last.
-    seeds.sort_by_key(|n| n.unwrap_or(u64::MAX));
-    let median = seeds[seeds.len() / 2];
-    if median.is_none() {
-        missed.push(mutant.name.clone());
+impl Found {
+    fn told(mut self) -> Told {
+        // Not found sorts last.
+        self.seeds.sort_by_key(|count| count.unwrap_or(u64::MAX));
+        let median = self.seeds.get(STARTS.len() / 2).copied().flatten();
+        let seeds = median.map_or_else(|| format!("more than {SEEDS}"), |count| count.to_string());
+        Told { by: self.checkers.join(", "), seeds }
     }
-    let median = median.map_or_else(|| format!("more than {SEEDS}"), |n| n.to_string());
-    let mut row = String::new();
-    let _ = writeln!(
-        row,
-        "| {} | {} | {} | {median} |",
-        mutant.name,
-        mutant.faults,
-        found.checkers.join(", ")
-    );
-    row
+}
+
+fn row(mutant: &Mutant, found: &Told) -> String {
+    let Mutant { name, told, faults, .. } = mutant;
+    format!("| {name} | {told} | {faults} | {} | {} |\n", found.by, found.seeds)
+}
+
+/// Brings the table of the page up to date: what was not tried now keeps what it says.
+fn write_page(
+    tree: &Path,
+    rows: &BTreeMap<(&'static str, String), (String, Told)>,
+) -> anyhow::Result<()> {
+    let path = tree.join(PAGE);
+    let page = fs::read_to_string(&path)?;
+    let (before, rest) = page.split_once(BEGIN).context("the table is not marked")?;
+    let (old, after) = rest.split_once(END).context("the table does not end")?;
+    let known = old_rows(old);
+    let mut table = HEAD.to_owned();
+    for mutant in mutants_for(Finder::Simulator, tree)? {
+        let tried = rows.get(&(mutant.finder.folder(), mutant.name.clone()));
+        let by_test = mutant.found_by.clone().map(|by| Told { by, seeds: "-".to_owned() });
+        let found = tried.map(|(_, found)| found.clone()).or(by_test);
+        let found = found.or_else(|| known.get(&mutant.name).cloned());
+        table.push_str(&row(&mutant, &found.unwrap_or_else(Told::nothing)));
+    }
+    fs::write(&path, format!("{before}{BEGIN}{table}{END}{after}"))?;
+    Ok(())
+}
+
+/// What a table says of each.
+fn old_rows(table: &str) -> BTreeMap<String, Told> {
+    let cells = |line: &str| -> Vec<String> {
+        line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()
+    };
+    let rows = table.lines().skip(2).map(cells);
+    rows.filter_map(|row| match row.as_slice() {
+        [name, .., by, seeds] => {
+            Some((name.clone(), Told { by: by.clone(), seeds: seeds.clone() }))
+        }
+        _ => None,
+    })
+    .collect()
 }
 
 #[cfg(test)]
@@ -340,6 +443,41 @@ mod tests {
         let planted = mutants_for(Finder::Agreement, &tree).expect("mutants");
         let planted: Vec<&str> = planted.iter().map(|mutant| mutant.name.as_str()).collect();
         assert_eq!(told, planted);
+    }
+
+    #[test]
+    fn the_page_on_the_simulator_tells_of_each_fault_what_its_patch_says() {
+        let tree = root();
+        let page = fs::read_to_string(tree.join(PAGE)).expect("the page");
+        let (_, rest) = page.split_once(BEGIN).expect("the table is marked");
+        let (table, _) = rest.split_once(END).expect("it ends");
+        let known = old_rows(table);
+        let rows = mutants_for(Finder::Simulator, &tree).expect("mutants").into_iter().map(|one| {
+            row(&one, known.get(&one.name).unwrap_or_else(|| panic!("no row of {}", one.name)))
+        });
+        let all = format!("{HEAD}{}", rows.collect::<String>());
+        assert_eq!(table, all, "`cargo xtask mutants --write WORD` writes it anew");
+    }
+
+    #[test]
+    fn some_are_asked_for_by_their_names_or_by_what_they_take() {
+        let asked = Asked::read(&["letter", "--nodes", "seat"]).expect("it reads");
+        assert_eq!(asked, Asked { words: vec!["letter", "seat"], nodes: true, write: false });
+        let all = mutants(&root()).expect("mutants");
+        let some: Vec<&str> =
+            all.iter().filter(|one| asked.means(one)).map(|one| &*one.name).collect();
+        assert!(some.contains(&"letter-not-deleted") && !some.contains(&"fence-off"), "{some:?}");
+        let why = Asked::read(&["--seat"]).expect_err("no such option").to_string();
+        assert!(why.contains("`--seat`"), "{why}");
+    }
+
+    #[test]
+    fn a_median_is_known_after_three_searches_in_vain() {
+        let told = |seeds: &[Option<u64>]| {
+            Found { checkers: Vec::new(), seeds: seeds.to_vec() }.told().seeds
+        };
+        assert_eq!(told(&[Some(9), None, Some(2), None, Some(4)]), "9");
+        assert_eq!(told(&[Some(9), None, None, None]), "more than 2000");
     }
 
     #[test]
