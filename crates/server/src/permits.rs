@@ -16,7 +16,8 @@ const RENEW: Duration = Duration::from_millis(600);
 const RETRY: Duration = Duration::from_millis(250);
 /// Between any two: what becomes ready meanwhile is asked for together.
 const APART: Duration = Duration::from_millis(20);
-/// How long permits are kept that nothing needs: the next request goes without asking.
+/// How long permits of its whole share are kept that nothing needs: the next request goes without asking. What is above
+/// it goes back at once: others may wait for it.
 const KEEP: Duration = Duration::from_secs(3);
 /// How long a node may have more than its whole share, and for how long it then leaves that to others.
 const TURN: Duration = Duration::from_secs(2);
@@ -70,7 +71,7 @@ impl Given {
             self.rests_until = now + REST;
         }
         self.most = if now < self.rests_until { share } else { due };
-        let kept = if now.saturating_sub(self.busy_at) < KEEP { self.held } else { 0 };
+        let kept = if now.saturating_sub(self.busy_at) < KEEP { self.held.min(share) } else { 0 };
         // A request that is under way keeps its permit.
         needed.max(kept).min(self.most).max(demand.in_flight.min(self.held))
     }
@@ -200,15 +201,24 @@ mod tests {
     }
 
     #[test]
-    fn what_others_have_is_asked_for_again_and_kept_for_a_while() {
+    fn what_others_have_is_asked_for_again() {
         let mut permits = ServicePermits::default();
         assert_eq!(asks(&mut permits, 0, demand(1, 0, 1), 21, 0), Some((1, 0)));
         assert_eq!(asks(&mut permits, 200, demand(1, 0, 1), 21, 0), None);
         assert_eq!(permits.look_again(at(200)), Some(at(50)));
         assert_eq!(asks(&mut permits, 250, demand(1, 0, 1), 21, 1), Some((1, 1)));
-        assert_eq!(asks(&mut permits, 900, demand(1, 0, 0), 21, 1), Some((1, 1)), "one may come");
-        assert_eq!(asks(&mut permits, 3_300, demand(1, 0, 0), 21, 1), Some((0, 0)), "none has");
-        assert_eq!(asks(&mut permits, 3_950, demand(1, 0, 0), 21, 1), Some((0, 0)));
+        assert_eq!(asks(&mut permits, 600, demand(1, 1, 0), 21, 1), None, "it is under way");
+        assert_eq!(asks(&mut permits, 900, demand(1, 0, 0), 21, 1), Some((0, 0)), "others wait");
+        assert_eq!(permits.look_again(at(900)), None);
+    }
+
+    #[test]
+    fn a_share_is_kept_for_a_while() {
+        let mut permits = ServicePermits::default();
+        assert_eq!(asks(&mut permits, 0, demand(4, 0, 2), 21, 9), Some((2, 2)));
+        assert_eq!(asks(&mut permits, 650, demand(4, 0, 0), 21, 9), Some((1, 1)), "one may come");
+        assert_eq!(asks(&mut permits, 3_300, demand(4, 0, 0), 21, 9), Some((0, 0)), "none has");
+        assert_eq!(asks(&mut permits, 3_950, demand(4, 0, 0), 21, 9), None);
         assert_eq!(permits.look_again(at(3_950)), None);
     }
 
