@@ -11,10 +11,12 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::metadata::{Metadata, MetadataTopic};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Longest time for a word with the brokers.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two questions about a group that is between two brokers.
+const AGAIN: Duration = Duration::from_millis(200);
 /// Most that the library says in that time.
 const SAID: usize = 1_000;
 
@@ -282,10 +284,9 @@ fn waiting(
             list.add_partition(topic.name(), partition.id());
         }
     }
-    let committed = consumer.committed_offsets(list, PATIENCE).map_err(|error| refused(&error))?;
+    let committed = committed(consumer, &list).map_err(|error| refused(&error))?;
     let mut partitions = Vec::new();
     for one in committed.elements() {
-        one.error().map_err(|error| refused(&error))?;
         let (topic, partition) = (one.topic().to_owned(), one.partition());
         let ends = consumer.fetch_watermarks(&topic, partition, PATIENCE);
         let (first, end) = ends.map_err(|error| refused(&error))?;
@@ -296,6 +297,34 @@ fn waiting(
         partitions.push(PartitionLag { topic, partition, committed, first, end });
     }
     Ok(KafkaLag { partitions })
+}
+
+/// What the group has committed. While a broker takes over the group, or has yet to read what it knows of it, it is
+/// asked again: that takes a moment after each start of a broker.
+fn committed(
+    consumer: &BaseConsumer<Heard>,
+    list: &TopicPartitionList,
+) -> KafkaResult<TopicPartitionList> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let told = consumer.committed_offsets(list.clone(), PATIENCE).and_then(|told| {
+            let is_told = told.elements().iter().try_for_each(|one| one.error());
+            is_told.map(|()| told)
+        });
+        match told {
+            Err(error) if is_moving(&error) && Instant::now() < deadline => {
+                std::thread::sleep(AGAIN);
+            }
+            told => return told,
+        }
+    }
+}
+
+/// Whether the group is between two brokers.
+fn is_moving(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{CoordinatorLoadInProgress, CoordinatorNotAvailable, NotCoordinator};
+    let moving = [CoordinatorLoadInProgress, CoordinatorNotAvailable, NotCoordinator];
+    error.rdkafka_error_code().is_some_and(|code| moving.contains(&code))
 }
 
 /// What the topics' settings mean for reports.
