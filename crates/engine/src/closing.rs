@@ -130,9 +130,12 @@ impl Case {
 
     /// Whoever could have called something may do so again: that a History knew nothing proves nothing any more.
     fn forget_who_had_ended(&mut self) {
-        for query in self.row.extra.histories.iter_mut().filter(|query| query.asked_after_callers) {
-            query.asked_after_callers = false;
-            self.row_changed = true;
+        for query in &mut self.row.extra.histories {
+            if query.asked_after_callers || query.asked_after_end {
+                query.asked_after_callers = false;
+                query.asked_after_end = false;
+                self.row_changed = true;
+            }
         }
     }
 

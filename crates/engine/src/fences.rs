@@ -15,13 +15,19 @@ use std::sync::Arc;
 
 impl Case {
     /// Actions without an undo of their own that the saga may have reached and that may still call others. One whose
-    /// History is being read is left out: it may say that the action has ended.
-    pub(crate) fn going_on(&self, book: &Rulebook) -> BTreeSet<ActionId> {
+    /// History is being read is left out: it may say that the action has ended. So is what only somebody may have
+    /// called who has ended and whose History is awaited: it tells of his calls. `asks`: Histories are asked for at
+    /// once.
+    pub(crate) fn going_on(&self, book: &Rulebook, asks: bool) -> BTreeSet<ActionId> {
         let is_read = |id: &ActionId| {
             let service = &book.get(*id).name.service;
             self.row.extra.histories.iter().any(|w| w.service == *service && !w.answered)
         };
-        let mut now = self.reached(book).now;
+        let is_first = asks && self.row.extra.histories.is_empty();
+        let is_awaited =
+            |id: &ActionId| is_read(id) || (is_first && book.keeps_history(book.get(*id).service));
+        let tells = |id| is_awaited(&id) || self.tells_of_every_request(book, id);
+        let mut now = self.reached_where(book, tells).now;
         now.retain(|id| {
             book.get(*id).class != ActionClass::Compensable
                 && !self.has_ended(book, *id)
@@ -214,7 +220,7 @@ impl Case {
     /// A case that is not proven says who may still call others since its rulebook says that it puts up no fence.
     pub(crate) fn note_declared_without_fence(&mut self, book: &Rulebook) {
         let calls_on = |id: &ActionId| !book.get(*id).fence && !book.get(*id).calls.is_empty();
-        let going_on = self.going_on(book).into_iter().filter(calls_on);
+        let going_on = self.going_on(book, false).into_iter().filter(calls_on);
         let services: BTreeSet<_> = going_on.map(|id| book.get(id).name.service.clone()).collect();
         for service in services {
             self.note_without_fence(&service, ", as the rulebook says");

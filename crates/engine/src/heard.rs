@@ -420,6 +420,17 @@ impl Heard {
         all
     }
 
+    /// What others say of those requests of an action of which its own service says nothing; of requests that they
+    /// don't name, if it says nothing at all.
+    pub(crate) fn untold_by_own(&self, name: &ActionName) -> States {
+        let Some(action) = self.action(name) else { return States::default() };
+        let untold = action.without_own.iter().filter_map(|id| action.requests.get(id));
+        let is_silent = action.own.is_empty() && !action.unnamed.contains_key(&name.service);
+        let unnamed = is_silent.then_some(&action.unnamed);
+        let said = untold.chain(unnamed).flat_map(|tellers| tellers.values());
+        said.fold(States::default(), |all, one| all.with(*one))
+    }
+
     /// Whether a service takes part in the saga by its own word: it reported, or told of requests of its own.
     pub(crate) fn takes_part(&self, by: &str) -> bool {
         self.reporters.contains(by) || self.speakers.contains(by)

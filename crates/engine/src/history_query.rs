@@ -104,7 +104,7 @@ impl Case {
         probing: bool,
     ) -> Option<Effect> {
         let rulebook = Arc::clone(self.book.as_ref()?);
-        let saga_has_ended = self.row.extra.saga_ended_at.is_some();
+        let all_have_ended = self.nobody_calls_after_the_end(&rulebook, service);
         let callers_have_ended = self.nobody_calls(&rulebook, service);
         let query = self.row.extra.histories.iter_mut().find(|w| w.service == *service)?;
         if query.answered
@@ -114,7 +114,7 @@ impl Case {
             return None;
         }
         query.in_flight = true;
-        query.asked_after_end = saga_has_ended;
+        query.asked_after_end = all_have_ended;
         query.asked_after_callers = callers_have_ended;
         if let Some(recheck) = &mut query.recheck {
             recheck.asked = true;

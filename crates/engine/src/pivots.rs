@@ -174,7 +174,7 @@ impl Case {
         let calls_others = |id: &ActionId| {
             book.get(*id).class == ActionClass::Pivot && !book.get(*id).calls.is_empty()
         };
-        ids.extend(self.going_on(book).into_iter().filter(calls_others));
+        ids.extend(self.going_on(book, false).into_iter().filter(calls_others));
         for id in ids {
             self.ask_histories(tellers(book, id), now, turn);
             let name = &book.get(id).name;
@@ -316,7 +316,7 @@ impl Case {
     /// Whether somebody may still lead to a pivot that nothing bars.
     fn may_come_unbarred(&self, book: &Rulebook, id: ActionId) -> bool {
         let is_barred = book.is_fenceable(id) && !self.not_fenceable(book).contains(&id);
-        !is_barred && self.going_on(book).contains(&id)
+        !is_barred && self.going_on(book, false).contains(&id)
     }
 
     /// Whether its own service had begun it, or has said that it does not know what it did: a fence that came after

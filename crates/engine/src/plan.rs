@@ -142,7 +142,7 @@ impl Case {
             facts.unsent = self.unsent(book);
         }
         if book.may_need_fences() {
-            facts.going_on = self.going_on(book);
+            facts.going_on = self.going_on(book, facts.uses_recorded(book));
             // Behind a fence nobody tells any more that a pivot had been begun: those who can are read before.
             facts.going_on.retain(|id| {
                 book.get(*id).class != ActionClass::Pivot || !self.is_unread_at_pivot(book, *id)

@@ -214,7 +214,8 @@ pub struct HistoryQuery {
     /// UTC milliseconds when its History was read last; absent if it never was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told_at: Option<i64>,
-    /// Whether it was asked for, the last time, when its saga was known to have ended.
+    /// Whether it was asked for, the last time, when its saga was known to have ended and nobody but its beginning
+    /// could call anything of its service any more, and nothing was heard since.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub asked_after_end: bool,
     /// Whether it was asked for, the last time, when nobody could call anything of its service any more, by the word of

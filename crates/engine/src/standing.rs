@@ -85,7 +85,7 @@ pub(crate) struct Reached {
     pub(crate) declared: BTreeSet<ActionId>,
     /// By what is known now: an action whose own service says that it has ended calls nobody any more, so below it only
     /// the calls count that its service tells of, and that the callee's has not denied. One whose fence is up without a
-    /// word of its calls may have made all.
+    /// word of its calls may have made all, and so may one of which only others say that it has ended.
     pub(crate) now: BTreeSet<ActionId>,
     /// Where the saga began, as far as the rulebook tells: nobody in it calls these.
     pub(crate) entries: BTreeSet<ActionId>,
@@ -158,8 +158,10 @@ impl Case {
         }
         let has_no_effect = !self.owners_word(book, id).is_empty()
             && !self.states_of(&action.name).any(HistoryState::may_have_effect);
-        // What only the saga's end says of its beginning, the own History must have been read after.
-        let nobody_calls = self.callers_running(book, id, reached).next().is_none();
+        // What only the saga's end says of its beginning, the own History must have been read after; and what only
+        // others say of some request.
+        let nobody_calls = self.callers_running(book, id, reached).next().is_none()
+            && self.heard().untold_by_own(&action.name).is_empty();
         let service = &action.name.service;
         let is_over = self.callers_going_on(book, id, reached).next().is_none()
             && (self.history_read_after_the_end(service)
@@ -252,6 +254,16 @@ impl Case {
     }
 
     pub(crate) fn reached(&self, book: &Rulebook) -> Reached {
+        self.reached_where(book, |id| self.tells_of_every_request(book, id))
+    }
+
+    /// How far the saga may have come, where it is known of those for whom `tells_of_all` holds whom they have called
+    /// once they have ended.
+    pub(crate) fn reached_where(
+        &self,
+        book: &Rulebook,
+        tells_of_all: impl Fn(ActionId) -> bool,
+    ) -> Reached {
         let declared = self.reach(book);
         let called: BTreeSet<ActionId> =
             declared.iter().flat_map(|id| book.get(*id).calls.iter().map(|c| c.action)).collect();
@@ -263,7 +275,7 @@ impl Case {
             if !now.insert(id) {
                 continue;
             }
-            let is_told = self.has_told_its_calls(book, id);
+            let is_told = self.has_told_its_calls(book, id) && tells_of_all(id);
             let service = &book.get(id).name.service;
             for call in &book.get(id).calls {
                 let is_denied = || self.never_arrived(book, call.action);
@@ -280,6 +292,22 @@ impl Case {
         self.has_ended(book, id) && !self.has_untold_calls(&book.get(id).name)
     }
 
+    /// Whether the action's own service has told of each of its requests that anybody knows of, and so of their calls.
+    /// Of the rest others may say that they failed, if its History, read when nobody could call it any more, does not
+    /// know them.
+    pub(crate) fn tells_of_every_request(&self, book: &Rulebook, id: ActionId) -> bool {
+        let action = book.get(id);
+        let is_fence = |step: &StepRow| step.action == action.name && fences::is_up(step);
+        if self.steps.iter().any(is_fence)
+            || (action.bars() && self.is_barred_and_told(&action.name))
+        {
+            return true;
+        }
+        let untold = self.heard().untold_by_own(&action.name);
+        untold.is_empty()
+            || (!untold.may_have_effect() && self.history_read_after_callers(&action.name.service))
+    }
+
     /// Whether a call of the action never came to its service: nobody says that it may have had an effect or was asked
     /// to undo it, and the service's History, read when nobody could call it any more, knows nothing of it.
     fn never_arrived(&self, book: &Rulebook, id: ActionId) -> bool {
@@ -293,18 +321,32 @@ impl Case {
     /// Whether nobody can call anything of a service any more, directly or through others, by the word of whoever could
     /// have. Of the beginning of a saga nobody can say that, nor while something is run again.
     pub(crate) fn nobody_calls(&self, book: &Rulebook, service: &str) -> bool {
-        if self.steps.iter().any(|step| step.verb == Verb::Retry && step.attempts > 0) {
-            return false;
-        }
+        let is_run_again = |step: &StepRow| step.verb == Verb::Retry && step.attempts > 0;
+        !self.steps.iter().any(is_run_again) && self.nobody_leads_to(book, service, false)
+    }
+
+    /// The same of a saga that is said to have ended: its beginning calls nobody any more either.
+    pub(crate) fn nobody_calls_after_the_end(&self, book: &Rulebook, service: &str) -> bool {
+        let runs_again = |step: &StepRow| {
+            step.verb == Verb::Retry && step.attempts > 0 && !step.state.is_terminal()
+        };
+        self.row.extra.saga_ended_at.is_some()
+            && !self.steps.iter().any(runs_again)
+            && self.nobody_leads_to(book, service, true)
+    }
+
+    fn nobody_leads_to(&self, book: &Rulebook, service: &str, beginning_is_over: bool) -> bool {
         let reached = self.reached(book);
-        let running = reached.now.iter().filter(|id| !self.has_told_its_calls(book, **id));
+        let is_over = |id: &ActionId| beginning_is_over && reached.entries.contains(id);
+        let goes_on = |id: &&ActionId| !is_over(id) && !self.has_told_its_calls(book, **id);
+        let running = reached.now.iter().filter(goes_on);
         let led_to: BTreeSet<ActionId> =
             running.flat_map(|id| book.downstream(*id).iter().copied()).collect();
         let own = |id: &&ActionId| *book.get(**id).name.service == *service;
         reached.declared.iter().filter(own).all(|id| {
-            !reached.entries.contains(id)
+            (beginning_is_over || !reached.entries.contains(id))
                 && !led_to.contains(id)
-                && self.callers_running(book, *id, &reached).next().is_none()
+                && self.callers_running(book, *id, &reached).all(|caller| is_over(&caller))
         })
     }
 

@@ -307,3 +307,98 @@ fn whoever_is_barred_and_told_of_no_call_has_called_nobody() {
         assert!(tells || again > 0, "its History tells of its calls");
     }
 }
+
+/// The order knows how the page ended, and only the page whom it called; the charges keep no History.
+const PAGE: &str = "
+rulebook: page
+settle: { quiet: 1h }
+services:
+  order: { url: \"http://order\", actions: { run: { compensation: undo, calls: [page.run] } } }
+  page: { url: \"http://page\", actions: { run: { effect: none, calls: [card.charge] } } }
+  card:
+    url: \"http://card\"
+    actions: { charge: { compensation: undo, endpoints: { compensate: { path: \"/charges/{requestId}/undo\", done: [200] } } } }
+rules: [{ on: order/odd, compensate: recorded }, { on: \"*/*\", compensate: recorded, mode: ask }]
+";
+
+#[test]
+fn a_history_that_was_read_before_its_saga_began_tells_of_no_calls() {
+    let mut world = World::new(PAGE);
+    world.begin_with("s", "order", "run", 1_000);
+    world.pass_ms(1_000);
+    let case = world.only_case();
+    world.settle_down();
+    // Only now it begins, late.
+    let called =
+        [evidence("page.run", "p", H::Succeeded), evidence("card.charge", "c", H::Succeeded)];
+    world.histories.insert("page".into(), HistoryResult::Told(called.to_vec().into()));
+    let failed = report("order/odd", "s").action("run").saw("order.run", H::Unknown);
+    world.report(failed.saw("page.run", H::Succeeded));
+    world.settle_down();
+    assert!(world.sent.contains(&"compensate card.charge".to_owned()), "{:?}", world.sent);
+    assert_ne!(world.case(case).closed_on, Some(ClosedOn::Proven), "its endpoint bars nothing");
+}
+
+#[test]
+fn what_was_read_after_the_end_and_before_another_word_proves_nothing() {
+    let mut world = World::new(SHIFTS);
+    let case = world.report(report("desk/odd", "s").action("note").saw("desk.note", H::Failed));
+    world.settle_down();
+    world.end("s");
+    world.pass_ms(3_600_000);
+    assert_eq!(world.case(case).closed_on, Some(ClosedOn::Quiet), "of the clerk nobody has told");
+    // He was still at work, and says that a call of his failed, which took effect all the same.
+    let late = HistoryResult::Told(vec![evidence("gifts.wrap", "late", H::Succeeded)].into());
+    world.histories.insert("gifts".into(), late);
+    let failed = report("clerk/odd", "s").action("work").saw("clerk.work", H::Failed);
+    world.report(failed.saw("gifts.wrap", H::Failed));
+    world.settle_down();
+    world.pass_ms(3_600_000);
+    assert!(world.sent.contains(&"compensate gifts.wrap".to_owned()), "{:?}", world.sent);
+    assert_eq!(world.case(case).closed_on, Some(ClosedOn::Proven));
+}
+
+/// A shop that keeps no History begins it, a clerk goes on for it.
+const SHIFTS: &str = "
+rulebook: shifts
+settle: { quiet: 1h }
+services:
+  shop: { actions: { sell: { effect: none, calls: [clerk.work, desk.note] } } }
+  desk: { url: \"http://desk\", actions: { note: { compensation: unnote } } }
+  clerk: { url: \"http://clerk\", actions: { work: { compensation: unwork, calls: [gifts.wrap] } } }
+  gifts: { url: \"http://gifts\", actions: { wrap: { compensation: unwrap } } }
+rules: [{ on: \"*/*\", compensate: recorded }]
+";
+
+#[test]
+fn a_second_request_of_which_only_its_caller_knows_is_not_denied_by_a_word_about_the_first() {
+    let closed = |second: bool| {
+        let mut world = World::new(GIFTS_BY_LIST);
+        let failed =
+            report("gifts/odd", "s").id("first").action("wrap").saw("gifts.wrap", H::Failed);
+        world.report(failed);
+        let mut told = report("shop/odd", "s").action("sell").saw("shop.sell", H::Failed);
+        told = told.saw("gifts.wrap", H::Failed).caused_by("first");
+        if second {
+            told.data.history.push(evidence("gifts.wrap", "second", H::Failed));
+        }
+        let case = world.report(told);
+        world.settle_down();
+        world.pass_ms(1_000);
+        (world.case(case).closed_on, left(&world.case(case).extra.may_still_stand))
+    };
+    assert_eq!(closed(false).0, Some(ClosedOn::Proven));
+    let (closed_on, named) = closed(true);
+    assert_eq!(closed_on, Some(ClosedOn::Quiet));
+    assert_eq!(named, ["gifts.wrap - unknown"]);
+}
+
+/// No History is read for a list.
+const GIFTS_BY_LIST: &str = "
+rulebook: gifts
+settle: { quiet: 1s }
+services:
+  shop: { url: \"http://shop\", actions: { sell: { compensation: unsell, calls: [gifts.wrap] } } }
+  gifts: { url: \"http://gifts\", actions: { wrap: { compensation: unwrap } } }
+rules: [{ on: \"*/*\", compensate: [shop.sell] }]
+";
