@@ -17,6 +17,7 @@ import pathlib
 import re
 import sys
 import typing
+import uuid
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import httpx
@@ -108,6 +109,8 @@ def plain(value):
         return value.to_dict()
     if isinstance(value, datetime.datetime):
         return value.isoformat()
+    if isinstance(value, uuid.UUID):
+        return str(value)
     return value.value if isinstance(value, enum.Enum) else value
 
 

@@ -11,11 +11,12 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::metadata::{Metadata, MetadataTopic};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Longest time for a word with the brokers.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Between two questions about a group that is between two brokers.
+/// How often, and after what, a group is asked about again that is between two brokers.
+const MOST_TRIES: u32 = 50;
 const AGAIN: Duration = Duration::from_millis(200);
 /// Most that the library says in that time.
 const SAID: usize = 1_000;
@@ -305,14 +306,14 @@ fn committed(
     consumer: &BaseConsumer<Heard>,
     list: &TopicPartitionList,
 ) -> KafkaResult<TopicPartitionList> {
-    let deadline = Instant::now() + PATIENCE;
+    let mut tries = 0..MOST_TRIES;
     loop {
         let told = consumer.committed_offsets(list.clone(), PATIENCE).and_then(|told| {
             let is_told = told.elements().iter().try_for_each(|one| one.error());
             is_told.map(|()| told)
         });
         match told {
-            Err(error) if is_moving(&error) && Instant::now() < deadline => {
+            Err(error) if is_moving(&error) && tries.next().is_some() => {
                 std::thread::sleep(AGAIN);
             }
             told => return told,
