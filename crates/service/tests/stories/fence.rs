@@ -290,13 +290,14 @@ async fn a_compensation_racing_the_original_leaves_an_effect_undone_or_a_fence<B
         let (url, step_url) =
             (format!("{}/pay", payment.url), format!("{}/amends/v1/compensate/pay", payment.url));
         let (headers, body) = (saga.clone(), step_body("payment", "pay", &saga, round));
+        let controls = payment.controls.clone();
+        // Before the original is under way: it may have its effect at once.
+        let effects_before = controls.effects.load(Ordering::SeqCst);
         let original = tokio::spawn(async move {
             send(&url, &[("saga-id", &headers), ("request-id", &headers)], &json!({ "amount": 9 }))
                 .await
         });
         // The step is sent at once, or when the handler is at work, or when the effect is.
-        let controls = payment.controls.clone();
-        let effects_before = controls.effects.load(Ordering::SeqCst);
         let name = saga.clone();
         let step = tokio::spawn(async move {
             let started = Instant::now();
