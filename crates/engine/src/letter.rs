@@ -153,9 +153,22 @@ impl FromStr for LetterKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LetterMark(pub [i64; 2]);
 
+/// What is to be read of a partition's inbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LettersWanted {
+    /// Whose inbox.
+    pub partition: Partition,
+    /// Letters that came after the mark of the reading before; none: from the beginning.
+    pub after: Option<LetterMark>,
+    /// At most so many.
+    pub most: usize,
+}
+
 /// Some of the letters that were left for a partition, in the order in which they came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LettersRead {
+    /// Whose inbox.
+    pub partition: Partition,
     /// They stay where they are until a commit takes them, and may be told again until then.
     pub letters: Vec<Letter>,
     /// Those that only a newer version can read, and what is wrong with them in words. They stay where they are.

@@ -78,7 +78,7 @@ pub use home::Home;
 pub use input::{
     About, Activation, Answer, Erase, Input, Mend, Mending, NewLimits, Replaces, Ticket,
 };
-pub use letter::{Letter, LetterId, LetterKind, LetterMark, LettersRead};
+pub use letter::{Letter, LetterId, LetterKind, LetterMark, LettersRead, LettersWanted};
 pub use lookup::{
     BrokenCase, EARLIER_VERSIONS, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace,
     Quarantined, RawCase, RawRow, RawValue,

@@ -200,7 +200,7 @@ impl Inbox {
 
     /// Letters have come; some are left where they are.
     pub(crate) fn take(&mut self, read: LettersRead, is_left: impl Fn(LetterId) -> bool) {
-        let LettersRead { letters, next, ended, unread: _ } = read;
+        let LettersRead { letters, next, ended, .. } = read;
         self.mark = Some(next);
         let mut came = false;
         for letter in letters {

@@ -2,7 +2,7 @@
 
 use crate::effect::LaunchedEffect;
 use amends_engine::{
-    Adopted, Answer, Batch, Committed, Event, Lease, LetterId, LetterMark, LettersRead, Loaded,
+    Adopted, Answer, Batch, Committed, Event, Lease, LetterId, LettersRead, LettersWanted, Loaded,
     LookupRequest, LookupResult, OpenPage, OpenPlace, Partition, Settings, Ticket,
 };
 use amends_protocol::{CaseId, Timestamp};
@@ -18,9 +18,8 @@ pub enum Need {
     Settings,
     /// Read what a partition has beside its open cases; answer with [`Done::Adopted`].
     Adopt(Lease),
-    /// Read what was left for a partition, after this mark or from the beginning, and at most so much; answer with
-    /// [`Done::Letters`].
-    Letters(Partition, Option<LetterMark>, usize),
+    /// Read what was left for these partitions; answer with [`Done::Letters`].
+    Letters(Vec<LettersWanted>),
     /// Read some of the open cases of a partition, after this place and at most so many; answer with [`Done::Open`].
     Open(Partition, OpenPlace, usize),
     /// Ask the store; answer with [`Done::Found`].
@@ -58,7 +57,7 @@ pub enum Done {
     /// To [`Need::Adopt`] as well: it is not held any more. No fault of the store.
     NotHeld,
     /// To [`Need::Letters`].
-    Letters(Result<LettersRead, StoreFault>),
+    Letters(Result<Vec<LettersRead>, StoreFault>),
     /// To [`Need::Open`].
     Open(Result<OpenPage, StoreFault>),
     /// To [`Need::Lookup`].

@@ -111,8 +111,8 @@ enum Phase {
     ReadingSettings,
     /// The store is reading what a partition has beside its open cases.
     Adopting(Lease),
-    /// The store is reading what was left for a partition.
-    ReadingInbox(Partition),
+    /// The store is reading what was left for partitions.
+    ReadingInboxes,
     /// The store is reading open cases. `page`: those, while their rulebooks are looked up.
     Reading { partition: Partition, page: Option<OpenPage> },
     /// The store is looking up. `found`: its first answer, while the rulebooks of that are looked up.
@@ -334,7 +334,7 @@ impl Node {
             Phase::Loading
             | Phase::ReadingSettings
             | Phase::Adopting(_)
-            | Phase::ReadingInbox(_)
+            | Phase::ReadingInboxes
             | Phase::Reading { .. }
             | Phase::LookingUp { .. }
             | Phase::Committing(_) => Need::Sleep { until: None },
@@ -350,8 +350,8 @@ impl Node {
             (Phase::ReadingSettings, Done::Settings(Ok(settings))) => self.learn_settings(settings),
             (Phase::Adopting(lease), Done::Adopted(Ok(adopted))) => self.adopt(lease, adopted),
             (Phase::Adopting(_), Done::NotHeld) => {} // whoever says so says next what is held
-            (Phase::ReadingInbox(partition), Done::Letters(Ok(read))) => {
-                self.letters_came(partition, read);
+            (Phase::ReadingInboxes, Done::Letters(Ok(read))) => {
+                read.into_iter().for_each(|read| self.letters_came(read));
             }
             (Phase::Reading { partition, page: None }, Done::Open(Ok(page))) => {
                 self.have_read(partition, page);
@@ -373,7 +373,7 @@ impl Node {
             (
                 Phase::ReadingSettings
                 | Phase::Adopting(_)
-                | Phase::ReadingInbox(_)
+                | Phase::ReadingInboxes
                 | Phase::Reading { .. },
                 Done::Settings(Err(fault))
                 | Done::Adopted(Err(fault))

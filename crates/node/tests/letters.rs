@@ -6,6 +6,7 @@ use amends_api::CaseState;
 use amends_engine::{Answer, Input, Letter, LetterId, LetterKind};
 use amends_protocol::{ProblemCode, SagaId};
 use rig::nodes::{HERE, ONE, THERE, two};
+use std::collections::BTreeSet;
 
 #[test]
 fn a_refusal_is_kept_in_the_commit_that_deletes_its_letter() {
@@ -37,6 +38,29 @@ fn what_is_refused_to_whoever_waits_is_kept_nowhere() {
     one.run(&mut store);
     assert!(matches!(one.answers.get(&said), Some(Answer::NotFound(_))));
     assert!(one.answered.is_empty());
+}
+
+#[test]
+fn what_was_left_for_several_partitions_is_taken_in_one_commit() {
+    let (mut store, mut one, mut two) = two();
+    let sagas: Vec<String> = (1..40)
+        .map(|n| format!("order-{n}"))
+        .filter(|saga| rig::nodes::partition(saga) != THERE)
+        .collect();
+    let parts: BTreeSet<_> = sagas.iter().map(|saga| rig::nodes::partition(saga)).collect();
+    assert!(parts.len() > 10);
+    parts.iter().for_each(|part| store.give(*part, 1));
+    one.learns(&mut store);
+    for (saga, id) in sagas.iter().zip(1..) {
+        let posted = two.report(saga, &format!("{id}"), &mut store);
+        assert!(matches!(posted, Some(Answer::Posted(_))), "{posted:?}");
+    }
+    let before = one.commits;
+    parts.iter().for_each(|part| one.node.mail(*part));
+    one.run(&mut store);
+    assert_eq!(one.commits - before, 1);
+    assert!(sagas.iter().all(|saga| store.state_of(saga) == Some(CaseState::Open)));
+    assert!(store.letters.is_empty());
 }
 
 #[test]

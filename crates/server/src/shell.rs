@@ -338,9 +338,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             }
             Need::Settings => Done::Settings(self.store.settings().await.map_err(fault)),
             Need::Adopt(lease) => self.adopt(lease).await,
-            Need::Letters(partition, after, most) => {
-                Done::Letters(self.store.letters(partition, after, most).await.map_err(fault))
-            }
+            Need::Letters(wanted) => Done::Letters(self.store.letters(wanted).await.map_err(fault)),
             Need::GiveBack(_)
             | Need::Release(_)
             | Need::TurnAway(_)

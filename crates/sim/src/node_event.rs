@@ -1,7 +1,7 @@
 //! What happens between nodes and the store that they share, as data.
 
 use amends_engine::{
-    Answer, Batch, Lease, LetterId, LetterMark, LookupRequest, OpenPlace, Partition,
+    Answer, Batch, Lease, LetterId, LettersWanted, LookupRequest, OpenPlace, Partition,
 };
 
 /// What the store can be asked.
@@ -10,7 +10,7 @@ pub(crate) enum Asked {
     Load,
     Settings,
     Adopt(Lease),
-    Letters(Partition, Option<LetterMark>, usize),
+    Letters(Vec<LettersWanted>),
     Open(Partition, OpenPlace, usize),
     Lookup(LookupRequest),
     Commit(Batch),

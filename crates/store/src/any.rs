@@ -3,12 +3,12 @@
 use crate::{
     ActFilter, Adopted, Archive, AuditEnds, AuditEntry, Batch, Beat, BulkRow, Call, Calls,
     CaseFilter, CaseRecord, ClusterSeen, Committed, CredentialKind, CredentialRow, Credentials,
-    FieldValue, Hearing, HoldingPage, HoldingPlace, Lease, Leases, Ledger, LetterId, LetterMark,
-    Letters, LettersRead, ListedCase, ListedErasure, ListedRejected, ListedStep, Listening, Loaded,
-    LookupRequest, LookupResult, NodeSeen, Nodes, OpenPage, OpenPlace, PageRequest, Partition,
-    PermitsHeld, PermitsWanted, RawCase, Rejected, RejectedFilter, RejectedKept, RejectedLimits,
-    RejectedRow, RowPage, RulebookRow, Settings, SettledBefore, Settlements, SqliteStore,
-    StepFilter, StepRecord, StoreError, Upkeep,
+    FieldValue, Hearing, HoldingPage, HoldingPlace, Lease, Leases, Ledger, LetterId, Letters,
+    LettersRead, LettersWanted, ListedCase, ListedErasure, ListedRejected, ListedStep, Listening,
+    Loaded, LookupRequest, LookupResult, NodeSeen, Nodes, OpenPage, OpenPlace, PageRequest,
+    Partition, PermitsHeld, PermitsWanted, RawCase, Rejected, RejectedFilter, RejectedKept,
+    RejectedLimits, RejectedRow, RowPage, RulebookRow, Settings, SettledBefore, Settlements,
+    SqliteStore, StepFilter, StepRecord, StoreError, Upkeep,
 };
 use amends_api::{CaseState, RejectedId};
 use amends_engine::{ErasedRow, ErasureRow, SagaRow, StoredCase};
@@ -306,13 +306,8 @@ impl Nodes for AnyStore {
 }
 
 impl Letters for AnyStore {
-    async fn letters(
-        &self,
-        partition: Partition,
-        after: Option<LetterMark>,
-        most: usize,
-    ) -> Result<LettersRead, StoreError> {
-        ask!(self.letters(partition, after, most))
+    async fn letters(&self, wanted: Vec<LettersWanted>) -> Result<Vec<LettersRead>, StoreError> {
+        ask!(self.letters(wanted))
     }
 
     async fn letter_waits(&self, id: LetterId) -> Result<bool, StoreError> {

@@ -1,7 +1,7 @@
 //! What nodes leave for each other: each partition of a store that several share has an inbox, which its owner reads.
 
 use crate::StoreError;
-use amends_engine::{Epoch, LetterId, LetterMark, LettersRead, Partition};
+use amends_engine::{Epoch, LetterId, LettersRead, LettersWanted, Partition};
 use std::future::Future;
 
 /// Letters of a partition past which no more should be taken in for it, some seconds' worth of a busy node: whoever
@@ -11,8 +11,8 @@ pub const LETTERS_LIMIT: u64 = 20_000;
 /// The inboxes of a store that nodes share. Letters come with a commit ([`Batch::letters`](crate::Batch)) and go with
 /// one ([`Share::taken`](crate::Share)). As it comes: of a store that one node owns as a whole, where there are none.
 pub trait Letters: Clone + Send + Sync + 'static {
-    /// Reads letters of a partition that came after the mark of the reading before, at most so many; without a mark,
-    /// from the beginning.
+    /// Reads letters of some partitions, of each at most so many as are wanted; told in the order in which they were
+    /// asked for.
     ///
     /// A letter is durable before it can be read. None is ever passed over: a letter may be told again, time after
     /// time, until it is deleted, and comes late if its sender's commit does. Read from the beginning when the
@@ -24,11 +24,9 @@ pub trait Letters: Clone + Send + Sync + 'static {
     /// When the store can't be read.
     fn letters(
         &self,
-        partition: Partition,
-        after: Option<LetterMark>,
-        most: usize,
-    ) -> impl Future<Output = Result<LettersRead, StoreError>> + Send {
-        let _ = (after, most);
+        wanted: Vec<LettersWanted>,
+    ) -> impl Future<Output = Result<Vec<LettersRead>, StoreError>> + Send {
+        let partition = wanted.first().map_or(Partition::WHOLE, |wanted| wanted.partition);
         async move { Err(StoreError::NotHeld { partition, epoch: Epoch::default() }) }
     }
 

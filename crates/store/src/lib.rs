@@ -75,8 +75,8 @@ pub use upkeep::{BulkRow, SettledBefore, Upkeep};
 
 pub use amends_engine::{
     Adopted, Batch, BrokenCase, Committed, Epoch, Lease, Letter, LetterId, LetterKind, LetterMark,
-    LettersRead, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, Partition, RawCase,
-    RawRow, RawValue, RulebookRow, Settings, Share, SharedStore, UnreadableRow,
+    LettersRead, LettersWanted, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace,
+    Partition, RawCase, RawRow, RawValue, RulebookRow, Settings, Share, SharedStore, UnreadableRow,
 };
 
 /// Where a supervisor keeps what it must not forget. Clones share one store.

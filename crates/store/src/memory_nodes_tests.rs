@@ -2,8 +2,8 @@
 
 use crate::{
     Adopted, Batch, Beat, Committed, Lease, Leases, Ledger, Letter, LetterId, LetterMark, Letters,
-    LettersRead, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, Partition, Settings,
-    Share, StoreError, conformance::nodes::SharedPlace,
+    LettersRead, LettersWanted, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace,
+    Partition, Settings, Share, StoreError, conformance::nodes::SharedPlace,
 };
 use amends_engine::{Epoch, Memory, MemoryConflict, RuleMinutes, SharedStore};
 use amends_protocol::Timestamp;
@@ -191,21 +191,8 @@ impl Leases for Node {
 }
 
 impl Letters for Node {
-    async fn letters(
-        &self,
-        partition: Partition,
-        after: Option<LetterMark>,
-        most: usize,
-    ) -> Result<LettersRead, StoreError> {
-        let base = self.lock();
-        let LetterMark([_, from]) = after.unwrap_or(LetterMark([0; 2]));
-        let of_it =
-            |(number, letter): &&(i64, Letter)| *number > from && letter.partition == partition;
-        let told: Vec<_> = base.inbox.iter().filter(of_it).take(most).collect();
-        let (last, ended) = (told.last().map_or(from, |(number, _)| *number), told.len() < most);
-        let next = LetterMark([0, if ended { base.letters } else { last }]);
-        let letters = told.iter().map(|(_, l)| l.clone()).collect();
-        Ok(LettersRead { letters, unread: Vec::new(), next, ended })
+    async fn letters(&self, wanted: Vec<LettersWanted>) -> Result<Vec<LettersRead>, StoreError> {
+        Ok(wanted.into_iter().map(|wanted| self.read(wanted)).collect())
     }
 
     async fn letters_waiting(&self) -> Result<Vec<(Partition, u64)>, StoreError> {
@@ -214,6 +201,20 @@ impl Letters for Node {
             *counts.entry(letter.partition).or_default() += 1;
         }
         Ok(counts.into_iter().collect())
+    }
+}
+
+impl Node {
+    fn read(&self, LettersWanted { partition, after, most }: LettersWanted) -> LettersRead {
+        let base = self.lock();
+        let LetterMark([_, from]) = after.unwrap_or(LetterMark([0; 2]));
+        let of_it =
+            |(number, letter): &&(i64, Letter)| *number > from && letter.partition == partition;
+        let told: Vec<_> = base.inbox.iter().filter(of_it).take(most).collect();
+        let (last, ended) = (told.last().map_or(from, |(number, _)| *number), told.len() < most);
+        let next = LetterMark([0, if ended { base.letters } else { last }]);
+        let letters = told.iter().map(|(_, l)| l.clone()).collect();
+        LettersRead { partition, letters, unread: Vec::new(), next, ended }
     }
 }
 

@@ -4,14 +4,16 @@ use super::{Node, Phase, Turn};
 use crate::holdings::Holdings;
 use crate::need::{Fault, Need, StoreFault, TurnedAway};
 use amends_engine::{
-    Adopted, Answer, Home, Input, Lease, Letter, LetterId, LettersRead, LookupResult, NoLetter,
-    OpenPlace, Partition, RefusedLetter, Ticket,
+    Adopted, Answer, Home, Input, Lease, Letter, LetterId, LettersRead, LettersWanted,
+    LookupResult, NoLetter, OpenPlace, Partition, RefusedLetter, Ticket,
 };
 use amends_protocol::{CaseId, SagaId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Letters of one partition that are read at once; of the seat, where each may be a whole rulebook.
-const LETTERS: usize = 200;
+/// Letters that are read at once, of all partitions together, and at least of each one; of the seat, where each may be
+/// a whole rulebook.
+const LETTERS: usize = 256;
+const LETTERS_OF_EACH: usize = 8;
 const LETTERS_OF_SEAT: usize = 8;
 
 /// Tickets of letters have this bit, and those of whoever waits have not.
@@ -104,12 +106,18 @@ impl Node {
                 held.inbox.look();
             }
         }
-        for (partition, held) in holdings.iter_mut() {
-            if let Some(mark) = held.inbox.read(now) {
-                self.phase = Phase::ReadingInbox(partition);
-                let most = if partition == Partition::SEAT { LETTERS_OF_SEAT } else { LETTERS };
-                return Some(Need::Letters(partition, mark, most));
-            }
+        // All in one go, so that one turn takes what has come: a turn for each would be a commit for each.
+        let due = holdings.iter_mut().filter_map(|(partition, held)| {
+            let after = held.inbox.read(now)?;
+            Some(LettersWanted { partition, after, most: LETTERS_OF_SEAT })
+        });
+        let mut due: Vec<LettersWanted> = due.collect();
+        if !due.is_empty() {
+            let of_each = (LETTERS / due.len()).max(LETTERS_OF_EACH);
+            let parts = due.iter_mut().filter(|wanted| wanted.partition != Partition::SEAT);
+            parts.for_each(|wanted| wanted.most = of_each);
+            self.phase = Phase::ReadingInboxes;
+            return Some(Need::Letters(due));
         }
         let lease = holdings.next_new()?;
         self.phase = Phase::Adopting(lease);
@@ -157,7 +165,8 @@ impl Node {
         self.holdings.as_ref().is_some_and(Holdings::has_letters)
     }
 
-    pub(super) fn letters_came(&mut self, partition: Partition, read: LettersRead) {
+    pub(super) fn letters_came(&mut self, read: LettersRead) {
+        let partition = read.partition;
         self.has_read = true;
         for (id, why) in &read.unread {
             self.leave_unread(partition, *id, why.clone());

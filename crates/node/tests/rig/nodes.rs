@@ -6,7 +6,8 @@ use super::{TWO, report, success};
 use amends_api::CaseState;
 use amends_engine::{
     Answer, Batch, Committed, Epoch, Input, Lease, Letter, LetterId, LetterMark, LettersRead,
-    LookupRequest, LookupResult, Memory, Partition, RuleMinutes, SharedStore, Ticket, Write,
+    LettersWanted, LookupRequest, LookupResult, Memory, Partition, RuleMinutes, SharedStore,
+    Ticket, Write,
 };
 use amends_node::{
     Done, EffectResult, LaunchedEffect, Need, Node, NodeOptions, StoreFault, TurnedAway,
@@ -111,17 +112,14 @@ impl Store {
         LookupResult { rule_minutes, ..self.rows.find(request) }
     }
 
-    pub fn read(
-        &self,
-        partition: Partition,
-        after: Option<LetterMark>,
-        most: usize,
-    ) -> LettersRead {
+    pub fn read(&self, wanted: LettersWanted) -> LettersRead {
+        let LettersWanted { partition, after, most } = wanted;
         let after = after.map_or(0, |mark| mark.0[1]);
         let later = self.letters.range(after + 1..);
         let mut later = later.filter(|(_, letter)| letter.partition == partition);
         let some: Vec<_> = later.by_ref().take(most).collect();
         LettersRead {
+            partition,
             next: LetterMark([0, some.last().map_or(after, |(seq, _)| **seq)]),
             letters: some.into_iter().map(|(_, letter)| letter.clone()).collect(),
             unread: self
@@ -152,6 +150,7 @@ pub struct Machine {
     pub made: Vec<u64>,
     /// How often it has loaded.
     pub loads: usize,
+    pub commits: usize,
     ticket: Ticket,
 }
 
@@ -175,6 +174,7 @@ impl Machine {
             under_way: Vec::new(),
             made: Vec::new(),
             loads: 0,
+            commits: 0,
             ticket: 0,
         };
         machine.run(store);
@@ -197,14 +197,17 @@ impl Machine {
                 }
                 Need::Settings => Done::Settings(Ok(store.rows.settings())),
                 Need::Adopt(lease) => Done::Adopted(Ok(store.rows.adopt(lease.partition, true))),
-                Need::Letters(partition, after, most) => {
-                    Done::Letters(Ok(store.read(partition, after, most)))
+                Need::Letters(wanted) => {
+                    Done::Letters(Ok(wanted.into_iter().map(|one| store.read(one)).collect()))
                 }
                 Need::Open(partition, after, most) => {
                     Done::Open(Ok(store.rows.open(partition, after, most)))
                 }
                 Need::Lookup(request) => Done::Found(Ok(store.find(&request))),
-                Need::Commit(batch) => Done::Committed(store.commit(self.number, batch)),
+                Need::Commit(batch) => {
+                    self.commits += 1;
+                    Done::Committed(store.commit(self.number, batch))
+                }
                 Need::Release(released) => {
                     self.answers.extend(released.replies);
                     self.answered.extend(released.answered);

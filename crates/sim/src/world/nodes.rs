@@ -2,8 +2,8 @@
 //! It does at one moment what a database does in one statement.
 
 use amends_engine::{
-    Batch, Epoch, Lease, Letter, LetterId, LetterKind, LetterMark, LettersRead, Partition,
-    RuleMinute, RuleMinutes, Share, SharedStore, Ticket,
+    Batch, Epoch, Lease, Letter, LetterId, LetterKind, LetterMark, LettersRead, LettersWanted,
+    Partition, RuleMinute, RuleMinutes, Share, SharedStore, Ticket,
 };
 use amends_protocol::Timestamp;
 use amends_simulate::SeededRng;
@@ -280,9 +280,7 @@ impl Nodes {
     /// As the store reads them: what lies past the first commit that is still open is told again.
     pub(super) fn letters(
         &self,
-        partition: Partition,
-        after: Option<LetterMark>,
-        most: usize,
+        LettersWanted { partition, after, most }: LettersWanted,
     ) -> LettersRead {
         let after = after.map_or([i64::MIN; 2], |LetterMark(place)| place);
         let of_it = self.letters.get(&partition).into_iter().flatten();
@@ -294,7 +292,7 @@ impl Nodes {
         let last = some.last().filter(|_| !ended).map(|(place, _)| *place);
         let next = LetterMark(last.map_or(settled, |last| last.min(settled)));
         let letters = some.into_iter().map(|(_, letter)| letter).collect();
-        LettersRead { letters, unread: Vec::new(), next, ended }
+        LettersRead { partition, letters, unread: Vec::new(), next, ended }
     }
 
     /// What lies in an inbox.

@@ -7,8 +7,7 @@ use crate::event::WorldEvent;
 use crate::node_event::Asked;
 use crate::scenario::{CrashPoint, HEALED_MS, StoreTrouble};
 use amends_engine::{
-    Batch, Committed, Effect, Lease, LetterId, LetterMark, LettersRead, LookupResult, Partition,
-    Share, Write,
+    Batch, Committed, Effect, Lease, LetterId, LettersWanted, LookupResult, Partition, Share, Write,
 };
 use amends_node::{Done, Node, StoreFault};
 
@@ -85,7 +84,7 @@ impl World<'_> {
             }
             Asked::Settings => Done::Settings(Ok(self.store.rows.settings())),
             Asked::Adopt(lease) => self.adopted(node, lease),
-            Asked::Letters(partition, after, most) => self.letters_of(partition, after, most),
+            Asked::Letters(wanted) => self.letters_of(&wanted),
             Asked::Open(partition, after, most) => {
                 Done::Open(Ok(self.store.rows.open(partition, after, most)))
             }
@@ -113,15 +112,19 @@ impl World<'_> {
         Done::Adopted(Ok(self.store.rows.adopt(lease.partition, orderly)))
     }
 
-    fn letters_of(&mut self, partition: Partition, after: Option<LetterMark>, most: usize) -> Done {
-        let Some(nodes) = &self.nodes else { return Done::Letters(Err(is_away())) };
-        let read: LettersRead = nodes.letters(partition, after, most);
-        let there = nodes.inbox(partition);
-        let told: Vec<LetterId> = read.letters.iter().map(|letter| letter.id).collect();
-        let (process, is_anew, ended) = (self.shell.process, after.is_none(), read.ended);
-        let (told, there) = (&told[..], &there);
-        self.seen(&Seen::InboxRead { process, partition, is_anew, told, ended, there });
-        Done::Letters(Ok(read))
+    fn letters_of(&mut self, wanted: &[LettersWanted]) -> Done {
+        let mut all = Vec::new();
+        for one in wanted {
+            let Some(nodes) = &self.nodes else { return Done::Letters(Err(is_away())) };
+            let (read, there) = (nodes.letters(*one), nodes.inbox(one.partition));
+            let told: Vec<LetterId> = read.letters.iter().map(|letter| letter.id).collect();
+            let (process, partition) = (self.shell.process, one.partition);
+            let (is_anew, ended, told, there) =
+                (one.after.is_none(), read.ended, &told[..], &there);
+            self.seen(&Seen::InboxRead { process, partition, is_anew, told, ended, there });
+            all.push(read);
+        }
+        Done::Letters(Ok(all))
     }
 
     /// A commit of which nobody knew the end lands now, if its partitions are still held as they were.

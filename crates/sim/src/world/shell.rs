@@ -67,9 +67,7 @@ impl World<'_> {
                 Need::Load => return self.ask(Asked::Load),
                 Need::Settings => return self.ask(Asked::Settings),
                 Need::Adopt(lease) => return self.ask(Asked::Adopt(lease)),
-                Need::Letters(partition, after, most) => {
-                    return self.ask(Asked::Letters(partition, after, most));
-                }
+                Need::Letters(wanted) => return self.ask(Asked::Letters(wanted)),
                 Need::Open(partition, after, most) => {
                     return self.ask(Asked::Open(partition, after, most));
                 }

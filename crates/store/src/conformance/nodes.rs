@@ -3,7 +3,7 @@
 use super::sample::{FromRow, announced, case, whole};
 use crate::{
     Batch, Committed, Lease, Leases, Ledger, Letter, LetterId, LetterKind, LetterMark, Letters,
-    LookupRequest, OpenPlace, Partition, Share, StoreError,
+    LettersRead, LettersWanted, LookupRequest, OpenPlace, Partition, Share, StoreError,
 };
 use amends_engine::{CaseRow, Epoch, SagaState, Write};
 use amends_protocol::CaseId;
@@ -55,12 +55,22 @@ async fn post(store: &impl Ledger, letters: Vec<Letter>) {
     assert_eq!(posted.expect("letters need no lease"), Committed::default());
 }
 
+async fn read(
+    store: &impl Letters,
+    partition: Partition,
+    after: Option<LetterMark>,
+    most: usize,
+) -> LettersRead {
+    let wanted = vec![LettersWanted { partition, after, most }];
+    store.letters(wanted).await.expect("reads").remove(0)
+}
+
 async fn numbers(
     store: &impl Letters,
     partition: Partition,
     after: Option<LetterMark>,
 ) -> Vec<u128> {
-    let read = store.letters(partition, after, 100).await.expect("reads");
+    let read = read(store, partition, after, 100).await;
     assert!(read.ended);
     read.letters.iter().map(|letter| letter.id.0).collect()
 }
@@ -223,7 +233,7 @@ pub async fn letters_wait_until_they_are_taken(place: &impl SharedPlace) {
     post(&b, vec![letter(2, mine)]).await;
     assert_eq!(numbers(&a, mine, None).await, [3, 1, 2]);
     assert_eq!(numbers(&a, mine, None).await, [3, 1, 2], "nothing has taken them");
-    let first = a.letters(mine, None, 100).await.expect("reads").letters.remove(0);
+    let first = read(&a, mine, None, 100).await.letters.remove(0);
     assert_eq!(first, letter(3, mine));
     let taken = Share { taken: vec![LetterId(3), LetterId(1)], ..opens(of_a[0]) };
     assert_eq!(lost(&a, vec![taken]).await, []);
@@ -284,7 +294,7 @@ pub async fn a_reading_goes_on_after_its_mark(place: &impl SharedPlace) {
     let (mut after, mut seen) = (None, BTreeSet::new());
     // What came while somebody else's commit was under way is told again, until that has ended.
     loop {
-        let read = a.letters(mine, after, 2).await.expect("reads");
+        let read = read(&a, mine, after, 2).await;
         assert!(read.letters.len() <= 2 && began.elapsed() < PATIENCE, "{seen:?}");
         if read.letters.is_empty() {
             break;

@@ -7,19 +7,25 @@ use super::{
     tables::storable,
 };
 use crate::{
-    Letter, LetterId, LetterMark, LettersRead, Partition, StoreError, letters::LETTERS_LIMIT,
+    Letter, LetterId, LetterMark, LettersRead, LettersWanted, Partition, StoreError,
+    letters::LETTERS_LIMIT,
 };
 use sqlx::postgres::PgRow;
 
 const DOING: &str = "read letters";
-/// The horizon: all transactions before it have ended, so nothing comes before it any more.
+/// The horizon: all transactions before it have ended, so nothing comes before it any more. A row of it without a
+/// letter comes first.
 const READ: &str = "
-    SELECT i.id::text, i.kind, i.body, i.xid, i.seq, h.xmin
-    FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin) AS h
-    LEFT JOIN LATERAL (
-      SELECT id, kind, body, xid, seq FROM inbox WHERE partition = $1 AND (xid, seq) > ($2, $3)
-      ORDER BY xid, seq LIMIT $4) AS i ON true
-    ORDER BY i.xid, i.seq";
+    SELECT NULL::text, NULL::text, NULL::text, pg_snapshot_xmin(pg_current_snapshot())::text::bigint, NULL::bigint,
+      NULL::bigint
+    UNION ALL SELECT i.id::text, i.kind, i.body, i.xid, i.seq, w.place
+    FROM unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::bigint[])
+      WITH ORDINALITY AS w(part, xid, seq, most, place)
+    CROSS JOIN LATERAL (
+      SELECT id, kind, body, xid, seq FROM inbox WHERE partition = w.part AND (xid, seq) > (w.xid, w.seq)
+      ORDER BY xid, seq LIMIT w.most) AS i
+    ORDER BY 6 NULLS FIRST, 4, 5";
+const FROM_THE_BEGINNING: LetterMark = LetterMark([i64::MIN; 2]);
 const WAITS: &str = "SELECT count(*) FROM inbox WHERE id = $1::uuid";
 const WAITING: &str = "
     SELECT part::smallint, (SELECT count(*) FROM (SELECT FROM inbox WHERE partition = part LIMIT $1) AS i)
@@ -64,42 +70,58 @@ impl Posted {
     }
 }
 
-/// Reads some.
+/// Reads some of each inbox, in one look at all of them.
 pub(super) fn read(
     session: &Session,
-    partition: Partition,
-    after: Option<LetterMark>,
-    most: usize,
-) -> Result<LettersRead, StoreError> {
-    let LetterMark([xid, seq]) = after.unwrap_or(LetterMark([i64::MIN; 2]));
-    let limit = i64::try_from(most).unwrap_or(i64::MAX);
+    wanted: &[LettersWanted],
+) -> Result<Vec<LettersRead>, StoreError> {
+    let marks = wanted.iter().map(|wanted| wanted.after.unwrap_or(FROM_THE_BEGINNING).0);
+    let (xids, seqs): (Vec<i64>, Vec<i64>) = marks.map(|[xid, seq]| (xid, seq)).unzip();
+    let parts: Vec<i16> = wanted.iter().map(|wanted| wanted.partition.0.cast_signed()).collect();
+    let limits = wanted.iter().map(|wanted| i64::try_from(wanted.most).unwrap_or(i64::MAX));
+    let limits: Vec<i64> = limits.collect();
     let rows = session.run(async |line| {
-        let ask = sqlx::query(READ).bind(partition.0.cast_signed()).bind(xid).bind(seq);
-        ask.bind(limit).fetch_all(line).await
+        let ask = sqlx::query(READ).bind(&parts[..]).bind(&xids[..]).bind(&seqs[..]);
+        ask.bind(&limits[..]).fetch_all(line).await
     });
     let rows = rows.map_err(database(DOING))?;
-    let (mut letters, mut unread, mut last, mut horizon) = (Vec::new(), Vec::new(), None, i64::MIN);
+    let mut horizon = i64::MIN;
+    let mut told: Vec<Told> = wanted.iter().map(|_| Told::default()).collect();
     for row in &rows {
-        horizon = get(row, 5).map_err(database(DOING))?;
-        if let Some(place) = place(row).map_err(database(DOING))? {
-            last = Some(place);
-            match letter(partition, row)? {
-                Ok(letter) => letters.push(letter),
-                Err(of_a_newer_version) => unread.push(of_a_newer_version),
+        let xid = get(row, 3).map_err(database(DOING))?;
+        let Some(place) = get::<Option<i64>>(row, 5).map_err(database(DOING))? else {
+            horizon = xid;
+            continue;
+        };
+        let place = usize::try_from(place - 1).unwrap_or(usize::MAX);
+        if let Some((told, wanted)) = told.get_mut(place).zip(wanted.get(place)) {
+            told.last = told.last.max(Some([xid, get(row, 4).map_err(database(DOING))?]));
+            match letter(wanted.partition, row)? {
+                Ok(letter) => told.letters.push(letter),
+                Err(of_a_newer_version) => told.unread.push(of_a_newer_version),
             }
         }
     }
-    let ended = letters.len() + unread.len() < most;
-    let settled = [horizon, i64::MIN];
-    // What lies past the horizon is told again: something may yet come in between.
-    let next = LetterMark(last.filter(|_| !ended).map_or(settled, |last| last.min(settled)));
-    Ok(LettersRead { letters, unread, next, ended })
+    Ok(wanted.iter().zip(told).map(|(wanted, told)| told.read(wanted, horizon)).collect())
 }
 
-/// Where a letter lies; none if there is no letter.
-fn place(row: &PgRow) -> sqlx::Result<Option<[i64; 2]>> {
-    let (xid, seq) = (get::<Option<i64>>(row, 3)?, get::<Option<i64>>(row, 4)?);
-    Ok(xid.zip(seq).map(|(xid, seq)| [xid, seq]))
+/// What was found in one inbox.
+#[derive(Default)]
+struct Told {
+    letters: Vec<Letter>,
+    unread: Vec<(LetterId, String)>,
+    last: Option<[i64; 2]>,
+}
+
+impl Told {
+    fn read(self, wanted: &LettersWanted, horizon: i64) -> LettersRead {
+        let Self { letters, unread, last } = self;
+        let ended = letters.len() + unread.len() < wanted.most;
+        let settled = [horizon, i64::MIN];
+        // What lies past the horizon is told again: something may yet come in between.
+        let next = LetterMark(last.filter(|_| !ended).map_or(settled, |last| last.min(settled)));
+        LettersRead { partition: wanted.partition, letters, unread, next, ended }
+    }
 }
 
 /// A letter; of one whose kind nobody knows here, its id and what is wrong.

@@ -2,8 +2,8 @@
 
 use super::tests::Base;
 use crate::{
-    Batch, Committed, Leases, Ledger, Letters, PageRequest, Partition, PostgresStore, Rejected,
-    RejectedFilter, RejectedLimits, RejectedRow, Share,
+    Batch, Committed, Leases, Ledger, Letters, LettersWanted, PageRequest, Partition,
+    PostgresStore, Rejected, RejectedFilter, RejectedLimits, RejectedRow, Share,
     conformance::nodes::{SharedPlace, case_of},
 };
 use amends_api::{CaseAct, RejectedWay};
@@ -110,7 +110,11 @@ async fn a_letter_of_a_newer_version_keeps_no_others_back() {
     let saga = case_of(part).saga;
     let letter = Letter::of(&Input::SagaEnded { saga, ticket: 1 }, LetterId(1), part);
     post(&a, vec![letter.expect("a letter")]).await;
-    let read = a.letters(part, None, 10).await.expect("reads");
+    let read = a
+        .letters(vec![LettersWanted { partition: part, after: None, most: 10 }])
+        .await
+        .expect("reads")
+        .remove(0);
     let ids: Vec<u128> = read.letters.iter().map(|letter| letter.id.0).collect();
     let [(LetterId(9), why)] = &read.unread[..] else { panic!("{read:?}") };
     assert!(ids == [1] && read.ended && why.contains("`postcard`"), "{read:?}");

@@ -73,7 +73,7 @@ pub use status::{LeasesSeen, PostgresSeen, TableSeen};
 
 use crate::closing::Closing;
 use crate::{
-    Call, Calls, ClusterSeen, Hearing, LetterId, LetterMark, Letters, LettersRead, Listening,
+    Call, Calls, ClusterSeen, Hearing, LetterId, Letters, LettersRead, LettersWanted, Listening,
     NodeSeen, Nodes, PermitsHeld, PermitsWanted,
     roles::{names::*, roles},
     threads::{Reading, Writing},
@@ -337,13 +337,8 @@ impl Nodes for PostgresStore {
 }
 
 impl Letters for PostgresStore {
-    async fn letters(
-        &self,
-        partition: Partition,
-        after: Option<LetterMark>,
-        most: usize,
-    ) -> Result<LettersRead, StoreError> {
-        self.writing().order(move |writer| writer.letters(partition, after, most)).await
+    async fn letters(&self, wanted: Vec<LettersWanted>) -> Result<Vec<LettersRead>, StoreError> {
+        self.writing().order(move |writer| writer.letters(&wanted)).await
     }
 
     async fn letter_waits(&self, id: LetterId) -> Result<bool, StoreError> {

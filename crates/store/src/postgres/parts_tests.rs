@@ -8,7 +8,7 @@ use super::{
     tests::{Base, PATIENCE, until},
 };
 use crate::{
-    Batch, Lease, Leases, Letters, Nodes, Partition, Share, StoreError,
+    Batch, Lease, Leases, Letters, LettersWanted, Nodes, Partition, Share, StoreError,
     conformance::nodes::{SharedPlace, case_of},
     tables::{collect, one, rows::column},
 };
@@ -338,11 +338,19 @@ async fn a_letter_that_is_committed_late_is_not_missed() {
         Letter { id: LetterId(2), partition: part, kind: LetterKind::Ended, body: "{}".to_owned() };
     let posted = Batch { letters: vec![letter], ..Batch::default() };
     crate::Ledger::commit(&a, posted).await.expect("commits");
-    let first = a.letters(part, None, 10).await.expect("reads");
+    let first = a
+        .letters(vec![LettersWanted { partition: part, after: None, most: 10 }])
+        .await
+        .expect("reads")
+        .remove(0);
     assert_eq!(ids(&first.letters), [2]);
     go.send(()).expect("somebody waits");
     late.join().expect("no panic");
-    let second = a.letters(part, Some(first.next), 10).await.expect("reads");
+    let second = a
+        .letters(vec![LettersWanted { partition: part, after: Some(first.next), most: 10 }])
+        .await
+        .expect("reads")
+        .remove(0);
     assert!(ids(&second.letters).contains(&1), "{second:?}");
 }
 
@@ -362,7 +370,11 @@ async fn a_reading_behind_many_dead_letters_is_cheap() {
     let (mut mark, began) = (None, Instant::now());
     // The mark passes them once no commit of before is under way any more, whoever's.
     let xid = loop {
-        let read = a.letters(part, mark, 100).await.expect("reads");
+        let read = a
+            .letters(vec![LettersWanted { partition: part, after: mark, most: 100 }])
+            .await
+            .expect("reads")
+            .remove(0);
         assert_eq!((read.letters.len(), read.ended), (0, true));
         let crate::LetterMark([xid, _]) = read.next;
         if xid >= dead {

@@ -11,7 +11,7 @@ use super::{
     session::{self, Session, breaks, database},
 };
 use crate::{
-    Adopted, Batch, Committed, Epoch, Lease, LetterMark, LettersRead, Loaded, LookupRequest,
+    Adopted, Batch, Committed, Epoch, Lease, LettersRead, LettersWanted, Loaded, LookupRequest,
     LookupResult, OpenPage, OpenPlace, PERMIT_TIME, Partition, PermitsHeld, PermitsWanted,
     Settings, SettledBefore, StoreError,
     tables::{
@@ -323,11 +323,9 @@ impl PgWriter {
 
     pub(super) fn letters(
         &mut self,
-        partition: Partition,
-        after: Option<LetterMark>,
-        most: usize,
-    ) -> Result<LettersRead, StoreError> {
-        self.on_line(|session, _, _| letters::read(session, partition, after, most))
+        wanted: &[LettersWanted],
+    ) -> Result<Vec<LettersRead>, StoreError> {
+        self.on_line(|session, _, _| letters::read(session, wanted))
     }
 }
 
