@@ -22,6 +22,7 @@ mod faults;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;
 mod gate;
+mod gathering;
 mod heartbeat;
 mod http;
 mod identity;

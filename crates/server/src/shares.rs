@@ -1,6 +1,7 @@
 //! What the loop knows of its part of a store that nodes share: what it holds, what it gives up, and the time there.
 
 use crate::clock::{Clock, ms};
+use crate::gathering::Gathering;
 use crate::leases;
 use crate::mailbox::Shared;
 use crate::permits::ServicePermits;
@@ -40,6 +41,8 @@ pub(crate) struct Shares {
     pub(crate) settings_seen: u64,
     /// What it has of the concurrency of services.
     pub(crate) permits: ServicePermits,
+    /// When the next turn may begin.
+    pub(crate) gathering: Gathering,
 }
 
 impl Shares {
@@ -67,6 +70,7 @@ impl Shares {
             was_ready: false,
             settings_seen: 0,
             permits: ServicePermits::default(),
+            gathering: Gathering::default(),
         };
         shares.trust(look.since);
         shares.hold(partitions(&held), shared);

@@ -212,6 +212,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
 
     async fn run(&mut self) {
         loop {
+            self.gather().await;
             self.fill();
             self.heed_the_others().await;
             self.ask_for_permits().await;
@@ -413,6 +414,9 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         let Released { replies, effects, events, inputs, answered, settings, .. } = released;
         if let Some(took) = self.commit_took.take() {
             self.shared.observers.metrics.committed(inputs, took);
+            if let Some(shares) = &mut self.shares {
+                shares.gathering.released(inputs);
+            }
         }
         // Before the answers: who is told that a version is active must find it active.
         if events.iter().any(|event| matches!(event.what, DomainEvent::Rulebook { .. })) {

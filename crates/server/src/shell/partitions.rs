@@ -17,6 +17,14 @@ use std::sync::{Arc, PoisonError};
 use tokio::sync::oneshot;
 
 impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
+    /// Waits until the next turn may begin.
+    pub(super) async fn gather(&mut self) {
+        let Some(shares) = self.shares.as_mut().filter(|_| !self.stopped) else { return };
+        if let Some(pause) = shares.gathering.pause(self.clock.monotonic()) {
+            self.clock.sleep(pause).await;
+        }
+    }
+
     /// Takes up what has been heard of the other nodes.
     pub(super) async fn heed_the_others(&mut self) {
         let Some(shares) = &mut self.shares else { return };
@@ -25,6 +33,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         mail.into_iter().for_each(|partition| self.node.mail(partition));
         let Some(look) = look else { return };
         shares.trust(look.since);
+        shares.gathering.is_due(look.share);
         *self.shared.seat_at.lock().unwrap_or_else(PoisonError::into_inner) = look.seat_at;
         let most = self.shared.letters;
         let crowded = look.letters.iter().filter(|(_, letters)| *letters > most);
@@ -162,6 +171,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
     pub(super) fn before_commit(&mut self, batch: &Batch) {
         if let Some(shares) = &mut self.shares {
             shares.asked_in = Some(self.shared.life.current());
+            shares.gathering.commits(self.clock.monotonic());
             shares.posted = batch.letters.iter().map(|letter| letter.partition).collect();
         }
     }
