@@ -503,6 +503,11 @@ impl Memory {
         self.refused.get(&id)
     }
 
+    /// Letters that were refused.
+    pub fn refused_letters(&self) -> impl Iterator<Item = &RefusedLetter> {
+        self.refused.values()
+    }
+
     /// The audit, oldest first.
     #[must_use]
     pub fn acts(&self) -> &[ActRow] {

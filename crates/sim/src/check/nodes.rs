@@ -112,7 +112,8 @@ impl NoRestart {
             let heard = self.heard.get(&row.action.service);
             let has_returned = heard.is_some_and(|at| now.ms_since(*at) < RETURNS_MS);
             when(is_earlier && !has_returned && *was > now.plus_ms(CLOCKS_MS), || {
-                format!("{} is asked for before its time", row.id)
+                let (id, early) = (row.id, was.ms_since(now));
+                format!("{id} is asked for {early} ms before its time: {:?}", row.state)
             })
         })
     }

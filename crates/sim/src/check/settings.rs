@@ -48,7 +48,8 @@ impl Check for Obeyed {
                 return self.may_send(service, store);
             }
             Seen::Result { number, .. } => drop(self.under_way.remove(number)),
-            Seen::Died => self.under_way.retain(|_, (node, _)| *node != self.node),
+            // What another process of its name has under way is not its own.
+            Seen::Died | Seen::Started => self.under_way.retain(|_, (node, _)| *node != self.node),
             _ => {}
         }
         Ok(())
