@@ -26,6 +26,16 @@ const LOOKS: usize = 12;
 /// Of 100 signs of life so many do not come through.
 const BEATS_LOST: usize = 5;
 
+/// In which time much goes on, in many runs, in milliseconds.
+const BUSY_MS: u64 = 20_000;
+
+/// Of 100 things that happen to nodes so many meet people who set something, how often they do, and how long before and
+/// after, in milliseconds: the seat may move then.
+const SET_MEANWHILE: usize = 50;
+const SETS: usize = 6;
+const SET_BEFORE_MS: u64 = 1_500;
+const SET_AFTER_MS: u64 = 9_000;
+
 /// One rest of so many is looked at in full.
 const RESTS: u64 = 8;
 
@@ -40,6 +50,7 @@ impl World<'_> {
             let at = rng.between(0, 20_000).cast_signed();
             self.queue.at(at, WorldEvent::Start { node });
         }
+        let mut moves = Vec::new();
         for _ in 0..rng.below(7) {
             let at = rng.between(2_000, HEALED_MS.unsigned_abs() / 3).cast_signed();
             let fault = match rng.below(6) {
@@ -52,6 +63,7 @@ impl World<'_> {
                 _ => NodeFault::IsDrained(rng.between(1_000, 60_000)),
             };
             self.queue.at(at, WorldEvent::Node { node: rng.below(count), fault });
+            moves.push(at);
         }
         if !are_calm && rng.chance(30) {
             let at = rng.between(2_000, 120_000).cast_signed();
@@ -59,15 +71,36 @@ impl World<'_> {
             self.queue.at(at, WorldEvent::Node { node: 0, fault });
         }
         self.plan_settings();
+        moves.into_iter().for_each(|at| self.plan_settings_around(at));
+    }
+
+    fn services_of_all(&self) -> Vec<Arc<str>> {
+        self.services.book.services().iter().map(|service| Arc::clone(&service.name)).collect()
+    }
+
+    /// People set things while something happens to a node: it may have the seat.
+    fn plan_settings_around(&mut self, moment: i64) {
+        let Some(nodes) = &self.nodes else { return };
+        let mut rng = nodes.draw(&[17, moment.unsigned_abs()]);
+        if !rng.chance(SET_MEANWHILE) {
+            return;
+        }
+        let services = self.services_of_all();
+        for _ in 0..SETS {
+            let Some(service) = rng.pick(&services).cloned() else { return };
+            let after = rng.between(0, SET_BEFORE_MS + SET_AFTER_MS).cast_signed();
+            let at = moment + after - SET_BEFORE_MS.cast_signed();
+            let for_ms = rng.between(100, 3_000);
+            self.queue.at(at.max(0), WorldEvent::Pause { service, for_ms });
+        }
     }
 
     /// What belongs to no saga changes while much goes on.
     fn plan_settings(&mut self) {
         let Some(nodes) = &self.nodes else { return };
         let mut rng = nodes.draw(&[8]);
-        let services: Vec<Arc<str>> =
-            self.services.book.services().iter().map(|s| Arc::clone(&s.name)).collect();
-        let busy_ms = if rng.chance(60) { 20_000 } else { 300_000 };
+        let services = self.services_of_all();
+        let busy_ms = if rng.chance(60) { BUSY_MS } else { 300_000 };
         for _ in 0..rng.below(5) {
             let at = rng.between(0, busy_ms).cast_signed();
             let Some(service) = rng.pick(&services).cloned() else { return };
@@ -76,7 +109,11 @@ impl World<'_> {
         }
         let versions = self.scenario.versions.len();
         for _ in 0..if versions > 1 { rng.below(5) } else { 0 } {
-            let at = rng.between(0, busy_ms).cast_signed();
+            let at = match rng.pick(&self.services.sagas).filter(|_| busy_ms == BUSY_MS) {
+                // When its first report may come.
+                Some(saga) => saga.plan.at + rng.between(0, 4_000).cast_signed(),
+                None => rng.between(0, busy_ms).cast_signed(),
+            };
             self.queue.at(at, WorldEvent::Activate { version: rng.below(versions) });
         }
     }
@@ -119,6 +156,8 @@ impl World<'_> {
         let off_ms = self.nodes.as_ref().map(|nodes| nodes.clock_off_ms(node));
         let mut old = std::mem::replace(&mut self.shell, Shell::new(node, off_ms));
         old.number = self.nodes.as_ref().map_or(0, Nodes::count) + self.others.len();
+        let waits = self.outside.waiters.values_mut().filter(|(at, _)| *at == node);
+        waits.for_each(|(at, _)| *at = old.number);
         self.others.push(old);
         self.queue.after(STARTS_ANEW_MS, WorldEvent::Start { node });
     }
@@ -134,7 +173,9 @@ impl World<'_> {
         let now = self.queue.now();
         let Some(nodes) = &self.nodes else { return };
         let count = nodes.count();
-        let is_calm = self.is_calm(now);
+        self.end_the_replaced(now);
+        // Nobody is taken for dead because of one that is lost.
+        let is_calm = self.is_calm(now) && (0..count).all(|node| self.comes_through(node, now));
         let next = match self.queue.next_at() {
             None if is_calm => None,
             Some(at) if is_calm => Some(at.max(now + BEAT_MS)),
@@ -149,6 +190,21 @@ impl World<'_> {
         }
         if let Some(at) = next {
             self.queue.at(at, WorldEvent::Beats);
+        }
+    }
+
+    /// The store takes no sign of life from a process whose name another one has, and it ends.
+    fn end_the_replaced(&mut self, now: i64) {
+        let Some(nodes) = &self.nodes else { return };
+        let shells = self.others.iter().chain([&self.shell]);
+        let is_told = |shell: &&Shell| {
+            shell.lives_on() && shell.suspended(now).is_none() && nodes.reaches(shell.name, now)
+        };
+        let told: Vec<u64> = shells.filter(is_told).map(|shell| shell.process).collect();
+        for process in told {
+            if self.look_at_process(process) {
+                self.end_replaced();
+            }
         }
     }
 
@@ -174,8 +230,8 @@ impl World<'_> {
         let goes_by_it =
             |shell: &Shell| shell.node.as_ref().is_some_and(|node| node.settings_seen() == version);
         let shells = self.others.iter().chain([&self.shell]);
-        let mut shells = shells.filter(|shell| !shell.is_replaced());
-        shells.all(|shell| is_at_rest(shell) && goes_by_it(shell))
+        let mut shells = shells.filter(|shell| !shell.is_replaced() || shell.lives_on());
+        shells.all(|shell| !shell.lives_on() && is_at_rest(shell) && goes_by_it(shell))
     }
 
     /// What keeps several nodes from their rest, for people.
@@ -202,7 +258,9 @@ impl World<'_> {
         let looks = nodes.draw(&[7, node as u64, now.unsigned_abs()]).chance(LOOKS);
         let mail: Vec<Partition> = nodes.with_letters().filter(|_| looks).collect();
         self.shell.last_beat = (until, beaten.lives);
+        // What a sign of life tells of them is older than what is claimed after it.
         let version = self.store.rows.settings_version();
+        let version = std::mem::replace(&mut self.shell.settings_then, version);
         let Some(of_node) = &mut self.shell.node else { return };
         let seen = of_node.settings_seen();
         of_node.settings_stand(version);

@@ -111,6 +111,17 @@ impl Nodes {
         self.draw(&[6]).chance(34)
     }
 
+    /// For which node the store is slow in the beginning, if for one.
+    pub(super) fn slow_one(&self) -> Option<usize> {
+        let mut rng = self.draw(&[15]);
+        rng.chance(25).then(|| rng.below(self.count()))
+    }
+
+    /// Most letters that the store tells at once.
+    pub(super) fn page(&self) -> usize {
+        if self.draw(&[16]).chance(30) { 2 } else { usize::MAX }
+    }
+
     /// Something drawn for this run.
     pub(super) fn draw(&self, of: &[u64]) -> SeededRng {
         SeededRng::of(self.seed, &[&[20], of].concat())

@@ -21,13 +21,20 @@ const LATEST_MS: u64 = 1_500;
 const SLOW: usize = 3;
 const SLOW_MS: u64 = 2_500;
 
+/// The same for the node that the store is slow for, and until when.
+const SLOW_FOR_ONE: usize = 40;
+const SLOW_UNTIL_MS: i64 = 60_000;
+
 impl World<'_> {
     /// How long the store takes for what it is asked now.
     pub(super) fn takes_ms(&self) -> u64 {
         let now = self.queue.now();
         let Some(nodes) = self.nodes.as_ref().filter(|_| now < HEALED_MS) else { return 0 };
-        let mut rng = nodes.draw(&[9, self.shell.number as u64, now.unsigned_abs()]);
-        if rng.chance(SLOW) { rng.between(1, SLOW_MS) } else { 0 }
+        let number = self.shell.number;
+        let is_slow = now < SLOW_UNTIL_MS && nodes.slow_one() == Some(number);
+        let mut rng = nodes.draw(&[9, number as u64, now.unsigned_abs()]);
+        let is_late = rng.chance(if is_slow { SLOW_FOR_ONE } else { SLOW });
+        if is_late { rng.between(1, SLOW_MS) } else { 0 }
     }
 
     /// The store does what a process has asked of it, whether or not that still lives.
@@ -98,10 +105,11 @@ impl World<'_> {
         }
     }
 
-    fn end_replaced(&mut self) {
+    pub(super) fn end_replaced(&mut self) {
         self.story.tell(|| "a process ends whose name another one has".to_owned());
         self.shell.node = None;
         self.shell.process = self.next_process();
+        self.nobody_answers();
     }
 
     fn adopted(&mut self, node: usize, lease: Lease) -> Done {
@@ -116,7 +124,8 @@ impl World<'_> {
         let mut all = Vec::new();
         for one in wanted {
             let Some(nodes) = &self.nodes else { return Done::Letters(Err(is_away())) };
-            let (read, there) = (nodes.letters(*one), nodes.inbox(one.partition));
+            let wanted = LettersWanted { most: one.most.min(nodes.page()), ..*one };
+            let (read, there) = (nodes.letters(wanted), nodes.inbox(one.partition));
             let told: Vec<LetterId> = read.letters.iter().map(|letter| letter.id).collect();
             let (process, partition) = (self.shell.process, one.partition);
             let (is_anew, ended, told, there) =
