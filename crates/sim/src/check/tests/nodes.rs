@@ -2,10 +2,15 @@
 
 use super::super::letters::Letters;
 use super::super::nodes::{Deadlines, NoRestart, OwnersAlone};
+use super::super::refused::Refusals;
 use super::super::settings::KnownFirst;
-use super::{Check, NOW, Seen, Stored, saga};
-use amends_engine::{Letter, LetterId, LetterKind, Partition};
+use super::{Check, Corpus, NOW, Seen, Stored, Watched, report, saga};
+use amends_engine::{
+    Answer, Batch, Input, Letter, LetterId, LetterKind, Partition, RefusedLetter, Share,
+};
+use amends_protocol::ProblemCode;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 const HERE: Partition = Partition(7);
 const ONE: LetterId = LetterId(1);
@@ -77,4 +82,37 @@ fn what_is_given_back_is_not_kept() {
 #[test]
 fn the_end_of_an_announced_saga_is_not_refused() {
     assert!(found(Deadlines::default(), &[Seen::EndRefused { saga: &saga() }]).is_some());
+}
+
+/// A letter with a report is refused for good, and kept for people.
+fn refuse(store: &mut Stored) {
+    let report = Arc::new(report("failed"));
+    let input = Input::Report { report, known_in: None, ticket: 1 };
+    let letter = Letter::of(&input, ONE, HERE).expect("it may be left");
+    let refused = RefusedLetter::new(letter, (ProblemCode::InvalidRequest, "too much"), NOW);
+    let share = Share { partition: HERE, refused: vec![refused], ..Share::default() };
+    let batch = Batch { shares: vec![share], ..Batch::default() };
+    store.rows.commit(batch).expect("it claims nothing");
+}
+
+#[test]
+fn people_are_told_of_a_letter_that_is_refused() {
+    let (answer, mut store) = (Answer::Invalid("too much".to_owned()), Stored::new(&[], NOW));
+    let judged = Seen::LetterJudged { letter: ONE, answer: &answer };
+    assert!(Refusals.see(NOW, &judged, &store).is_err());
+    refuse(&mut store);
+    assert_eq!(Refusals.see(NOW, &judged, &store), Ok(()));
+}
+
+#[test]
+fn a_report_that_was_accepted_is_stored_or_kept_for_people_at_the_end() {
+    let mut run = Watched::new();
+    run.see(&Seen::Accepted { report: &report("failed") });
+    run.end(Corpus::Hostile);
+    assert!(run.found("1 acknowledged"));
+    let mut run = Watched::new();
+    run.see(&Seen::Accepted { report: &report("failed") });
+    refuse(&mut run.store);
+    run.end(Corpus::Hostile);
+    assert!(!run.found("1 acknowledged"));
 }
