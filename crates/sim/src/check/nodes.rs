@@ -47,7 +47,8 @@ impl Check for Deadlines {
 pub(super) struct NoRestart {
     /// Something else than a hand-over has taken a partition from a node.
     broken: bool,
-    /// When a service was heard last: one that returns is asked before the time.
+    /// When a service was heard last, or what people set for it was changed: one that returns is asked before the time,
+    /// and whether it has may be asked once a pause is over.
     heard: BTreeMap<Arc<str>, Timestamp>,
 }
 
@@ -73,6 +74,11 @@ impl Check for NoRestart {
             }
             Seen::Commit { writes } => return self.keeps_its_time(writes, now, store),
             Seen::Committed { writes, .. } => {
+                for write in *writes {
+                    if let Write::Service(row) = write {
+                        self.heard.insert(Arc::clone(&row.service), now);
+                    }
+                }
                 let is_counted = writes.iter().find_map(|write| match write {
                     Write::Attempt(row) if row.message.as_deref() == Some(INTERRUPTED) => {
                         Some(row.step)
