@@ -5,7 +5,7 @@ use super::under_way::Waiter;
 use crate::event::{Callback, Undo, WorldEvent};
 use crate::scenario::{Forgery, PersonAct};
 use amends_api::{CaseAct, StepAct, StuckReason};
-use amends_engine::{Input, Mend, Mending, NewLimits, Partition, StepState};
+use amends_engine::{Input, Letter, Mend, Mending, NewLimits, Partition, StepState};
 use amends_protocol::{ActionName, CallbackProof, CaseId, Outcome, OutcomeCallback, StepId, Verb};
 use amends_rulebook::{ActionClass, Rulebook};
 use amends_simulate::SeededRng;
@@ -79,6 +79,18 @@ impl World<'_> {
     /// Somebody has an answer to what is to be undone. What is still on its way then, comes before the other.
     pub(super) fn undoes_later(&mut self, undo: Undo, for_ms: u64) {
         self.queue.after(for_ms + STILL_COMES_MS, WorldEvent::Undo(undo));
+    }
+
+    /// What people end after a while they ask for once more if it is refused: they are told.
+    pub(super) fn see_refused(&mut self, letter: &Letter) {
+        let undo = match letter.input(0) {
+            Ok(Input::Pause { service, paused: false, .. }) => Undo::Resume(service),
+            Ok(Input::Limit { service, limits, .. }) if limits == NewLimits::default() => {
+                Undo::Unlimit(service)
+            }
+            _ => return,
+        };
+        self.queue.after(STILL_COMES_MS, WorldEvent::Undo(undo));
     }
 
     fn act_on_some_step(&mut self, act: PersonAct, rng: &mut SeededRng) {

@@ -259,6 +259,8 @@ impl World<'_> {
         }
         let taken: Vec<LetterId> = held.iter().flat_map(|share| &share.taken).copied().collect();
         self.seen(&Seen::Letters { left: &batch.letters, taken: &taken });
+        let refused = held.iter().flat_map(|share| &share.refused);
+        refused.for_each(|refused| self.see_refused(&refused.letter));
         for letter in &batch.letters {
             self.send_word(letter.id, WorldEvent::Notify { partition: letter.partition });
         }
