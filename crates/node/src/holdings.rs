@@ -18,6 +18,8 @@ pub(crate) struct Holdings {
     new: BTreeMap<Partition, Epoch>,
     /// The epochs in which partitions were given up: an old word does not bring them back.
     given_up: BTreeMap<Partition, Epoch>,
+    /// The partition whose letters were taken last.
+    served: Option<Partition>,
 }
 
 /// A partition that was adopted.
@@ -114,6 +116,28 @@ impl Holdings {
         self.held.values().any(|held| !held.inbox.waiting.is_empty())
     }
 
+    /// Letters that are here and wait for a turn.
+    pub(crate) fn letters(&self) -> usize {
+        self.held.values().map(|held| held.inbox.waiting.len()).sum()
+    }
+
+    /// What is held, in the order in which letters are read and taken: first what concerns all sagas, then the others
+    /// round after round, so that none waits for ever where there is not room for all.
+    pub(crate) fn by_turns(&self) -> Vec<Partition> {
+        let held = self.held.keys().copied();
+        let (seat, parts): (Vec<_>, Vec<_>) = held.partition(|one| *one == Partition::SEAT);
+        let (later, next): (Vec<_>, Vec<_>) =
+            parts.into_iter().partition(|one| Some(*one) <= self.served);
+        [seat, next, later].concat()
+    }
+
+    /// Letters of it were taken.
+    pub(crate) fn was_served(&mut self, partition: Partition) {
+        if partition != Partition::SEAT {
+            self.served = Some(partition);
+        }
+    }
+
     pub(crate) fn get(&self, partition: Partition) -> Option<&Held> {
         self.held.get(&partition)
     }
@@ -179,30 +203,28 @@ impl Inbox {
         self.whole_at.is_some()
     }
 
-    /// Where to read on, if that is to be done now: what was read before is taken first.
-    pub(crate) fn read(&mut self, now: Timestamp) -> Option<Option<LetterMark>> {
-        if !self.waiting.is_empty() || !self.known.is_empty() {
-            return None;
+    /// Whether it is to be read now: what was read before is taken first.
+    pub(crate) fn is_due(&self) -> bool {
+        let is_taken = self.waiting.is_empty() && self.known.is_empty();
+        is_taken && self.began.map_or(self.due, |(_, has_ended)| !has_ended)
+    }
+
+    /// Reads on, or begins to: where.
+    pub(crate) fn read(&mut self, now: Timestamp) -> Option<LetterMark> {
+        if self.began.is_none() {
+            self.due = false;
+            self.began = Some((now, false));
+            if self.whole_at.is_none_or(|at| now.ms_since(at) >= WHOLE_EVERY_MS) {
+                self.mark = None;
+            }
         }
-        match self.began {
-            Some((_, false)) => return Some(self.mark),
-            Some((_, true)) => return None,
-            None if !self.due => return None,
-            None => {}
-        }
-        self.due = false;
-        self.began = Some((now, false));
-        if self.whole_at.is_none_or(|at| now.ms_since(at) >= WHOLE_EVERY_MS) {
-            self.mark = None;
-        }
-        Some(self.mark)
+        self.mark
     }
 
     /// Letters have come; some are left where they are.
     pub(crate) fn take(&mut self, read: LettersRead, is_left: impl Fn(LetterId) -> bool) {
         let LettersRead { letters, next, ended, .. } = read;
-        self.mark = Some(next);
-        let mut came = false;
+        let mut came = self.mark.replace(next) != Some(next);
         for letter in letters {
             if !is_left(letter.id) && self.known.insert(letter.id) {
                 came = true;
@@ -211,7 +233,7 @@ impl Inbox {
         }
         match &mut self.began {
             Some((_, has_ended)) if came || ended => *has_ended |= ended,
-            // Nothing but what is left there: it is read on when something comes.
+            // Nothing but what is left there, and what may yet change: it is read on when something comes.
             began => *began = None,
         }
     }
@@ -242,5 +264,46 @@ impl Inbox {
             self.whole_at = Some(began);
         }
         Some(began)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: Partition = Partition(7);
+
+    fn read(next: i64, ended: bool) -> LettersRead {
+        let next = LetterMark([0, next]);
+        LettersRead { partition: HERE, letters: Vec::new(), unread: Vec::new(), next, ended }
+    }
+
+    #[test]
+    fn an_inbox_is_read_past_what_is_left_there() {
+        let (now, mut inbox) = (Timestamp(0), Inbox::unread());
+        assert!(inbox.is_due());
+        assert_eq!(inbox.read(now), None, "from its beginning");
+        inbox.take(read(8, false), |_| true);
+        assert!(inbox.is_due());
+        assert_eq!(inbox.read(now), Some(LetterMark([0, 8])));
+        inbox.take(read(8, false), |_| true);
+        assert!(!inbox.is_due(), "it goes no further before something comes");
+        inbox.look();
+        assert!(inbox.is_due());
+    }
+
+    #[test]
+    fn the_seat_comes_first_and_the_others_by_turns() {
+        let mut holdings = Holdings::default();
+        for part in [3, 12, 64, 40] {
+            holdings.adopt(Lease { partition: Partition(part), epoch: Epoch(1) });
+        }
+        let by_turns = |holdings: &Holdings| {
+            holdings.by_turns().into_iter().map(|Partition(part)| part).collect::<Vec<_>>()
+        };
+        assert_eq!(by_turns(&holdings), [64, 3, 12, 40]);
+        holdings.was_served(Partition(12));
+        holdings.was_served(Partition::SEAT);
+        assert_eq!(by_turns(&holdings), [64, 40, 3, 12]);
     }
 }

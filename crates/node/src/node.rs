@@ -71,6 +71,10 @@ pub struct Node {
     reading: BTreeMap<Partition, OpenPlace>,
     /// The last thing that was done was to read: a turn comes first, if one is due.
     has_read: bool,
+    /// The last that was read were letters.
+    has_read_letters: bool,
+    /// Where one input is taken at a time, a letter comes next.
+    letters_next: bool,
     /// A turn is due whether or not anything has come: what was in flight before the loading goes out again.
     tick: bool,
     ready: bool,
@@ -177,6 +181,8 @@ impl Node {
             by_permits: false,
             reading: BTreeMap::new(),
             has_read: false,
+            has_read_letters: false,
+            letters_next: false,
             tick: false,
             ready: false,
             refused: 0,
@@ -404,14 +410,8 @@ impl Node {
         if turn_first {
             return self.begin_turn();
         }
-        if let Some(need) = self.read_on() {
-            return need;
-        }
-        match self.next_to_read() {
-            Some((partition, from)) => {
-                self.phase = Phase::Reading { partition, page: None };
-                Need::Open(partition, from, self.options.open_page.max(1))
-            }
+        match self.read_on() {
+            Some(need) => need,
             None => self.begin_turn(),
         }
     }

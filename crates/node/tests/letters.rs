@@ -6,7 +6,9 @@ use amends_api::CaseState;
 use amends_engine::{Answer, Input, Letter, LetterId, LetterKind};
 use amends_protocol::{ProblemCode, SagaId};
 use rig::nodes::{HERE, ONE, THERE, two};
+use rig::report;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 #[test]
 fn a_refusal_is_kept_in_the_commit_that_deletes_its_letter() {
@@ -43,12 +45,12 @@ fn what_is_refused_to_whoever_waits_is_kept_nowhere() {
 #[test]
 fn what_was_left_for_several_partitions_is_taken_in_one_commit() {
     let (mut store, mut one, mut two) = two();
-    let sagas: Vec<String> = (1..40)
+    let sagas: Vec<String> = (1..12)
         .map(|n| format!("order-{n}"))
         .filter(|saga| rig::nodes::partition(saga) != THERE)
         .collect();
     let parts: BTreeSet<_> = sagas.iter().map(|saga| rig::nodes::partition(saga)).collect();
-    assert!(parts.len() > 10);
+    assert!(parts.len() > 5);
     parts.iter().for_each(|part| store.give(*part, 1));
     one.learns(&mut store);
     for (saga, id) in sagas.iter().zip(1..) {
@@ -61,6 +63,26 @@ fn what_was_left_for_several_partitions_is_taken_in_one_commit() {
     assert_eq!(one.commits - before, 1);
     assert!(sagas.iter().all(|saga| store.state_of(saga) == Some(CaseState::Open)));
     assert!(store.letters.is_empty());
+}
+
+#[test]
+fn a_full_queue_keeps_no_letters_out() {
+    let (mut store, mut one, mut two) = two();
+    let posted = two.report(ONE, "0", &mut store);
+    assert!(matches!(posted, Some(Answer::Posted(_))), "{posted:?}");
+    for n in 1..=25 {
+        let report = Arc::new(report(ONE, &n.to_string()));
+        one.give(|ticket| Input::Report { report, known_in: None, ticket });
+    }
+    one.node.mail(HERE);
+    let before = one.commits;
+    while one.commits == before {
+        let need = one.node.need(store.now);
+        let _ = one.answer(need, &mut store);
+    }
+    assert!(store.letters.is_empty(), "the first turn has taken it");
+    one.run(&mut store);
+    assert_eq!(one.answers.len(), 25);
 }
 
 #[test]

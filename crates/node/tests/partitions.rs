@@ -4,7 +4,7 @@ mod rig;
 
 use amends_api::CaseState;
 use amends_engine::{Answer, Input, Partition, SagaState};
-use amends_node::LaunchedEffect;
+use amends_node::{LaunchedEffect, Need};
 use amends_protocol::{SagaBegin, SagaId};
 use rig::nodes::{HERE, ONE, OTHER, THERE, two};
 use rig::{report, success};
@@ -35,6 +35,27 @@ fn each_takes_what_it_holds_and_leaves_the_rest_for_the_other() {
     for saga in [ONE, OTHER] {
         assert_eq!(store.state_of(saga), Some(CaseState::Settled), "{saga}");
     }
+}
+
+#[test]
+fn what_is_taken_over_is_read_however_much_mail_comes() {
+    let (mut store, mut one, mut two) = two();
+    two.report(OTHER, "1", &mut store);
+    store.give(THERE, 1);
+    one.node.claimed(store.held_by(1));
+    let mut read = Vec::new();
+    while read.len() < 6 {
+        one.node.mail(HERE);
+        let need = one.node.need(store.now);
+        match &need {
+            Need::Letters(..) => read.push("letters"),
+            Need::Adopt(_) => read.push("partition"),
+            Need::Open(..) => read.push("cases"),
+            _ => {}
+        }
+        let _ = one.answer(need, &mut store);
+    }
+    assert_eq!(read, ["letters", "partition", "letters", "cases", "letters", "letters"]);
 }
 
 #[test]

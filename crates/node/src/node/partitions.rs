@@ -10,10 +10,9 @@ use amends_engine::{
 use amends_protocol::{CaseId, SagaId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Letters that are read at once, of all partitions together, and at least of each one; of the seat, where each may be
-/// a whole rulebook.
+/// Letters that may be here and wait for a turn, of all partitions together.
 const LETTERS: usize = 256;
-const LETTERS_OF_EACH: usize = 8;
+/// Those of the seat that are read at once: each may be a whole rulebook.
 const LETTERS_OF_SEAT: usize = 8;
 
 /// Tickets of letters have this bit, and those of whoever waits have not.
@@ -84,10 +83,23 @@ impl Node {
         self.under_way.is_any_of(partition) || self.queue.results().any(is_of_it)
     }
 
-    /// What is to be read next of partitions: their inboxes, then what has yet to be adopted.
+    /// What is to be read next: of partitions their inboxes, and by turns with those what has yet to be adopted and the
+    /// open cases, however much mail comes.
     pub(super) fn read_on(&mut self) -> Option<Need> {
+        self.hear();
+        if self.reads_settings() {
+            return Some(Need::Settings);
+        }
+        let letters_first = !self.has_read_letters;
+        let letters = if letters_first { self.read_inboxes() } else { None };
+        let next = letters.or_else(|| self.read_cases());
+        next.or_else(|| if letters_first { None } else { self.read_inboxes() })
+    }
+
+    /// What has been read to its end, and taken, has been heard.
+    fn hear(&mut self) {
         let mut heard = Vec::new();
-        for (partition, held) in self.holdings.as_mut()?.iter_mut() {
+        for (partition, held) in self.holdings.iter_mut().flat_map(Holdings::iter_mut) {
             if let Some(until) = held.inbox.heard_until() {
                 self.engine.heard(partition, until);
                 self.tick = true; // what has waited to hear of it may go
@@ -97,31 +109,50 @@ impl Node {
         for (partition, until) in heard {
             self.ask_again(|one, since| one == partition && since <= until);
         }
-        if self.reads_settings() {
-            return Some(Need::Settings);
-        }
+    }
+
+    /// All in one go, so that one turn takes what has come: a turn for each would be a commit for each. Nothing while as
+    /// many as may be here wait.
+    fn read_inboxes(&mut self) -> Option<Need> {
         let (holdings, now) = (self.holdings.as_mut()?, self.moment.now);
         for partition in self.engine.waits_to_hear() {
             if let Some(held) = holdings.get_mut(partition) {
                 held.inbox.look();
             }
         }
-        // All in one go, so that one turn takes what has come: a turn for each would be a commit for each.
-        let due = holdings.iter_mut().filter_map(|(partition, held)| {
-            let after = held.inbox.read(now)?;
-            Some(LettersWanted { partition, after, most: LETTERS_OF_SEAT })
-        });
-        let mut due: Vec<LettersWanted> = due.collect();
-        if !due.is_empty() {
-            let of_each = (LETTERS / due.len()).max(LETTERS_OF_EACH);
-            let parts = due.iter_mut().filter(|wanted| wanted.partition != Partition::SEAT);
-            parts.for_each(|wanted| wanted.most = of_each);
-            self.phase = Phase::ReadingInboxes;
-            return Some(Need::Letters(due));
+        let room = LETTERS.saturating_sub(holdings.letters());
+        let due = holdings.by_turns().into_iter();
+        let due = due.filter(|one| holdings.get(*one).is_some_and(|held| held.inbox.is_due()));
+        let due: Vec<Partition> = due.take(room).collect();
+        let of_each = room / due.len().max(1);
+        let mut wanted = Vec::new();
+        for partition in due {
+            let most = if partition == Partition::SEAT { LETTERS_OF_SEAT } else { of_each };
+            let after = holdings.get_mut(partition)?.inbox.read(now);
+            wanted.push(LettersWanted { partition, after, most: most.min(of_each) });
         }
-        let lease = holdings.next_new()?;
-        self.phase = Phase::Adopting(lease);
-        Some(Need::Adopt(lease))
+        (!wanted.is_empty()).then(|| {
+            self.has_read_letters = true;
+            self.phase = Phase::ReadingInboxes;
+            Need::Letters(wanted)
+        })
+    }
+
+    /// A partition that is new here, or else open cases.
+    fn read_cases(&mut self) -> Option<Need> {
+        let need = match self.holdings.as_mut().and_then(Holdings::next_new) {
+            Some(lease) => {
+                self.phase = Phase::Adopting(lease);
+                Need::Adopt(lease)
+            }
+            None => {
+                let (partition, from) = self.next_to_read()?;
+                self.phase = Phase::Reading { partition, page: None };
+                Need::Open(partition, from, self.options.open_page.max(1))
+            }
+        };
+        self.has_read_letters = false;
+        Some(need)
     }
 
     pub(super) fn adopt(&mut self, lease: Lease, adopted: Adopted) {
@@ -144,7 +175,7 @@ impl Node {
     }
 
     /// The next partition of which open cases are read: what was left for it has been taken before.
-    pub(super) fn next_to_read(&self) -> Option<(Partition, OpenPlace)> {
+    fn next_to_read(&self) -> Option<(Partition, OpenPlace)> {
         let may_be_read = |partition: Partition| match &self.holdings {
             None => true,
             Some(holdings) => holdings.get(partition).is_some_and(|held| held.inbox.was_read()),
@@ -189,12 +220,25 @@ impl Node {
         }
     }
 
+    /// How many inputs of a turn are kept for letters, so that a full queue keeps none out: up to a quarter, or where one
+    /// is taken at a time every other one.
+    pub(super) fn room_for_letters(&mut self, most: usize) -> usize {
+        let waiting = self.holdings.as_ref().map_or(0, Holdings::letters);
+        self.letters_next = !self.letters_next;
+        let room = if most == 1 { usize::from(self.letters_next) } else { most / 4 };
+        waiting.min(room)
+    }
+
     /// Takes letters into a turn, up to so many inputs. No report comes twice in it.
     pub(super) fn take_letters(&mut self, most: usize, inputs: &mut Vec<Input>, turn: &mut Turn) {
         let Some(holdings) = &mut self.holdings else { return };
         let mut seen: BTreeSet<_> = inputs.iter().filter_map(|i| i.about().report).collect();
         let mut unread = Vec::new();
-        for (partition, held) in holdings.iter_mut() {
+        for partition in holdings.by_turns() {
+            if inputs.len() >= most {
+                break;
+            }
+            let Some(held) = holdings.get_mut(partition) else { continue };
             while inputs.len() < most
                 && let Some(letter) = held.inbox.pop()
             {
@@ -219,6 +263,7 @@ impl Node {
                 turn.taken.entry(partition).or_default().push(letter.id);
                 turn.letters_in.insert(ticket, letter);
             }
+            holdings.was_served(partition);
         }
         for (partition, id, why) in unread {
             self.leave_unread(partition, id, why);

@@ -40,7 +40,8 @@ impl Node {
             self.suspects.clear();
         }
         let mut turn = Turn::default();
-        let mut inputs = self.queue.take_turn(most);
+        let of_letters = self.room_for_letters(most);
+        let mut inputs = self.queue.take_turn(most - of_letters);
         turn.tickets = tickets(&inputs);
         if inputs.len() > 1 || self.holdings.is_some() {
             turn.again.clone_from(&inputs);

@@ -15,6 +15,7 @@ use amends_node::{
 use amends_protocol::{SagaId, Timestamp};
 use amends_rulebook::Rulebook;
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// Their partitions are 12 and 53.
@@ -184,51 +185,60 @@ impl Machine {
     /// Goes on until nothing more is to be done now.
     pub fn run(&mut self, store: &mut Store) -> Option<Timestamp> {
         for _ in 0..10_000 {
-            let done = match self.node.need(store.now) {
-                Need::Load => {
-                    for (_, epoch) in store.leases.values_mut().filter(|(n, _)| *n == self.number) {
-                        epoch.0 += 1;
-                    }
-                    self.loads += 1;
-                    let leases = store.held_by(self.number);
-                    let rule_minutes = store.minutes.told(store.now);
-                    let shared = SharedStore { leases, rule_minutes, ..SharedStore::default() };
-                    Done::Loaded(Ok(store.rows.load_shared(shared)))
-                }
-                Need::Settings => Done::Settings(Ok(store.rows.settings())),
-                Need::Adopt(lease) => Done::Adopted(Ok(store.rows.adopt(lease.partition, true))),
-                Need::Letters(wanted) => {
-                    Done::Letters(Ok(wanted.into_iter().map(|one| store.read(one)).collect()))
-                }
-                Need::Open(partition, after, most) => {
-                    Done::Open(Ok(store.rows.open(partition, after, most)))
-                }
-                Need::Lookup(request) => Done::Found(Ok(store.find(&request))),
-                Need::Commit(batch) => {
-                    self.commits += 1;
-                    Done::Committed(store.commit(self.number, batch))
-                }
-                Need::Release(released) => {
-                    self.answers.extend(released.replies);
-                    self.answered.extend(released.answered);
-                    self.under_way.extend(released.effects);
-                    self.made.extend(released.settings);
-                    continue;
-                }
-                Need::GiveBack(partitions) => {
-                    self.gave_back.extend(partitions);
-                    continue;
-                }
-                Need::TurnAway(turned_away) => {
-                    self.turned_away.push(turned_away);
-                    continue;
-                }
-                Need::Sleep { until } => return until,
-                Need::End { .. } => return None,
-            };
-            self.node.done(store.now, done);
+            let need = self.node.need(store.now);
+            if let ControlFlow::Break(until) = self.answer(need, store) {
+                return until;
+            }
         }
         panic!("it never rests");
+    }
+
+    /// Does what the node needs; until when it rests, if it does.
+    pub fn answer(&mut self, need: Need, store: &mut Store) -> ControlFlow<Option<Timestamp>> {
+        let done = match need {
+            Need::Load => {
+                for (_, epoch) in store.leases.values_mut().filter(|(n, _)| *n == self.number) {
+                    epoch.0 += 1;
+                }
+                self.loads += 1;
+                let leases = store.held_by(self.number);
+                let rule_minutes = store.minutes.told(store.now);
+                let shared = SharedStore { leases, rule_minutes, ..SharedStore::default() };
+                Done::Loaded(Ok(store.rows.load_shared(shared)))
+            }
+            Need::Settings => Done::Settings(Ok(store.rows.settings())),
+            Need::Adopt(lease) => Done::Adopted(Ok(store.rows.adopt(lease.partition, true))),
+            Need::Letters(wanted) => {
+                Done::Letters(Ok(wanted.into_iter().map(|one| store.read(one)).collect()))
+            }
+            Need::Open(partition, after, most) => {
+                Done::Open(Ok(store.rows.open(partition, after, most)))
+            }
+            Need::Lookup(request) => Done::Found(Ok(store.find(&request))),
+            Need::Commit(batch) => {
+                self.commits += 1;
+                Done::Committed(store.commit(self.number, batch))
+            }
+            Need::Release(released) => {
+                self.answers.extend(released.replies);
+                self.answered.extend(released.answered);
+                self.under_way.extend(released.effects);
+                self.made.extend(released.settings);
+                return ControlFlow::Continue(());
+            }
+            Need::GiveBack(partitions) => {
+                self.gave_back.extend(partitions);
+                return ControlFlow::Continue(());
+            }
+            Need::TurnAway(turned_away) => {
+                self.turned_away.push(turned_away);
+                return ControlFlow::Continue(());
+            }
+            Need::Sleep { until } => return ControlFlow::Break(until),
+            Need::End { .. } => return ControlFlow::Break(None),
+        };
+        self.node.done(store.now, done);
+        ControlFlow::Continue(())
     }
 
     /// Is told what it holds now.
