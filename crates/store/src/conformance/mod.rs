@@ -207,6 +207,7 @@ macro_rules! nodes_conformance {
                     a_partition_is_adopted_by_itself,
                     an_adoption_tells_whether_it_was_given_back,
                     letters_wait_until_they_are_taken,
+                    inboxes_are_read_together,
                     a_letter_is_taken_once,
                     a_lost_share_leaves_its_letters,
                     a_reading_goes_on_after_its_mark,

@@ -246,6 +246,47 @@ pub async fn letters_wait_until_they_are_taken(place: &impl SharedPlace) {
     });
 }
 
+/// Several inboxes are read at once, each from its own place and up to its own limit.
+pub async fn inboxes_are_read_together(place: &impl SharedPlace) {
+    let a = place.open("a").await;
+    let of_a: Vec<Partition> =
+        a.claim(4).await.expect("claims").iter().map(|lease| lease.partition).collect();
+    let [empty, some, read_on, many] = of_a[..] else { panic!("{of_a:?}") };
+    post(&a, vec![letter(1, read_on)]).await;
+    let began = Instant::now();
+    // Its mark passes the letter once no commit of before is under way, whoever's.
+    let after = loop {
+        let first = read(&a, read_on, None, 100).await;
+        if numbers(&a, read_on, Some(first.next)).await.is_empty() {
+            break Some(first.next);
+        }
+        assert!(began.elapsed() < PATIENCE, "somebody's commit never ends");
+    };
+    post(&a, vec![letter(5, many), letter(2, some), letter(6, many), letter(3, read_on)]).await;
+    post(&a, vec![letter(7, many)]).await;
+    let wanted = [(many, None, 2), (empty, None, 9), (read_on, after, 9), (some, None, 9)];
+    let wanted =
+        wanted.map(|(partition, after, most)| LettersWanted { partition, after, most }).to_vec();
+    let told = a.letters(wanted).await.expect("reads");
+    let told: Vec<(Partition, Vec<u128>, bool)> = told
+        .iter()
+        .map(|read| {
+            let ids = read.letters.iter().map(|letter| letter.id.0).collect();
+            (read.partition, ids, read.ended)
+        })
+        .collect();
+    let of = |partition, ids: &[u128], ended| (partition, ids.to_vec(), ended);
+    assert_eq!(
+        told,
+        [
+            of(many, &[5, 6], false),
+            of(empty, &[], true),
+            of(read_on, &[3], true),
+            of(some, &[2], true)
+        ]
+    );
+}
+
 /// A letter that is not there any more was taken before: nothing of the share that takes it again is stored.
 pub async fn a_letter_is_taken_once(place: &impl SharedPlace) {
     let a = place.open("a").await;
