@@ -47,8 +47,8 @@ impl Check for Deadlines {
 pub(super) struct NoRestart {
     /// Something else than a hand-over has taken a partition from a node.
     broken: bool,
-    /// When a service was heard last, or what people set for it was changed: one that returns is asked before the time,
-    /// and whether it has may be asked once a pause is over.
+    /// When a service was heard last, or something was set for it and it is not paused: one that returns is asked before
+    /// the time, and whether it has may be asked once a pause is over.
     heard: BTreeMap<Arc<str>, Timestamp>,
 }
 
@@ -75,7 +75,9 @@ impl Check for NoRestart {
             Seen::Commit { writes } => return self.keeps_its_time(writes, now, store),
             Seen::Committed { writes, .. } => {
                 for write in *writes {
-                    if let Write::Service(row) = write {
+                    if let Write::Service(row) = write
+                        && row.settings.pause.is_none()
+                    {
                         self.heard.insert(Arc::clone(&row.service), now);
                     }
                 }

@@ -89,7 +89,11 @@ fn refuse(store: &mut Stored) {
     let report = Arc::new(report("failed"));
     let input = Input::Report { report, known_in: None, ticket: 1 };
     let letter = Letter::of(&input, ONE, HERE).expect("it may be left");
-    let refused = RefusedLetter::new(letter, (ProblemCode::InvalidRequest, "too much"), NOW);
+    let refused = RefusedLetter::new(
+        letter,
+        (ProblemCode::InvalidRequest, "the store refuses what it brings: too much"),
+        NOW,
+    );
     let share = Share { partition: HERE, refused: vec![refused], ..Share::default() };
     let batch = Batch { shares: vec![share], ..Batch::default() };
     store.rows.commit(batch).expect("it claims nothing");
