@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// Inputs of a turn from which on the next one waits for more.
 const MUCH: usize = 32;
-/// Time between the begins of two such turns: so much later, at most, whoever comes then has an answer.
+/// The next one begins so long after its commit was asked for, or when that has ended.
 const APART: Duration = Duration::from_millis(20);
 
 /// When the next turn may begin.

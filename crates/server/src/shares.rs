@@ -73,6 +73,7 @@ impl Shares {
             gathering: Gathering::default(),
         };
         shares.trust(look.since);
+        shares.gathering.is_due(look.share);
         shares.hold(partitions(&held), shared);
         Ok(shares)
     }

@@ -17,9 +17,10 @@ use std::sync::{Arc, PoisonError};
 use tokio::sync::oneshot;
 
 impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
-    /// Waits until the next turn may begin.
+    /// Waits until the next turn may begin. Nobody waits while cases are read that others have left.
     pub(super) async fn gather(&mut self) {
-        let Some(shares) = self.shares.as_mut().filter(|_| !self.stopped) else { return };
+        let goes_on = self.stopped || self.node.is_reading();
+        let Some(shares) = self.shares.as_mut().filter(|_| !goes_on) else { return };
         if let Some(pause) = shares.gathering.pause(self.clock.monotonic()) {
             self.clock.sleep(pause).await;
         }
