@@ -111,8 +111,8 @@ impl Node {
         }
     }
 
-    /// All in one go, so that one turn takes what has come: a turn for each would be a commit for each. Nothing while as
-    /// many as may be here wait.
+    /// All in one go, so that one turn takes what has come: a turn for each would be a commit for each. Nothing while
+    /// as many as may be here wait.
     fn read_inboxes(&mut self) -> Option<Need> {
         let (holdings, now) = (self.holdings.as_mut()?, self.moment.now);
         for partition in self.engine.waits_to_hear() {
@@ -220,8 +220,8 @@ impl Node {
         }
     }
 
-    /// How many inputs of a turn are kept for letters, so that a full queue keeps none out: up to a quarter, or where one
-    /// is taken at a time every other one.
+    /// How many inputs of a turn are kept for letters, so that a full queue keeps none out: up to a quarter, or where
+    /// one is taken at a time every other one.
     pub(super) fn room_for_letters(&mut self, most: usize) -> usize {
         let waiting = self.holdings.as_ref().map_or(0, Holdings::letters);
         self.letters_next = !self.letters_next;

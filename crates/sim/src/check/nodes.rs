@@ -47,8 +47,8 @@ impl Check for Deadlines {
 pub(super) struct NoRestart {
     /// Something else than a hand-over has taken a partition from a node.
     broken: bool,
-    /// When a service was heard last, or something was set for it and it is not paused: one that returns is asked before
-    /// the time, and whether it has may be asked once a pause is over.
+    /// When a service was heard last, or something was set for it and it is not paused: one that returns is asked
+    /// before the time, and whether it has may be asked once a pause is over.
     heard: BTreeMap<Arc<str>, Timestamp>,
 }
 
