@@ -1,5 +1,5 @@
-//! Where nodes share a database, turns that bring much begin some time apart: a commit costs the database about as much
-//! as ten reports do, whatever it brings, and results that come together write their case once.
+//! Where nodes share a database, turns that bring much begin some time apart: a turn costs the database about as much
+//! as five reports do, whatever it brings, and results that come together write their case once.
 
 use amends_engine::Partition;
 use std::time::Duration;
